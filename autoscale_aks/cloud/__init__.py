@@ -1,0 +1,1 @@
+"""The cloud side: a port with stated assumptions, and AKS behind it."""

@@ -1,0 +1,66 @@
+"""What the rest of the program may ask of a cloud, and what it may assume.
+
+Assumptions every implementation keeps:
+
+1. **Eventually consistent.** A machine just created may be missing from the next list; absence proves nothing
+   unless the listing says `complete` and the machine is older than its boot timeout.
+2. **Asynchronous.** An accepted create or delete has been taken note of, not carried out.
+3. **Names are identity.** A machine's name is the idempotency key: asking again for a name that exists never makes
+   a second machine, and names are unique in a pool.
+4. **Expected failures are values, broken contracts raise.** Per-machine refusals come back as `LaunchOutcome`;
+   `AuthError`, `ThrottledError` and `ProtocolError` mean that nothing can be said of the whole call.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from autoscale_aks.model.launch import (
+        ChunkOutcome,
+        ClusterNode,
+        DeleteOutcome,
+        LaunchRequest,
+        MachineListing,
+    )
+
+
+class CloudPort(Protocol):
+    """The cloud as `reconcile` sees it."""
+
+    def ensure_pool(self, pool: str) -> None:
+        """Make the agent pool in Machines mode if it is absent, and wait until it can take machines.
+
+        Idempotent. Raises CloudError when the pool exists in another mode or cannot be made.
+        """
+        ...
+
+    def list_machines(self, pool: str) -> MachineListing:
+        """All machines of a pool, every page followed; a pool that does not exist is an empty, complete listing.
+
+        A page that fails makes the listing `complete=False` with the machines seen so far. Raises AuthError or
+        ThrottledError when not even the first page could be read.
+        """
+        ...
+
+    def create_machines(
+        self, requests: Sequence[LaunchRequest], on_chunk: Callable[[ChunkOutcome], None] | None = None
+    ) -> tuple[ChunkOutcome, ...]:
+        """Send every chunk under one pool of workers and one rate budget (batching.md B4); one PUT a chunk.
+
+        A chunk's failure never hides another's success. Outcomes come back in the order of `requests`; `on_chunk`
+        is called from the calling thread as each is known. After the writes one LIST a pool proves what exists
+        (B10); machines of an unknown outcome are adopted when listed and re-sent one by one when not (B9).
+        Never raises for a single machine or chunk.
+        """
+        ...
+
+    def delete_machines(self, pool: str, names: Sequence[str]) -> DeleteOutcome:
+        """Ask for the deletion of machines, in chunks of at most 50. Absent is success."""
+        ...
+
+    def list_nodes(self, pools: Sequence[str]) -> tuple[ClusterNode, ...]:
+        """Kubernetes nodes of these pools. Raises CloudError when the list cannot be read whole."""
+        ...

@@ -1,0 +1,1 @@
+"""Frozen values: what is seen (Snapshot), what the site wants (Policy), what is decided (Plan)."""

@@ -1,0 +1,143 @@
+"""The whole decision as a value: dry run prints it, `reconcile.apply` carries it out."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from frozendict import frozendict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from autoscale_aks.errors import Problem
+    from autoscale_aks.model.bucket import Bucket
+    from autoscale_aks.model.job import Job
+    from autoscale_aks.model.node import Node
+    from autoscale_aks.model.reason import Binding, Reason
+    from autoscale_aks.units import Value
+
+
+class JobStatus(enum.Enum):
+    """How far a job was placed."""
+
+    SUCCESS = "success"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutcome:
+    """What became of one job record. Equal outcomes are shared objects."""
+
+    status: JobStatus
+    requested: int
+    slots: int
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """`slots_each` slots of one job on each of the nodes `first_node … first_node + nodes - 1`.
+
+    Nodes are numbered: the snapshot's nodes, then its unmanaged nodes, then the plan's claims.
+    """
+
+    job: int
+    first_node: int
+    nodes: int
+    slots_each: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeClaim:
+    """A machine we want: a deterministic name in a bucket."""
+
+    name: str
+    bucket: Bucket
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchBatch:
+    """One chunk: machines that share one template; exactly one PUT (batching.md B1, B6)."""
+
+    chunk_id: str
+    bucket: Bucket
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """`workers` equal chunks of `per_worker` machines of one bucket (batching.md B1)."""
+
+    bucket: Bucket
+    per_worker: int
+    batches: tuple[LaunchBatch, ...]
+
+    @property
+    def workers(self) -> int:
+        """Chunks in the wave."""
+        return len(self.batches)
+
+
+@dataclass(frozen=True, slots=True)
+class BucketOutcome:
+    """What a bucket could take before and after, and which limit binds it now."""
+
+    bucket: Bucket
+    available_before: int | None
+    """New nodes the limits allowed at the start; None: nothing binds."""
+    available_after: int | None
+    new_nodes: int
+    binding: Binding | None
+
+
+class ReleaseCause(enum.Enum):
+    """Why a machine is to leave."""
+
+    IDLE = "idle"
+    FAILED = "failed"
+    BOOT_TIMEOUT = "boot timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A machine to be closed in the scheduler, checked again, and deleted."""
+
+    node: Node
+    cause: ReleaseCause
+    idle_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The complete decision for one snapshot."""
+
+    jobs: tuple[Job, ...]
+    outcomes: tuple[JobOutcome, ...]
+    placements: tuple[Placement, ...]
+    claims: tuple[NodeClaim, ...]
+    waves: tuple[Wave, ...]
+    releases: tuple[Release, ...] = ()
+    buckets: tuple[BucketOutcome, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    unmanaged_nodes: tuple[Node, ...] = ()
+    left: tuple[Mapping[str, Value], ...] = ()
+    """What is left on each node after the plan, numbered as in `Placement`."""
+    shared_left: Mapping[str, Value] = field(default_factory=frozendict)
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def puts(self) -> int:
+        """Requests the claims cost: one a chunk."""
+        return sum(wave.workers for wave in self.waves)
+
+    @property
+    def price_per_hour(self) -> Fraction | None:
+        """What the claims cost an hour; None when a price is unknown."""
+        prices = [claim.bucket.offering.price for claim in self.claims]
+        known = [price for price in prices if price is not None]
+        return sum(known, Fraction(0)) if len(known) == len(prices) else None

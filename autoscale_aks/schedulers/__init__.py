@@ -1,0 +1,1 @@
+"""Schedulers: a port with stated assumptions, and one package a scheduler."""

@@ -1,0 +1,37 @@
+"""Packaging of autoscale_aks. Tool settings live in pyproject.toml."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "autoscale_aks" / "__init__.py").read_text())
+if VERSION is None:
+    raise SystemExit("autoscale_aks/__init__.py does not define __version__")
+
+setup(
+    name="autoscale_aks",
+    version=VERSION.group(1),
+    description="A scheduler autoscaler plugin for Azure Kubernetes Service (AKS Machine API)",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=find_packages(include=["autoscale_aks", "autoscale_aks.*"]),
+    package_data={"autoscale_aks": ["py.typed", "config/*.json", "emulator/data/*.json"]},
+    install_requires=[
+        "requests>=2.31",
+        "azure-identity>=1.15",
+        "jsonschema>=4.20",
+        "frozendict>=2.4",
+        "click>=8.1",
+        "rich>=13.7",
+    ],
+    extras_require={
+        "emulator": ["starlette>=0.37", "uvicorn>=0.29"],
+    },
+    entry_points={"console_scripts": ["azaks=autoscale_aks.cli.main:main"]},
+)
