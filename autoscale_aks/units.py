@@ -21,9 +21,10 @@ _FACTORS: Final[dict[str, int]] = {
     **{f"{letter}b": 1024**power for letter, power in _POWERS.items() if power},
     **{letter.upper(): 1000**power for letter, power in _POWERS.items() if power},
 }
-_SIZE = re.compile(r"\s*(-?\d{1,30}(?:\.\d{1,30})?)\s*([A-Za-z]*)\s*\Z")
+_SIZE = re.compile(r"\s*(-?\d{1,60}(?:\.\d{1,60})?)\s*([A-Za-z]*)\s*\Z")
 _SIZE_PREFIXES: Final = ("size::", "memory::")
 _MAX_EXPONENT: Final = 60
+_MAX_BYTES: Final = 10**30
 _DIGITS = re.compile(r"(\d+)")
 
 MEMORY_UNITS: Final[dict[str, int]] = {f"mem{suffix}": _FACTORS[suffix] for suffix in ("b", "kb", "mb", "gb", "tb")}
@@ -84,6 +85,8 @@ def parse_size(text: str) -> Size:
     amount = Fraction(digits)
     if amount < 0:
         raise ValueError(f"{_shown(text)} is negative")
+    if amount * _FACTORS[suffix] > _MAX_BYTES:
+        raise ValueError(f"{_shown(text)} is out of range")
     return Size(_whole(amount * _FACTORS[suffix]))
 
 
@@ -124,13 +127,35 @@ def format_number(number: Number) -> str:
     return f"{float(number):.6f}".rstrip("0").rstrip(".")
 
 
+def exact_text(number: Number) -> str:
+    """A terminating decimal with every digit, for writing back what was read (C4)."""
+    fraction = Fraction(number)
+    places = 0
+    scaled = fraction
+    while scaled.denominator != 1 and places < 4 * _MAX_EXPONENT:
+        scaled *= 10
+        places += 1
+    if scaled.denominator != 1:
+        raise ValueError(f"{number} has no finite decimal form")
+    if not places:
+        return str(scaled.numerator)
+    digits = str(abs(scaled.numerator)).rjust(places + 1, "0")
+    return f"{'-' if scaled < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+
+
 def format_size(amount: Number) -> str:
     """Bytes as `memory::…` without its prefix: the largest unit that keeps at most three decimals exact."""
     for suffix in ("p", "t", "g", "m", "k"):
         scaled = Fraction(amount) / _FACTORS[suffix]
         if abs(scaled) >= 1 and (scaled * 1000).denominator == 1:
-            return f"{format_number(_whole(scaled))}{suffix}"
+            return f"{exact_text(scaled)}{suffix}"
     return f"{format_number(amount)}b"
+
+
+def size_text(size: Size) -> str:
+    """A size as our language writes it, exactly: parses back to an equal size (C4)."""
+    short = format_size(size.bytes)
+    return f"size::{short if parse_size(short) == size else exact_text(size.bytes) + 'b'}"
 
 
 def format_value(value: Value) -> str:

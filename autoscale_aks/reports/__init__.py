@@ -1,1 +1,1 @@
-
+"""Plans and snapshots as text: JSON answers, tables, sentences. Pure."""

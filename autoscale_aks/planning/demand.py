@@ -1,0 +1,227 @@
+"""Jobs to job classes and runs: identical needs are compiled once and placed together (user ask T05)."""
+
+from __future__ import annotations
+
+import enum
+import json
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final
+
+from autoscale_aks.errors import ConstraintError, Problem
+from autoscale_aks.matching.alternatives import Alternative, compile_alternatives, mentions_groups, mentions_live
+from autoscale_aks.matching.constraint import And
+from autoscale_aks.matching.parse import Kinds, parse_constraints
+from autoscale_aks.model.job import PackingStrategy
+from autoscale_aks.units import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from autoscale_aks.model.job import Job, JobShape
+
+
+class Rule(enum.Enum):
+    """Which rule places a job (matching.md A0)."""
+
+    PACK = "A2: slots packed, as many as fit"
+    SPREAD = "one slot a node, as many as fit"
+    SCATTER_GANG = "A4: that many different nodes, all or nothing"
+    PACK_GANG = "slots packed on as few nodes as they need, all or nothing"
+    COLOCATED_PACK = "A5: all slots in one group, packed"
+    COLOCATED_SCATTER = "A5: one slot a node, all in one group"
+
+
+_PARTIAL_RULES: Final = frozenset({Rule.PACK, Rule.SPREAD})
+_ONE_A_NODE: Final = frozenset({Rule.SPREAD, Rule.SCATTER_GANG, Rule.COLOCATED_SCATTER})
+_COLOCATED: Final = frozenset({Rule.COLOCATED_PACK, Rule.COLOCATED_SCATTER})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One chunk of a job, or the whole of a job without chunks: what a slot needs and how many there are."""
+
+    id: int
+    alternatives: tuple[Alternative, ...]
+    slots: int
+    rule: Rule
+    is_live: bool
+    speaks_of_groups: bool
+
+    @property
+    def one_a_node(self) -> bool:
+        """Whether each slot needs a node of its own."""
+        return self.rule in _ONE_A_NODE
+
+    @property
+    def is_colocated(self) -> bool:
+        """Whether all slots must be in one placement group."""
+        return self.rule in _COLOCATED
+
+    @property
+    def has_moving_criteria(self) -> bool:
+        """Whether it may fit a node better after other work was placed there."""
+        return any(alternative.moving for alternative in self.alternatives)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JobClass:
+    """Jobs with identical needs. `parts` is empty when the constraints cannot be read; `problem` says why."""
+
+    id: int
+    shape: JobShape
+    parts: tuple[Part, ...] = ()
+    problem: Problem | None = None
+    warning: Problem | None = None
+
+    @property
+    def is_gang(self) -> bool:
+        """Whether a job of this class is placed wholly or not at all."""
+        return len(self.parts) > 1 or self.parts[0].rule not in _PARTIAL_RULES
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether jobs of this class may be placed as one heap of slots: nothing speaks of "the same job"."""
+        if self.is_gang or self.parts[0].rule is Rule.SPREAD:
+            return False
+        return not any(
+            alternative.exclusive_task or alternative.moving or any(shared.once for shared in alternative.shared)
+            for alternative in self.parts[0].alternatives
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive jobs of one class: indices `first … stop - 1` into the snapshot's jobs."""
+
+    job_class: JobClass
+    first: int
+    stop: int
+
+
+@dataclass(slots=True)
+class Demand:
+    """All classes in order of first appearance, and the runs in the order in which jobs are taken (A1)."""
+
+    classes: list[JobClass] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    class_of: list[JobClass | None] = field(default_factory=list)
+    """Per job; None for jobs that are not looked at (unreadable or not runnable)."""
+
+
+def fold_jobs(jobs: Sequence[Job], kinds: Kinds) -> Demand:
+    """Fold jobs into classes, keeping their order. Unreadable and not runnable jobs are left out of the runs."""
+    demand = Demand()
+    by_shape: dict[int, JobClass] = {}
+    by_key: dict[str, JobClass] = {}
+    part_ids = iter(range(1 << 62))
+    for index, job in enumerate(jobs):
+        if job.problem is not None or not job.runnable:
+            demand.class_of.append(None)
+            continue
+        found = by_shape.get(id(job.shape))
+        if found is None:
+            key = _shape_key(job.shape)
+            found = by_key.get(key)
+            if found is None:
+                found = _compile_class(len(demand.classes), job, kinds, part_ids)
+                demand.classes.append(found)
+                by_key[key] = found
+            by_shape[id(job.shape)] = found
+        demand.class_of.append(found)
+        _append_run(demand.runs, found, index)
+    return demand
+
+
+def _append_run(runs: list[Run], job_class: JobClass, index: int) -> None:
+    if job_class.problem is not None:
+        return
+    if runs and runs[-1].job_class is job_class and runs[-1].stop == index:
+        runs[-1] = Run(job_class, runs[-1].first, index + 1)
+    else:
+        runs.append(Run(job_class, index, index + 1))
+
+
+def _shape_key(shape: JobShape) -> str:
+    strategy = shape.packing_strategy.value if shape.packing_strategy else None
+    chunks = [[list(chunk.constraints), chunk.iterations, chunk.node_count] for chunk in shape.chunks]
+    plain = [list(shape.constraints), shape.iterations, shape.node_count, shape.colocated, strategy, chunks]
+    return json.dumps(plain, sort_keys=True, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """Exact text of what JSON does not know, tagged so that no two different values look alike."""
+    if isinstance(value, Decimal | Fraction):
+        return {"exact": str(Fraction(value))}
+    if isinstance(value, Size):
+        return {"bytes": str(value.bytes)}
+    if hasattr(value, "items"):
+        return dict(value)
+    return {"unreadable": repr(type(value))}
+
+
+def _compile_class(class_id: int, job: Job, kinds: Kinds, part_ids: Any) -> JobClass:
+    shape, path = job.shape, job.path
+    prefix = f"{path}." if path else ""
+    try:
+        shared = parse_constraints(shape.constraints, f"{prefix}constraints", kinds)
+        if not shape.chunks:
+            rule = _rule(shape.node_count, shape.packing_strategy, colocated=shape.colocated)
+            slots = shape.node_count or shape.iterations
+            parts: tuple[Part, ...] = (_compile_part(next(part_ids), shared, slots, rule, f"{prefix}constraints"),)
+            return JobClass(class_id, shape, parts, warning=_ignored_iterations(shape, prefix))
+        parts = tuple(
+            _compile_part(
+                next(part_ids),
+                And(
+                    (
+                        *shared.children,
+                        *_chunk_constraint(chunk.constraints, f"{prefix}chunks[{index}]", kinds).children,
+                    )
+                ),
+                chunk.node_count or chunk.iterations,
+                _chunk_rule(chunk.node_count, shape),
+                f"{prefix}chunks[{index}].constraints",
+            )
+            for index, chunk in enumerate(shape.chunks)
+        )
+    except ConstraintError as error:
+        return JobClass(class_id, shape, problem=error.problems[0])
+    return JobClass(class_id, shape, parts)
+
+
+def _chunk_constraint(raw: Any, path: str, kinds: Kinds) -> And:
+    return parse_constraints(raw, f"{path}.constraints", kinds)
+
+
+def _compile_part(part_id: int, constraint: And, slots: int, rule: Rule, path: str) -> Part:
+    return Part(
+        id=part_id,
+        alternatives=compile_alternatives(constraint, path),
+        slots=slots,
+        rule=rule,
+        is_live=mentions_live(constraint),
+        speaks_of_groups=rule in _COLOCATED or mentions_groups(constraint),
+    )
+
+
+def _rule(node_count: int, strategy: PackingStrategy | None, *, colocated: bool) -> Rule:
+    scatter = strategy is PackingStrategy.SCATTER or (node_count > 0 and strategy is None)
+    if colocated:
+        return Rule.COLOCATED_SCATTER if scatter else Rule.COLOCATED_PACK
+    if node_count > 0:
+        return Rule.SCATTER_GANG if scatter else Rule.PACK_GANG
+    return Rule.SPREAD if scatter else Rule.PACK
+
+
+def _chunk_rule(node_count: int, shape: JobShape) -> Rule:
+    """Chunks are all or nothing whatever they say of themselves (A6)."""
+    rule = _rule(node_count, shape.packing_strategy, colocated=shape.colocated)
+    return {Rule.PACK: Rule.PACK_GANG, Rule.SPREAD: Rule.SCATTER_GANG}.get(rule, rule)
+
+
+def _ignored_iterations(shape: JobShape, prefix: str) -> Problem | None:
+    if shape.node_count > 0 and shape.iterations > 1:
+        return Problem(f"{prefix}iterations", f"{shape.iterations} is ignored because node_count is given (A0)")
+    return None

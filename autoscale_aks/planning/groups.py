@@ -1,0 +1,201 @@
+"""Placing jobs by the rules of A0: heaps of slots, and gangs that are placed whole or not at all (A4–A6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from autoscale_aks.model.bucket import Bucket
+from autoscale_aks.model.policy import PlacementOrder
+from autoscale_aks.planning.demand import Rule
+from autoscale_aks.planning.limit_tree import add_bucket
+from autoscale_aks.planning.packing import Order, State
+from autoscale_aks.planning.ranking import Route, may_launch
+from autoscale_aks.planning.space import UNMANAGED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from autoscale_aks.model.bucket import NodeArray
+    from autoscale_aks.model.policy import Policy
+    from autoscale_aks.planning.demand import Part
+    from autoscale_aks.planning.limit_tree import LimitTree
+    from autoscale_aks.planning.space import Space
+
+
+@dataclass(frozen=True, slots=True)
+class Gang:
+    """One job that is only useful whole: its parts, its record, and whose work it is."""
+
+    parts: tuple[Part, ...]
+    job: int
+    tenant: int
+
+    def order(self, part: Part) -> Order:
+        """The slots of one part."""
+        return Order(part, self.job, self.tenant)
+
+
+def place_heap(state: State, order: Order, route: Route, wanted: int) -> int:
+    """Slots of a job, or of many alike, along the route: as many as fit (A2, A3). Returns slots placed."""
+    placed = 0
+    for stop in route.stops:
+        if placed >= wanted:
+            break
+        place = state.place_on_new if stop.is_new else state.place_on_existing
+        here, paid = place(order, stop.place, wanted - placed)
+        placed += here
+        order = replace(order, paid=paid)
+    return placed
+
+
+def place_gang(state: State, gang: Gang, route_of: Callable[[Part], Route], policy: Policy) -> bool:
+    """All parts of a job or none (A4, A5, A6). Tries on a fork; a failed try leaves nothing behind (A7)."""
+    tried = state.fork()
+    if gang.parts[0].is_colocated:
+        done = _place_colocated(tried, gang, route_of, policy)
+    else:
+        done = all(_place_part(tried, gang.order(part), route_of(part), policy) for part in gang.parts)
+    if done:
+        state.adopt(tried)
+    return done
+
+
+def _place_part(state: State, order: Order, route: Route, policy: Policy) -> bool:
+    """One part whole: in one place where one can take it, else spread unless it must be colocated (A4)."""
+    for place in _whole_choices(state, order, route, policy):
+        tried = state.fork()
+        if _place_in(tried, order, place, route):
+            state.adopt(tried)
+            return True
+    return not order.part.is_colocated and _spread(state, order, route)
+
+
+def _spread(state: State, order: Order, route: Route) -> bool:
+    """Over the candidates in order, whole or not at all (A4)."""
+    tried = state.fork()
+    if place_heap(tried, order, route, order.part.slots) < order.part.slots:
+        return False
+    state.adopt(tried)
+    return True
+
+
+def _whole_choices(state: State, order: Order, route: Route, policy: Policy) -> list[int]:
+    """Places that can take the gang whole: fewest new nodes first, ties in route order (A4)."""
+    may_grow = set(route.launchable)
+    found: list[tuple[int, int, int]] = []
+    for rank, place in enumerate(route.places):
+        new = _new_nodes_needed(state, order, place, can_grow=place in may_grow)
+        if new is not None:
+            found.append((new if policy.placement_order is PlacementOrder.EXISTING_FIRST else 0, rank, place))
+    return [place for _, _, place in sorted(found)]
+
+
+def _new_nodes_needed(state: State, order: Order, place: int, *, can_grow: bool) -> int | None:
+    """New nodes the gang would need in this place; None when it cannot be whole there."""
+    wanted = order.part.slots
+    missing = wanted - state.capacity_on_existing(order, place, wanted)
+    if missing <= 0:
+        return 0
+    if not can_grow or place <= UNMANAGED:
+        return None
+    each = state.slots_per_new_node(order, place, missing)
+    if not each:
+        return None
+    new = -(-missing // each)
+    return new if new <= state.limits.available(place) else None
+
+
+def _place_in(state: State, order: Order, place: int, route: Route) -> bool:
+    """The whole gang in one place: its nodes, then new ones."""
+    wanted = order.part.slots
+    if order.part.rule is Rule.PACK_GANG:
+        placed, paid = _place_on_roomiest(state, order, place, wanted)
+    else:
+        placed, paid = state.place_on_existing(order, place, wanted)
+    if placed < wanted and place in route.launchable:
+        more, _ = state.place_on_new(replace(order, paid=paid), place, wanted - placed)
+        placed += more
+    return placed == wanted
+
+
+def _place_on_roomiest(state: State, order: Order, place: int, wanted: int) -> tuple[int, frozenset[str]]:
+    """Existing nodes with the most room first, so that as few nodes as possible are used."""
+    placed, paid = 0, order.paid
+    while placed < wanted:
+        best, most = None, 0
+        for index, block in enumerate(state.blocks_at(place)):
+            filling = state.try_fill(replace(order, paid=paid), block.profile, block.state, wanted - placed)
+            if filling is not None and filling.slots > most:
+                best, most = index, filling.slots
+        if best is None:
+            break
+        here, paid = state.place_on_block(replace(order, paid=paid), place, best, wanted - placed)
+        placed += here
+    return placed, paid
+
+
+def _place_colocated(state: State, gang: Gang, route_of: Callable[[Part], Route], policy: Policy) -> bool:
+    """All parts in one placement group: a known one, or a new one where the node array allows it (A5)."""
+    route = route_of(gang.parts[0])
+    buckets = state.space.buckets
+    for place in _whole_choices(state, gang.order(gang.parts[0]), route, policy):
+        group = buckets[place].array.name, buckets[place].placement_group
+        tried = state.fork()
+        if not _place_in(tried, gang.order(gang.parts[0]), place, route):
+            continue
+        others = (_within(route_of(part), buckets, group) for part in gang.parts[1:])
+        if all(
+            _place_part(tried, gang.order(part), way, policy)
+            for part, way in zip(gang.parts[1:], others, strict=True)
+        ):
+            state.adopt(tried)
+            return True
+    return any(_place_in_new_group(state, gang, array, policy) for array in state.space.snapshot.nodearrays)
+
+
+def _within(route: Route, buckets: Sequence[Bucket], group: tuple[str, str | None]) -> Route:
+    """The part of a route that lies in one placement group."""
+
+    def inside(place: int) -> bool:
+        return place >= 0 and (buckets[place].array.name, buckets[place].placement_group) == group
+
+    return Route(
+        launchable=[place for place in route.launchable if inside(place)],
+        places=[place for place in route.places if inside(place)],
+    )
+
+
+def _place_in_new_group(state: State, gang: Gang, array: NodeArray, policy: Policy) -> bool:
+    """All parts in a group that does not exist yet. Its buckets stay hidden from others until nodes are in it."""
+    if not (array.new_placement_groups and array.enabled):
+        return False
+    space = state.space
+    numbers = open_group(space, state.limits, array, policy)
+    blocked = space.snapshot.blocked
+    usable = [number for number in numbers if may_launch(blocked, space, number)]
+    route = Route(launchable=usable, places=list(usable))
+    tried = state.fork()
+    if not all(_place_part(tried, gang.order(part), route, policy) for part in gang.parts):
+        return False
+    state.adopt(tried)
+    space.hidden.difference_update(made.bucket for made in tried.new_nodes)
+    return True
+
+
+def open_group(space: Space, limits: LimitTree, array: NodeArray, policy: Policy) -> list[int]:
+    """Numbers of the buckets of an array's next new group, `NODEARRAY_pgN` with the lowest N not in use (A5)."""
+    used = {
+        bucket.placement_group
+        for number, bucket in enumerate(space.buckets)
+        if bucket.array.name == array.name and number not in space.hidden
+    }
+    index = next(index for index in range(len(used) + 1) if f"{array.name}_pg{index}" not in used)
+    numbers: list[int] = []
+    for offering in array.offerings:
+        number = space.add_bucket(Bucket(array, offering, f"{array.name}_pg{index}"))
+        if number == len(limits.charges):
+            add_bucket(limits, space.snapshot, policy, space.buckets[number])
+            space.hidden.add(number)
+        numbers.append(number)
+    return numbers

@@ -1,0 +1,122 @@
+"""Reasons as sentences with the next action; the only place where they are worded."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from autoscale_aks.model.reason import LimitKind, ReasonCode
+from autoscale_aks.units import format_value
+
+if TYPE_CHECKING:
+    from autoscale_aks.model.reason import Binding, Miss, Reason
+
+
+def render_message(reason: Reason) -> str:
+    """What stands in the way, in one sentence."""
+    code = reason.code
+    if code in _PLAIN:
+        return _PLAIN[code]
+    if code is ReasonCode.INVALID:
+        return f"{reason.path}: {reason.detail}" if reason.path else reason.detail
+    if code is ReasonCode.NOT_RUNNABLE:
+        return f"the scheduler would not start it: {reason.detail or 'no reason given'}"
+    if code is ReasonCode.AUTH:
+        return f"the cloud refuses our identity: {reason.detail}"
+    if code is ReasonCode.LOST_TO_PRIORITY:
+        return f"it would have fitted, but earlier jobs took the room: {', '.join(reason.taken_by) or 'earlier jobs'}"
+    if code is ReasonCode.SHARED_RESOURCE:
+        return _shared(reason)
+    if reason.binding is not None:
+        return _binding(reason.binding)
+    if reason.misses:
+        return render_miss(reason.misses[0])
+    return reason.detail or (f"until {render_time(reason.until)}" if reason.until else code.value)
+
+
+def render_next(reason: Reason) -> str:
+    """What to do about it; empty when nothing needs doing."""
+    if reason.binding is not None:
+        return _next_for_binding(reason.binding)
+    if reason.until is not None and reason.code in _NEXT:
+        return f"{_NEXT[reason.code]} ({render_time(reason.until)})"
+    return _NEXT.get(reason.code, "")
+
+
+def render_miss(miss: Miss) -> str:
+    """`asks mem 460g, Standard_E64 offers 448g`."""
+    where = f" ({miss.bucket})" if miss.bucket else ""
+    if miss.criterion in {"never", "not", "xor", "or", "enabled"}:
+        return f"{miss.note}{where}"
+    if miss.note == "not defined here":
+        return f"asks {miss.criterion} {format_value(miss.wanted)}, which is not defined{where}"
+    if miss.note == "too small":
+        return f"needs {format_value(miss.wanted)} nodes in one placement group, at most {format_value(miss.offered)}{where}"
+    if miss.note == "too little":
+        return (
+            f"asks {miss.criterion} {format_value(miss.wanted)}, largest offers {format_value(miss.offered)}{where}"
+        )
+    return f"asks {miss.criterion} {format_value(miss.wanted)}, nearest offers {format_value(miss.offered)}{where}"
+
+
+def render_time(moment: float | None) -> str:
+    """RFC 3339 in UTC, whole seconds."""
+    if moment is None:
+        return ""
+    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _shared(reason: Reason) -> str:
+    miss = reason.misses[0] if reason.misses else None
+    left = "there is no such shared resource" if miss is None or miss.offered is None else (
+        f"asks {format_value(miss.wanted)}, {format_value(miss.offered)} left"
+    )  # fmt: skip
+    holders = f"; taken by {', '.join(reason.taken_by)}" if reason.taken_by else ""
+    return f"shared resource {reason.detail}: {left}{holders}"
+
+
+def _binding(binding: Binding) -> str:
+    unit = "cores" if binding.kind.counts_cores else "nodes"
+    name = "" if binding.name in {"cluster", "policy"} else f" {binding.name}"
+    return f"{binding.kind.value}{name}: {binding.left} {unit} left, {binding.missing} missing"
+
+
+def _next_for_binding(binding: Binding) -> str:
+    unit = "cores" if binding.kind.counts_cores else "nodes"
+    if binding.kind is LimitKind.FAMILY_QUOTA:
+        return f"raise {binding.name} by {binding.missing} cores"
+    if binding.kind.is_quota:
+        return f"raise the {binding.kind.value} of {binding.name} by {binding.missing} cores"
+    if binding.kind is LimitKind.CYCLE_CREATES:
+        return "wait for the next cycle, or raise policy.max_creates_per_cycle"
+    if binding.kind is LimitKind.BUCKET_AVAILABLE:
+        return "wait, or offer another VM size"
+    return f"raise {_SETTING[binding.kind]} of {binding.name} by {binding.missing} {unit}"
+
+
+_SETTING = {
+    LimitKind.CLUSTER_CORES: "limits.cluster_max_cores",
+    LimitKind.CLUSTER_NODES: "limits.cluster_max_nodes",
+    LimitKind.ARRAY_NODES: "max_count",
+    LimitKind.ARRAY_CORES: "max_core_count",
+    LimitKind.BUCKET_NODES: "max_count",
+    LimitKind.GROUP_NODES: "max_placement_group_size",
+}
+_PLAIN = {
+    ReasonCode.SATISFIED: "all slots fit on nodes that are ready",
+    ReasonCode.WAITING_FOR_BOOT: "all slots are placed; some nodes are still to boot",
+}
+_NEXT = {
+    ReasonCode.INVALID: "correct the job's request",
+    ReasonCode.NOT_RUNNABLE: "release or correct the job in the scheduler",
+    ReasonCode.WAITING_FOR_BOOT: "wait for the nodes",
+    ReasonCode.AUTH: "check the identity and its role assignments",
+    ReasonCode.API_THROTTLED: "wait until the API answers again",
+    ReasonCode.TOO_BIG_FOR_ANY_NODE: "ask for less, or offer a larger VM size",
+    ReasonCode.PLACEMENT_GROUP_TOO_SMALL: "ask for fewer nodes, or raise max_placement_group_size",
+    ReasonCode.NO_BUCKET_MATCH: "change the job's constraints, or add a bucket that satisfies them",
+    ReasonCode.SHARED_RESOURCE: "wait until it is given back, or raise its total",
+    ReasonCode.CAPACITY_BACKOFF: "wait until the bucket is tried again, or allow another VM size",
+    ReasonCode.BOOT_CIRCUIT_OPEN: "look why machines of this bucket did not join, then reset its circuit",
+    ReasonCode.LOST_TO_PRIORITY: "wait, or raise the limit that binds",
+}
