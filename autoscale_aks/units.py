@@ -24,6 +24,7 @@ _FACTORS: Final[dict[str, int]] = {
 _SIZE = re.compile(r"\s*(-?\d{1,60}(?:\.\d{1,60})?)\s*([A-Za-z]*)\s*\Z")
 _SIZE_PREFIXES: Final = ("size::", "memory::")
 _MAX_EXPONENT: Final = 60
+_LARGEST: Final = 10**_MAX_EXPONENT
 _MAX_BYTES: Final = 10**30
 _DIGITS = re.compile(r"(\d+)")
 
@@ -48,11 +49,13 @@ Value: TypeAlias = Number | Size | str | bool | None
 def exact(number: float | Decimal | Fraction) -> Number:
     """A number without rounding: the decimal that was written, not the nearest binary float (V1).
 
-    Raises ValueError for booleans, infinities, NaN and exponents beyond 60.
+    Raises ValueError for booleans, infinities, NaN and numbers beyond 10^60.
     """
     if isinstance(number, bool):
         raise ValueError(f"{number!r} is not a number")
     if isinstance(number, int):
+        if abs(number) > _LARGEST:
+            raise ValueError("the number is out of range")
         return number
     if isinstance(number, Fraction):
         return _whole(number)

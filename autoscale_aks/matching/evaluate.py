@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from autoscale_aks.matching.alternatives import Alternative, Criterion, Picks, Rejects
 from autoscale_aks.matching.constraint import (
@@ -21,7 +21,7 @@ from autoscale_aks.model.reason import Miss
 from autoscale_aks.units import Number, Size, Value, format_value, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from autoscale_aks.matching.profile import Profile
 
@@ -94,7 +94,9 @@ def first_equal(actual: Any, values: Sequence[Value]) -> int | None:
     return None
 
 
-def criterion_holds(criterion: Criterion | Rejects | Picks, profile: Profile, node: Remaining) -> bool:
+def criterion_holds(
+    criterion: Criterion | Rejects | Picks, profile: Profile, node: Remaining, known: Known | None = None
+) -> bool:
     """Whether one criterion holds on a node. Fixed criteria never look at `node`."""
     if isinstance(criterion, NodeProperty):
         return first_equal(profile.property(criterion.name), criterion.values) is not None
@@ -103,10 +105,10 @@ def criterion_holds(criterion: Criterion | Rejects | Picks, profile: Profile, no
     if isinstance(criterion, ResourceList):
         return first_equal(profile.resource(criterion.name), criterion.values) is not None
     if isinstance(criterion, Rejects):
-        return not holds_alone(criterion.alternatives, profile, node)
+        return not holds_alone(criterion.alternatives, profile, node, known)
     if isinstance(criterion, Picks):
         return all(
-            holds_alone(child, profile, node) == (index == criterion.index)
+            holds_alone(child, profile, node, known) == (index == criterion.index)
             for index, child in enumerate(criterion.children)
         )
     if isinstance(criterion, Never):
@@ -129,19 +131,32 @@ def _bucket_criterion_holds(criterion: Any, profile: Profile) -> bool:
     return bool(criterion.holds_on(profile))
 
 
-def holds_alone(alternatives: Iterable[Alternative], profile: Profile, node: Remaining) -> bool:
+Known: TypeAlias = dict[int, bool]
+"""Verdicts on nested constraints by their identity: each is judged once a node, however often it is mentioned."""
+
+
+def holds_alone(
+    alternatives: tuple[Alternative, ...], profile: Profile, node: Remaining, known: Known | None = None
+) -> bool:
     """Whether a constraint holds on a node as it is, judged alone: any of its alternatives does (C2)."""
-    return any(alternative_holds(alternative, profile, node) for alternative in alternatives)
+    known = {} if known is None else known
+    verdict = known.get(id(alternatives))
+    if verdict is None:
+        verdict = any(alternative_holds(alternative, profile, node, known) for alternative in alternatives)
+        known[id(alternatives)] = verdict
+    return verdict
 
 
-def alternative_holds(alternative: Alternative, profile: Profile, node: Remaining) -> bool:
+def alternative_holds(
+    alternative: Alternative, profile: Profile, node: Remaining, known: Known | None = None
+) -> bool:
     """Whether a conjunction holds on a node as it is."""
     if alternative.exclusive and node.busy:
         return False
     if alternative.exclusive_task and node.foreign:
         return False
     for criterion in (*alternative.criteria, *alternative.moving):
-        if not criterion_holds(criterion, profile, node):
+        if not criterion_holds(criterion, profile, node, known):
             return False
     return _needs_fit(alternative, profile, node) and _shared_fits(alternative, node)
 

@@ -217,12 +217,7 @@ _KINDS: Final[Kinds] = {
 def _kind_of(raw: object) -> str:
     if raw is None:
         return "null"
-    names = {
-        bool: "a boolean",
-        int: "a number",
-        float: "a number",
-        str: "a string",
-        list: "a list",
-        dict: "an object",
-    }
-    return names.get(type(raw), f"a {type(raw).__name__}")
+    kinds: tuple[tuple[Any, str], ...] = (
+        (bool, "a boolean"), (str, "a string"), (Mapping, "an object"), ((list, tuple), "a list"),
+    )  # fmt: skip
+    return next((name for kind, name in kinds if isinstance(raw, kind)), "a number")

@@ -170,6 +170,10 @@ def resolve_kind(
     `own` is what the node defines itself and is never overridden. `node` is needed only where a rule reads what
     only a live node has.
     """
+    views = _memory_names(rules)
+    reported = [_bytes_of(own[name], unit) for name, unit in views.items() if number_of(own.get(name)) is not None]
+    if reported:
+        facts = {**facts, "memory": Size(min(reported))}
     resources: dict[str, Value] = dict(own)
     sources = dict.fromkeys(own, own_source)
     draft = Profile(Kind(kind_id, bucket, facts, resources, {}, _Totals(resources), shared), node)
@@ -186,15 +190,17 @@ def resolve_kind(
             if name not in resources and value is not None:
                 resources[name] = value
                 sources[name] = "built-in"
-    views = _memory_views(rules, facts, own, resources, sources)
+    units = _memory_units(views, facts.get("memory"), resources)
+    if rules.built_ins:
+        _define_memory(units, facts.get("memory"), resources, sources)
     totals: dict[str, Number] = {}
     for name, value in resources.items():
         amount = number_of(value)
         if amount is None:
             continue
-        unit = views.get(name)
+        unit = units.get(name)
         totals[MEMORY if unit else name] = _bytes_of(value, unit) if unit else amount
-    return Kind(kind_id, bucket, facts, resources, views, totals, shared, rules.built_ins, sources)
+    return Kind(kind_id, bucket, facts, resources, units, totals, shared, rules.built_ins, sources)
 
 
 def _entry_value(entry: DefaultResource, draft: Profile) -> Value:
@@ -212,35 +218,34 @@ def _entry_value(entry: DefaultResource, draft: Profile) -> Value:
         return None
 
 
-def _memory_views(
-    rules: ResourceRules,
-    facts: Mapping[str, Any],
-    own: Mapping[str, Value],
-    resources: dict[str, Value],
-    sources: dict[str, str],
-) -> dict[str, int]:
-    """The names that view the node's memory, with the bytes of one unit; defines the built-in ones (V1, D6).
+def _memory_names(rules: ResourceRules) -> dict[str, int]:
+    """Names that may view a node's memory, and the bytes of one unit of each (V1)."""
+    return {**MEMORY_UNITS, **{entry.name: 1 for entry in rules.entries if entry.is_memory}}
 
-    The quantity is what the node itself reports under one of these names, else `node.memory`. A name that the
-    site defined to be something else is a resource of its own.
+
+def _memory_units(names: Mapping[str, int], memory: Any, resources: Mapping[str, Value]) -> dict[str, int]:
+    """The names that do view it on this node: what the site defined to be something else is its own resource.
+
+    The quantity is what the node reports under one of these names, else the size's memory.
     """
-    candidates = {**MEMORY_UNITS, **{entry.name: 1 for entry in rules.entries if entry.is_memory}}
-    reported = [
-        _bytes_of(own[name], unit) for name, unit in candidates.items() if number_of(own.get(name)) is not None
-    ]
-    memory = facts.get("memory")
-    if not reported and not isinstance(memory, Size):
+    if not isinstance(memory, Size):
         return {}
-    quantity = min(reported) if reported else memory.bytes  # type: ignore[union-attr]
-    views: dict[str, int] = {}
-    for name, unit in candidates.items():
-        if name not in resources and rules.built_ins and name in MEMORY_UNITS:
-            resources[name] = exact(Fraction(quantity) / unit)
+    return {
+        name: unit
+        for name, unit in names.items()
+        if (number_of(resources.get(name)) is not None and _bytes_of(resources[name], unit) == memory.bytes)
+        or (name not in resources and name in MEMORY_UNITS)
+    }
+
+
+def _define_memory(
+    units: Mapping[str, int], memory: Any, resources: dict[str, Value], sources: dict[str, str]
+) -> None:
+    """The built-in names, each in its own unit (D6)."""
+    for name, unit in units.items():
+        if name not in resources:
+            resources[name] = exact(Fraction(memory.bytes) / unit)
             sources[name] = "built-in"
-        value = resources.get(name)
-        if value is not None and number_of(value) is not None and _bytes_of(value, unit) == quantity:
-            views[name] = unit
-    return views
 
 
 def _bytes_of(value: Value, unit: int) -> Number:

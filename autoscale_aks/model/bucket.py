@@ -73,9 +73,14 @@ class Bucket:
     placement_group: str | None = None
 
     @property
+    def key(self) -> tuple[str, str, str | None, str | None]:
+        """What tells buckets of one configuration apart."""
+        return (self.array.name, self.offering.vm_size, self.offering.zone, self.placement_group)
+
+    @property
     def id(self) -> str:
-        """Stable text identity, readable in reports."""
-        zone = f"/z{self.offering.zone}" if self.offering.zone else ""
+        """The key as text, `htc/Standard_D4s_v5:1/pg0` with zone and group where it has them."""
+        zone = f":{self.offering.zone}" if self.offering.zone else ""
         group = f"/{self.placement_group}" if self.placement_group else ""
         return f"{self.array.name}/{self.offering.vm_size}{zone}{group}"
 

@@ -50,9 +50,9 @@ def wave_shapes(count: int, per_put: int = MACHINES_PER_PUT) -> tuple[tuple[int,
 
 def plan_waves(claims: Iterable[NodeClaim], per_put: int = MACHINES_PER_PUT) -> tuple[Wave, ...]:
     """Waves for all buckets in the order in which they first appear; chunk ids count through the whole plan (B6)."""
-    by_bucket: dict[str, tuple[Bucket, list[str]]] = {}
+    by_bucket: dict[tuple[object, ...], tuple[Bucket, list[str]]] = {}
     for claim in claims:
-        by_bucket.setdefault(claim.bucket.id, (claim.bucket, []))[1].append(claim.name)
+        by_bucket.setdefault(claim.bucket.key, (claim.bucket, []))[1].append(claim.name)
     waves: list[Wave] = []
     chunks = 0
     for bucket, names in by_bucket.values():

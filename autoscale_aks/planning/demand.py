@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import enum
-import json
 from dataclasses import dataclass, field
-from decimal import Decimal
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.errors import ConstraintError, Problem
@@ -14,10 +11,10 @@ from autoscale_aks.matching.alternatives import Alternative, compile_alternative
 from autoscale_aks.matching.constraint import And
 from autoscale_aks.matching.parse import Kinds, parse_constraints
 from autoscale_aks.model.job import PackingStrategy
-from autoscale_aks.units import Size
+from autoscale_aks.planning.keys import json_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from autoscale_aks.model.job import Job, JobShape
 
@@ -81,6 +78,12 @@ class JobClass:
         return len(self.parts) > 1 or self.parts[0].rule not in _PARTIAL_RULES
 
     @property
+    def may_fit_later(self) -> bool:
+        """Whether a refusal says nothing of the next job of the class: others' work may make a node fit, and a
+        scattered job is refused for want of different nodes while they still have room."""
+        return any(part.has_moving_criteria or part.rule is Rule.SPREAD for part in self.parts)
+
+    @property
     def is_pooled(self) -> bool:
         """Whether jobs of this class may be placed as one heap of slots: nothing speaks of "the same job"."""
         if self.is_gang or self.parts[0].rule is Rule.SPREAD:
@@ -114,7 +117,7 @@ def fold_jobs(jobs: Sequence[Job], kinds: Kinds) -> Demand:
     """Fold jobs into classes, keeping their order. Unreadable and not runnable jobs are left out of the runs."""
     demand = Demand()
     by_shape: dict[int, JobClass] = {}
-    by_key: dict[str, JobClass] = {}
+    by_key: dict[Any, JobClass] = {}
     part_ids = iter(range(1 << 62))
     for index, job in enumerate(jobs):
         if job.problem is not None or not job.runnable:
@@ -122,12 +125,7 @@ def fold_jobs(jobs: Sequence[Job], kinds: Kinds) -> Demand:
             continue
         found = by_shape.get(id(job.shape))
         if found is None:
-            key = _shape_key(job.shape)
-            found = by_key.get(key)
-            if found is None:
-                found = _compile_class(len(demand.classes), job, kinds, part_ids)
-                demand.classes.append(found)
-                by_key[key] = found
+            found = _find_class(job.shape, demand.classes, by_key, kinds, part_ids)
             by_shape[id(job.shape)] = found
         demand.class_of.append(found)
         _append_run(demand.runs, found, index)
@@ -143,46 +141,49 @@ def _append_run(runs: list[Run], job_class: JobClass, index: int) -> None:
         runs.append(Run(job_class, index, index + 1))
 
 
-def _shape_key(shape: JobShape) -> str:
-    strategy = shape.packing_strategy.value if shape.packing_strategy else None
-    chunks = [[list(chunk.constraints), chunk.iterations, chunk.node_count] for chunk in shape.chunks]
-    plain = [list(shape.constraints), shape.iterations, shape.node_count, shape.colocated, strategy, chunks]
-    return json.dumps(plain, sort_keys=True, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    """Exact text of what JSON does not know, tagged so that no two different values look alike."""
-    if isinstance(value, Decimal | Fraction):
-        return {"exact": str(Fraction(value))}
-    if isinstance(value, Size):
-        return {"bytes": str(value.bytes)}
-    if hasattr(value, "items"):
-        return dict(value)
-    return {"unreadable": repr(type(value))}
-
-
-def _compile_class(class_id: int, job: Job, kinds: Kinds, part_ids: Any) -> JobClass:
-    shape, path = job.shape, job.path
-    prefix = f"{path}." if path else ""
+def _find_class(
+    shape: JobShape, classes: list[JobClass], by_key: dict[Any, JobClass], kinds: Kinds, part_ids: Iterator[int]
+) -> JobClass:
+    """The class of a shape, compiled when no equal one is known."""
     try:
-        shared = parse_constraints(shape.constraints, f"{prefix}constraints", kinds)
+        key = _shape_key(shape)
+    except ValueError as error:
+        classes.append(JobClass(len(classes), shape, problem=Problem("constraints", str(error))))
+        return classes[-1]
+    found = by_key.get(key)
+    if found is None:
+        found = by_key[key] = _compile_class(len(classes), shape, kinds, part_ids)
+        classes.append(found)
+    return found
+
+
+def _shape_key(shape: JobShape) -> Any:
+    chunks = [[chunk.constraints, chunk.iterations, chunk.node_count] for chunk in shape.chunks]
+    strategy = shape.packing_strategy.value if shape.packing_strategy else None
+    return json_key([shape.constraints, shape.iterations, shape.node_count, shape.colocated, strategy, chunks])
+
+
+def _compile_class(class_id: int, shape: JobShape, kinds: Kinds, part_ids: Iterator[int]) -> JobClass:
+    """Problems carry paths within the job; each job puts its own path before them."""
+    try:
+        shared = parse_constraints(shape.constraints, "constraints", kinds)
         if not shape.chunks:
             rule = _rule(shape.node_count, shape.packing_strategy, colocated=shape.colocated)
             slots = shape.node_count or shape.iterations
-            parts: tuple[Part, ...] = (_compile_part(next(part_ids), shared, slots, rule, f"{prefix}constraints"),)
-            return JobClass(class_id, shape, parts, warning=_ignored_iterations(shape, prefix))
+            parts: tuple[Part, ...] = (_compile_part(next(part_ids), shared, slots, rule, "constraints"),)
+            return JobClass(class_id, shape, parts, warning=_ignored_iterations(shape))
         parts = tuple(
             _compile_part(
                 next(part_ids),
                 And(
                     (
                         *shared.children,
-                        *_chunk_constraint(chunk.constraints, f"{prefix}chunks[{index}]", kinds).children,
+                        *_chunk_constraint(chunk.constraints, f"chunks[{index}]", kinds).children,
                     )
                 ),
                 chunk.node_count or chunk.iterations,
                 _chunk_rule(chunk.node_count, shape),
-                f"{prefix}chunks[{index}].constraints",
+                f"chunks[{index}].constraints",
             )
             for index, chunk in enumerate(shape.chunks)
         )
@@ -221,7 +222,7 @@ def _chunk_rule(node_count: int, shape: JobShape) -> Rule:
     return {Rule.PACK: Rule.PACK_GANG, Rule.SPREAD: Rule.SCATTER_GANG}.get(rule, rule)
 
 
-def _ignored_iterations(shape: JobShape, prefix: str) -> Problem | None:
+def _ignored_iterations(shape: JobShape) -> Problem | None:
     if shape.node_count > 0 and shape.iterations > 1:
-        return Problem(f"{prefix}iterations", f"{shape.iterations} is ignored because node_count is given (A0)")
+        return Problem("iterations", f"{shape.iterations} is ignored because node_count is given (A0)")
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from autoscale_aks.model.bucket import Bucket
@@ -43,9 +43,7 @@ def place_heap(state: State, order: Order, route: Route, wanted: int) -> int:
         if placed >= wanted:
             break
         place = state.place_on_new if stop.is_new else state.place_on_existing
-        here, paid = place(order, stop.place, wanted - placed)
-        placed += here
-        order = replace(order, paid=paid)
+        placed += place(order, stop.place, wanted - placed)
     return placed
 
 
@@ -109,30 +107,26 @@ def _new_nodes_needed(state: State, order: Order, place: int, *, can_grow: bool)
 def _place_in(state: State, order: Order, place: int, route: Route) -> bool:
     """The whole gang in one place: its nodes, then new ones."""
     wanted = order.part.slots
-    if order.part.rule is Rule.PACK_GANG:
-        placed, paid = _place_on_roomiest(state, order, place, wanted)
-    else:
-        placed, paid = state.place_on_existing(order, place, wanted)
+    on_existing = _place_on_roomiest if order.part.rule is Rule.PACK_GANG else State.place_on_existing
+    placed = on_existing(state, order, place, wanted)
     if placed < wanted and place in route.launchable:
-        more, _ = state.place_on_new(replace(order, paid=paid), place, wanted - placed)
-        placed += more
+        placed += state.place_on_new(order, place, wanted - placed)
     return placed == wanted
 
 
-def _place_on_roomiest(state: State, order: Order, place: int, wanted: int) -> tuple[int, frozenset[str]]:
+def _place_on_roomiest(state: State, order: Order, place: int, wanted: int) -> int:
     """Existing nodes with the most room first, so that as few nodes as possible are used."""
-    placed, paid = 0, order.paid
+    placed = 0
     while placed < wanted:
         best, most = None, 0
         for index, block in enumerate(state.blocks_at(place)):
-            filling = state.try_fill(replace(order, paid=paid), block.profile, block.state, wanted - placed)
+            filling = state.try_fill(order, block.profile, block.state, wanted - placed)
             if filling is not None and filling.slots > most:
                 best, most = index, filling.slots
         if best is None:
             break
-        here, paid = state.place_on_block(replace(order, paid=paid), place, best, wanted - placed)
-        placed += here
-    return placed, paid
+        placed += state.place_on_block(order, place, best, wanted - placed)
+    return placed
 
 
 def _place_colocated(state: State, gang: Gang, route_of: Callable[[Part], Route], policy: Policy) -> bool:

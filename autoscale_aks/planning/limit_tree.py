@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import Snapshot
 
+MOST_NEW_NODES: Final = 1_000_000
+"""New nodes of one plan at the very most, whatever is asked: a plan must end and fit in memory."""
+
 UNBOUND: Final = 1 << 60
 """More nodes than anybody asks for: no limit binds."""
 
@@ -129,10 +132,11 @@ def add_bucket(tree: LimitTree, snapshot: Snapshot, policy: Policy, bucket: Buck
     charge(LimitKind.CLUSTER_NODES, "cluster", limits.cluster_max_nodes)
     charge(LimitKind.ARRAY_CORES, array.name, array.max_core_count, offering.vcpu_count)
     charge(LimitKind.ARRAY_NODES, array.name, array.max_count)
-    ungrouped = f"{array.name}/{offering.vm_size}" + (f"/z{offering.zone}" if offering.zone else "")
+    ungrouped = f"{array.name}/{offering.vm_size}" + (f":{offering.zone}" if offering.zone else "")
     charge(LimitKind.BUCKET_NODES, ungrouped, offering.max_count)
     charge(LimitKind.BUCKET_AVAILABLE, ungrouped, offering.available_count)
-    charge(LimitKind.CYCLE_CREATES, "policy", policy.max_creates_per_cycle)
+    cap = policy.max_creates_per_cycle
+    charge(LimitKind.CYCLE_CREATES, "policy", MOST_NEW_NODES if cap is None else min(cap, MOST_NEW_NODES))
     if bucket.placement_group is not None:
         group = tree.counter(LimitKind.GROUP_NODES, f"{array.name}/{bucket.placement_group}", 0)
         charges.append(_Charge(group, 1, offering.max_placement_group_size))

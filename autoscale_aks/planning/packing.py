@@ -7,7 +7,7 @@ splits blocks; it never walks nodes one by one where they are equal.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from autoscale_aks.model.plan import Placement
@@ -89,7 +89,6 @@ class Order:
     part: Part
     job: int
     tenant: int = MIXED
-    paid: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -104,6 +103,8 @@ class State:
     blocks: dict[int, list[Block]] = field(default_factory=dict)
     new_nodes: list[NewNodes] = field(default_factory=list)
     placements: list[Placement] = field(default_factory=list)
+    paid: tuple[int, frozenset[str]] = (EMPTY, frozenset())
+    """The job that is being placed and the shared sources it has taken once (C5)."""
     _own: set[int] | None = None
     """Places whose block list this fork has copied; None: all are its own."""
 
@@ -111,14 +112,14 @@ class State:
         """A copy; its lists of blocks are copied when they are changed."""
         return State(
             self.space, self.limits.fork(), self.shared.fork(), self.names.fork(), self.next_node,
-            dict(self.blocks), list(self.new_nodes), list(self.placements), set(),
+            dict(self.blocks), list(self.new_nodes), list(self.placements), self.paid, set(),
         )  # fmt: skip
 
     def adopt(self, tried: State) -> None:
         """Make a successful try the truth. A try that is not adopted leaves nothing behind (A7)."""
         self.limits, self.shared, self.names = tried.limits, tried.shared, tried.names
         self.next_node, self.blocks = tried.next_node, tried.blocks
-        self.new_nodes, self.placements = tried.new_nodes, tried.placements
+        self.new_nodes, self.placements, self.paid = tried.new_nodes, tried.placements, tried.paid
 
     def blocks_at(self, place: int) -> list[Block]:
         """The blocks of a bucket, of the on-premise nodes or of the strays, by natural name."""
@@ -134,7 +135,13 @@ class State:
         """What filling needs to know."""
         part = order.part
         uses_shared = any(alternative.shared for alternative in part.alternatives)
-        return FillContext(profile, self.space.dimensions, uses_shared, part.has_moving_criteria, order.paid)
+        return FillContext(
+            profile, self.space.dimensions, uses_shared, part.has_moving_criteria, self._paid_by(order)
+        )
+
+    def _paid_by(self, order: Order) -> frozenset[str]:
+        tenant, sources = self.paid
+        return sources if tenant == order.tenant else frozenset()
 
     def try_fill(self, order: Order, profile: Profile, state: NodeState, limit: int) -> Filling | None:
         """What one node would take; None when it takes nothing."""
@@ -144,49 +151,44 @@ class State:
         filling = fill(options, state, limit, order.tenant, self.shared, self.context(order, profile))
         return filling if filling.slots else None
 
-    def place_on_existing(self, order: Order, place: int, wanted: int) -> tuple[int, frozenset[str]]:
-        """Fill the nodes of a place in natural order; returns slots placed and the shared sources paid once."""
-        placed, index, paid = 0, 0, order.paid
+    def place_on_existing(self, order: Order, place: int, wanted: int) -> int:
+        """Fill the nodes of a place in natural order; returns slots placed."""
+        placed, index = 0, 0
         while placed < wanted and index < len(self.blocks_at(place)):
-            here, paid = self.place_on_block(replace(order, paid=paid), place, index, wanted - placed)
-            placed += here
+            placed += self.place_on_block(order, place, index, wanted - placed)
             index += 1
-        return placed, paid
+        return placed
 
-    def place_on_block(self, order: Order, place: int, index: int, wanted: int) -> tuple[int, frozenset[str]]:
-        """Fill the first nodes of one block equally, as many as take the same; the others become a block of their own."""
+    def place_on_block(self, order: Order, place: int, index: int, wanted: int) -> int:
+        """Fill the first nodes of one block equally, as many as take the same; the rest become a block of their own."""
         block = self.blocks_at(place)[index]
-        limit = 1 if order.part.one_a_node else wanted
-        filling = self.try_fill(order, block.profile, block.state, limit)
+        filling = self.try_fill(order, block.profile, block.state, 1 if order.part.one_a_node else wanted)
         if filling is None:
-            return 0, order.paid
+            return 0
         nodes = self._equal_nodes(order, filling, block.count, wanted)
-        paid = self._commit(order, filling, nodes)
+        self._take_shared(order, filling, nodes)
         self._split(place, index, nodes, filling.state)
         self._record(order, block.first, nodes, filling.slots)
-        return nodes * filling.slots, paid
+        return nodes * filling.slots
 
-    def place_on_new(self, order: Order, bucket: int, wanted: int) -> tuple[int, frozenset[str]]:
-        """Open new nodes of a bucket as limits allow and fill them; returns slots placed and the sources paid once."""
-        placed, paid = 0, order.paid
+    def place_on_new(self, order: Order, bucket: int, wanted: int) -> int:
+        """Open new nodes of a bucket as limits allow and fill them; returns slots placed."""
+        placed = 0
         profile = self.space.empty[bucket]
         fresh = NodeState(self.space.totals(profile))
         while placed < wanted:
             allowed = self.limits.available(bucket)
-            if not allowed:
-                break
-            order = replace(order, paid=paid)
             limit = 1 if order.part.one_a_node else wanted - placed
-            filling = self.try_fill(order, profile, fresh, limit)
+            filling = self.try_fill(order, profile, fresh, limit) if allowed else None
             if filling is None:
                 break
             nodes = self._equal_nodes(order, filling, allowed, wanted - placed)
-            paid = self._commit(order, filling, nodes)
+            self._take_shared(order, filling, nodes)
             self.limits.take(bucket, nodes)
             self._record(order, self.next_node, nodes, filling.slots)
             self._open(bucket, nodes, filling.state)
             placed += nodes * filling.slots
-        return placed, paid
+        return placed
 
     def _equal_nodes(self, order: Order, filling: Filling, count: int, wanted: int) -> int:
         """How many equal nodes take exactly what the first one takes."""
@@ -199,12 +201,11 @@ class State:
         allowed = self.shared.slots(option.alternative, filling.paid)
         return nodes if allowed is None else max(1, min(nodes, allowed // slots))
 
-    def _commit(self, order: Order, filling: Filling, nodes: int) -> frozenset[str]:
-        paid = order.paid
+    def _take_shared(self, order: Order, filling: Filling, nodes: int) -> None:
         for option, slots in filling.used:
             if option.alternative.shared:
-                paid = self.shared.take(option.alternative, slots * nodes, paid)
-        return paid
+                paid = self.shared.take(option.alternative, slots * nodes, self._paid_by(order))
+                self.paid = (order.tenant, paid)
 
     def _record(self, order: Order, first: int, nodes: int, slots: int) -> None:
         self.placements.append(Placement(order.job, first, nodes, slots))

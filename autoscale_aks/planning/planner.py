@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from frozendict import frozendict
@@ -13,14 +13,14 @@ from autoscale_aks.model.plan import BucketOutcome, JobOutcome, JobStatus, NodeC
 from autoscale_aks.model.reason import Reason, ReasonCode
 from autoscale_aks.model.snapshot import NameSeries
 from autoscale_aks.planning.batching import plan_waves
-from autoscale_aks.planning.demand import Demand, JobClass, Part, Rule, Run, fold_jobs
+from autoscale_aks.planning.demand import Demand, JobClass, Part, Run, fold_jobs
 from autoscale_aks.planning.filling import MIXED, SharedPool
 from autoscale_aks.planning.groups import Gang, place_gang, place_heap
-from autoscale_aks.planning.limit_tree import UNBOUND, build_limit_tree
+from autoscale_aks.planning.limit_tree import MOST_NEW_NODES, build_limit_tree
 from autoscale_aks.planning.outcomes import left_on_nodes, share_out
 from autoscale_aks.planning.packing import NameBook, Order, State, add_live_nodes
 from autoscale_aks.planning.ranking import Route, plan_route
-from autoscale_aks.planning.reasons import NAMED_JOBS, Explainer
+from autoscale_aks.planning.reasons import NAMED_JOBS, Explainer, Shortfall
 from autoscale_aks.planning.scale_in import plan_releases
 from autoscale_aks.planning.space import STRAYS, UNMANAGED, build_space
 from autoscale_aks.units import number_of
@@ -81,8 +81,10 @@ class _Placer:
     refused: dict[int, Reason] = field(default_factory=dict)
     """Job → why its remainder was not placed."""
     _routes: dict[tuple[int, int], Route] = field(default_factory=dict)
-    _dead: dict[int, Reason] = field(default_factory=dict)
-    """Class → reason, once nothing of it can be placed any more in this cycle."""
+    _dead: set[int] = field(default_factory=set)
+    """Classes of which nothing can be placed any more in this cycle."""
+    _reasons: dict[tuple[int, int, int], Reason] = field(default_factory=dict)
+    """(class, jobs of the record, slots placed) → reason, for classes that are dead."""
     _alone: dict[tuple[int, int], bool] = field(default_factory=dict)
     _tenants: int = 0
     explainer: Explainer = field(init=False)
@@ -148,15 +150,14 @@ class _Placer:
         missing = job.requested - done
         if missing <= 0:
             return
-        reason = self._dead.get(job_class.id)
+        key = (job_class.id, job.count, done)
+        reason = self._reasons.get(key) if job_class.id in self._dead else None
         if reason is None:
-            short = -(-missing * job.count // job.requested) if job_class.is_gang else missing
-            reason = self.explainer.explain(self.state, job_class, job.count, short)
-            if (
-                not any(part.has_moving_criteria for part in job_class.parts)
-                and job_class.parts[0].rule is not Rule.SPREAD
-            ):
-                self._dead[job_class.id] = reason
+            jobs_missing = -(-missing * job.count // job.requested) if job_class.is_gang else missing
+            short = Shortfall(job_class, job.count, jobs_missing, has_some=done > 0)
+            reason = self._reasons[key] = self.explainer.explain(self.state, short)
+            if not job_class.may_fit_later:
+                self._dead.add(job_class.id)
         self.refused[index] = reason
 
     def _fits_alone(self, job_class: JobClass, count: int) -> bool:
@@ -230,12 +231,17 @@ def _complete(snapshot: Snapshot, policy: Policy, demand: Demand, placer: _Place
         shared_left=frozendict(
             {name: state.shared.left.get(name, resource.value) for name, resource in shared.items()}
         ),
-        problems=(*snapshot.problems, *_warnings(demand)),
+        problems=(*snapshot.problems, *_warnings(snapshot.jobs, demand)),
     )
 
 
-def _warnings(demand: Demand) -> list[Problem]:
-    return [job_class.warning for job_class in demand.classes if job_class.warning is not None]
+def _warnings(jobs: Sequence[Job], demand: Demand) -> list[Problem]:
+    found = zip(jobs, demand.class_of, strict=True)
+    return [
+        replace(job_class.warning, path=f"{job.path}.{job_class.warning.path}")
+        for job, job_class in found
+        if job_class is not None and job_class.warning is not None
+    ]
 
 
 def _numbers(placement: Placement) -> range:
@@ -272,7 +278,7 @@ def _bucket_outcomes(placer: _Placer) -> tuple[BucketOutcome, ...]:
 
 
 def _bounded(available: int) -> int | None:
-    return None if available >= UNBOUND else available
+    return None if available >= MOST_NEW_NODES else available
 
 
 def _outcomes(snapshot: Snapshot, demand: Demand, placer: _Placer) -> tuple[JobOutcome, ...]:
@@ -296,7 +302,8 @@ def _outcome(
 ) -> tuple[JobStatus, int, Reason]:
     problem = job.problem or (job_class.problem if job_class else None)
     if problem is not None:
-        return JobStatus.INVALID, 0, Reason(code=ReasonCode.INVALID, detail=problem.message, path=problem.path)
+        path = problem.path if job.problem or not job.path else f"{job.path}.{problem.path}"
+        return JobStatus.INVALID, 0, Reason(code=ReasonCode.INVALID, detail=problem.message, path=path)
     if job_class is None:
         return JobStatus.FAILED, 0, Reason(code=ReasonCode.NOT_RUNNABLE, detail=job.not_runnable_reason)
     slots = placer.placed.get(index, 0)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import BackOff, Blocked
     from autoscale_aks.planning.demand import Part
+    from autoscale_aks.planning.filling import Filling
     from autoscale_aks.planning.space import Space
 
 _Rank: TypeAlias = tuple[int, int, int, Fraction, int, int]
@@ -73,13 +74,13 @@ def plan_route(part: Part, start: State, policy: Policy) -> Route:
     for bucket in range(len(space.buckets)):
         if bucket in space.hidden or (part.is_colocated and space.buckets[bucket].placement_group is None):
             continue
-        slots = fresh_slots(part, start, bucket)
-        if slots:
-            ranks[bucket] = _rank(part, space, policy, bucket, slots)
+        filling = fill_fresh(part, start, bucket)
+        if filling is not None:
+            ranks[bucket] = _rank(part, space, policy, bucket, filling)
             if space.buckets[bucket].array.enabled:
                 route.matching.append(bucket)
         elif any(space.options(part, block.profile) for block in start.blocks_at(bucket)):
-            ranks[bucket] = _rank(part, space, policy, bucket, 1, _first_profile(part, start, bucket))
+            ranks[bucket] = _rank(part, space, policy, bucket, None, _first_profile(part, start, bucket))
     route.matching.sort(key=ranks.__getitem__)
     route.launchable = [bucket for bucket in route.matching if may_launch(blocked, space, bucket)]
     ordered = sorted(ranks, key=ranks.__getitem__)
@@ -102,32 +103,37 @@ def _stops(route: Route, policy: Policy) -> list[Stop]:
 
 
 def fresh_slots(part: Part, state: State, bucket: int) -> int:
-    """Slots an empty node takes, with shared resources set aside: they say nothing of the bucket."""
+    """Slots an empty node of the bucket takes; 0 when it cannot satisfy the part."""
+    filling = fill_fresh(part, state, bucket)
+    return filling.slots if filling else 0
+
+
+def fill_fresh(part: Part, state: State, bucket: int) -> Filling | None:
+    """What an empty node takes, with shared resources set aside: they say nothing of the bucket."""
     order = Order(part, 0)
     profile = state.space.empty[bucket]
     options = state.space.options(part, profile)
     if not options:
-        return 0
+        return None
     plenty = SharedPool({source: 1 << 60 for option in options for shared in option.alternative.shared
                          for source in shared.sources})  # fmt: skip
     tried = State(state.space, state.limits, plenty, state.names, 0)
-    filling = tried.try_fill(
-        order, profile, NodeState(state.space.totals(profile)), 1 if part.one_a_node else 1 << 30
-    )
-    return filling.slots if filling else 0
+    return tried.try_fill(order, profile, NodeState(state.space.totals(profile)), 1 if part.one_a_node else 1 << 30)
 
 
 def _first_profile(part: Part, start: State, bucket: int) -> Profile:
     return next(block.profile for block in start.blocks_at(bucket) if start.space.options(part, block.profile))
 
 
-def _rank(part: Part, space: Space, policy: Policy, bucket: int, slots: int, profile: Profile | None = None) -> _Rank:
+def _rank(
+    part: Part, space: Space, policy: Policy, bucket: int, filling: Filling | None, profile: Profile | None = None
+) -> _Rank:
     """Sort key, smaller is better: P3 group, P2 preference, price per slot where cost decides, priority, order."""
     facts = space.buckets[bucket]
     grouped = int(facts.placement_group is not None and not part.speaks_of_groups)
     seen = profile or space.empty[bucket]
-    options = space.options(part, seen)
-    score = preference_score(options[0].alternative, seen)
+    first = filling.used[0][0] if filling else space.options(part, seen)[0]
+    score = preference_score(first.alternative, seen)
     price = facts.offering.price if policy.objective is Objective.COST else Fraction(0)
-    unknown, per_slot = (1, Fraction(0)) if price is None else (0, price / slots)
+    unknown, per_slot = (1, Fraction(0)) if price is None else (0, price / (filling.slots if filling else 1))
     return (grouped, -score, unknown, per_slot, -facts.array.priority, bucket)

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from frozendict import frozendict
 
@@ -15,6 +15,10 @@ from autoscale_aks.units import Number, Size, Value, number_of, parse_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_LAST_MOMENT: Final = 253_402_300_799
+"""The last second of the year 9999."""
 
 
 @dataclass(slots=True)
@@ -84,7 +88,9 @@ class Reader:
         self.wrong(joined(path, key), f"expected true or false, found {kind_of(found)}")
         return default
 
-    def count(self, raw: Mapping[str, Any], key: str, path: str, default: int | None = None) -> int:
+    def count(
+        self, raw: Mapping[str, Any], key: str, path: str, default: int | None = None, *, most: int | None = None
+    ) -> int:
         """A whole number, 0 or more; required when there is no default."""
         found = raw.get(key, default)
         if found is None:
@@ -94,6 +100,9 @@ class Reader:
         if whole is None or whole < 0:
             shown = found if isinstance(found, int | float) else kind_of(found)
             self.wrong(joined(path, key), f"expected a whole number, 0 or more, found {shown}")
+            return default or 0
+        if most is not None and whole > most:
+            self.wrong(joined(path, key), f"expected at most {most:,}, found {whole}")
             return default or 0
         return whole
 
@@ -140,11 +149,14 @@ class Reader:
         if isinstance(found, str):
             try:
                 moment = datetime.fromisoformat(found.replace("Z", "+00:00"))
-            except ValueError:
+            except (ValueError, OverflowError):
                 self.wrong(joined(path, key), f"expected a time such as 2026-11-22T08:00:00Z, found {found!r:.40}")
                 return None
             return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
         amount = self.number(raw, key, path)
+        if amount is not None and amount > _LAST_MOMENT:
+            self.wrong(joined(path, key), "expected seconds since 1970, before the year 10000")
+            return None
         return None if amount is None else float(amount)
 
 

@@ -13,6 +13,7 @@ from autoscale_aks.units import Number, number_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from autoscale_aks.matching.alternatives import Alternative
     from autoscale_aks.matching.profile import Profile
     from autoscale_aks.planning.demand import JobClass, Part
     from autoscale_aks.planning.packing import State
@@ -21,9 +22,20 @@ NAMED_JOBS: Final = 3
 """How many of the jobs that took the room are named."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What was not placed: `missing` slots (jobs, for gangs) of `count` jobs of a class."""
+
+    job_class: JobClass
+    count: int
+    missing: int
+    has_some: bool
+    """Whether part of it was placed."""
+
+
 @dataclass(slots=True)
 class Explainer:
-    """Finds reasons at the moment a job is refused. Each class is looked at once."""
+    """Finds reasons at the moment a job is refused. What no bucket can ever take is looked at once a class."""
 
     route_of: Callable[[Part], Route]
     fits_alone: Callable[[JobClass, int], bool]
@@ -32,25 +44,30 @@ class Explainer:
     """Names of jobs that were placed in these places or take these shared resources."""
     _mismatches: dict[int, Reason | None] = field(default_factory=dict)
 
-    def explain(self, state: State, job_class: JobClass, count: int, missing: int) -> Reason:
-        """Why `missing` slots (or jobs, for gangs) of `count` jobs were not placed."""
+    def explain(self, state: State, short: Shortfall) -> Reason:
+        """The first code of §9 that applies."""
         blocked = state.space.snapshot.blocked
         if blocked.auth is not None:
             return Reason(code=ReasonCode.AUTH, detail=blocked.auth)
         if blocked.throttled_until is not None:
             return Reason(code=ReasonCode.API_THROTTLED, until=blocked.throttled_until)
-        for part in job_class.parts:
-            mismatch = self.mismatch(state, part)
-            if mismatch is not None:
-                return mismatch
-        for part in job_class.parts:
-            found = self._shared(state, job_class, part) or self._back_off(state, part)
-            if found is not None:
-                return found
-        if self.fits_alone(job_class, count):
-            places = [place for part in job_class.parts for place in self.route_of(part).places]
+        parts = short.job_class.parts
+        found = (
+            next((reason for part in parts if (reason := self.mismatch(state, part)) is not None), None)
+            or self._shared(state, short)
+            or next((reason for part in parts if (reason := self._back_off(state, part)) is not None), None)
+        )
+        if found is not None:
+            return found
+        if self.fits_alone(short.job_class, short.count):
+            places = [place for part in parts for place in self.route_of(part).places]
             return Reason(code=ReasonCode.LOST_TO_PRIORITY, taken_by=self.takers(places, frozenset()))
-        return self._limit(state, job_class, missing)
+        return self._limit(state, short)
+
+    def candidates(self, state: State, part: Part) -> list[int]:
+        """Buckets that can take the part: matching ones, and those of a group that could be opened for it (A5)."""
+        openable = sorted(state.space.hidden) if part.is_colocated else []
+        return self.route_of(part).matching + [n for n in openable if fresh_slots(part, state, n)]
 
     def mismatch(self, state: State, part: Part) -> Reason | None:
         """Why no bucket can ever take the part; None when one can."""
@@ -59,9 +76,8 @@ class Explainer:
         return self._mismatches[part.id]
 
     def _find_mismatch(self, state: State, part: Part) -> Reason | None:
-        route = self.route_of(part)
-        if route.matching:
-            return self._group_too_small(state, part, route)
+        if self.candidates(state, part):
+            return self._group_too_small(state, part)
         misses = bucket_misses(state, part)
         backing_off = tuple(miss for miss in misses if miss.criterion == "capacity-failure-backoff")
         if backing_off:
@@ -69,13 +85,14 @@ class Explainer:
         too_big = _too_big(state, part, misses)
         if too_big:
             return Reason(code=ReasonCode.TOO_BIG_FOR_ANY_NODE, misses=_closest_first(too_big))
-        return Reason(code=ReasonCode.NO_BUCKET_MATCH, misses=_closest_first(misses))
+        detail = "" if misses else "there is no bucket"
+        return Reason(code=ReasonCode.NO_BUCKET_MATCH, misses=_closest_first(misses), detail=detail)
 
-    def _group_too_small(self, state: State, part: Part, route: Route) -> Reason | None:
+    def _group_too_small(self, state: State, part: Part) -> Reason | None:
         if not part.is_colocated:
             return None
         nearest: Miss | None = None
-        for bucket in route.matching:
+        for bucket in self.candidates(state, part):
             offering = state.space.buckets[bucket].offering
             needed = -(-part.slots // fresh_slots(part, state, bucket))
             if needed <= offering.max_placement_group_size:
@@ -85,34 +102,31 @@ class Explainer:
                                state.space.buckets[bucket].id)  # fmt: skip
         return Reason(code=ReasonCode.PLACEMENT_GROUP_TOO_SMALL, misses=(nearest,) if nearest else ())
 
-    def _shared(self, state: State, job_class: JobClass, part: Part) -> Reason | None:
-        """Set when every alternative lacks some shared resource."""
-        slots = part.slots if job_class.is_gang else 1
-        lacking: list[tuple[str, Number, Number | None]] = []
-        for alternative in part.alternatives:
-            short = [
-                (source, shared.amount * (1 if shared.once else slots), state.shared.left.get(source))
-                for shared in alternative.shared
-                for source in shared.sources
-            ]
-            short = [(source, asked, left) for source, asked, left in short if left is None or left < asked]
-            if not short:
-                return None
-            lacking.append(short[0])
-        if not lacking:
-            return None
-        source, asked, left = lacking[0]
-        return Reason(
-            code=ReasonCode.SHARED_RESOURCE,
-            detail=source,
-            misses=(Miss(source, asked, left, "shared resource"),),
-            taken_by=self.takers((), frozenset({source})),
-        )
+    def _shared(self, state: State, short: Shortfall) -> Reason | None:
+        """Set when every alternative lacks some shared resource; a gang's parts ask together (C5, A6)."""
+        asked: dict[str, Number] = {}
+        for part in short.job_class.parts:
+            ways = [_shared_needs(alternative, part, short) for alternative in part.alternatives]
+            if any(_can_take(way, state, asked) for way in ways):
+                for source, amount in next(way for way in ways if _can_take(way, state, asked)).items():
+                    asked[source] = asked.get(source, 0) + amount
+                continue
+            for source, amount in (ways[0] if ways else {}).items():
+                left = state.shared.left.get(source)
+                total = amount + asked.get(source, 0)
+                if left is None or left < total:
+                    return Reason(
+                        code=ReasonCode.SHARED_RESOURCE,
+                        detail=source,
+                        misses=(Miss(source, total, left, "shared resource"),),
+                        taken_by=self.takers((), frozenset({source})),
+                    )
+        return None
 
     def _back_off(self, state: State, part: Part) -> Reason | None:
         """Set when every candidate that limits still allow is in back-off."""
         space = state.space
-        remaining = [bucket for bucket in self.route_of(part).matching if state.limits.available(bucket)]
+        remaining = [bucket for bucket in self.candidates(state, part) if state.limits.available(bucket)]
         found = [find_back_off(space.snapshot.blocked, space, bucket) for bucket in remaining]
         held = [back_off for back_off in found if back_off is not None]
         if not held or len(held) < len(found):
@@ -122,21 +136,41 @@ class Explainer:
         code = ReasonCode.CAPACITY_BACKOFF if capacity else ReasonCode.BOOT_CIRCUIT_OPEN
         return Reason(code=code, until=min(ends, default=None))
 
-    def _limit(self, state: State, job_class: JobClass, missing: int) -> Reason:
+    def _limit(self, state: State, short: Shortfall) -> Reason:
         """The limit whose mend is nearest; a quota before any other limit."""
-        bindings: list[tuple[Binding, str]] = []
-        for part in job_class.parts:
-            slots = missing * part.slots if job_class.is_gang else missing
-            for bucket in self.route_of(part).matching:
+        bindings: list[Binding] = []
+        for part in short.job_class.parts:
+            slots = short.missing * part.slots if short.job_class.is_gang else short.missing
+            for bucket in self.candidates(state, part):
                 nodes = -(-slots // fresh_slots(part, state, bucket))
                 binding = state.limits.binding(bucket, nodes)
                 if binding is not None and binding.missing:
-                    bindings.append((binding, state.space.buckets[bucket].id))
-        quotas = [entry for entry in bindings if entry[0].kind.is_quota]
+                    bindings.append(binding)
+        quotas = [binding for binding in bindings if binding.kind.is_quota]
         if not bindings:
             return Reason(code=ReasonCode.LIMIT, detail="no node has room and no bucket may get new ones")
-        binding, _ = min(quotas or bindings, key=lambda entry: entry[0].missing)
-        return Reason(code=ReasonCode.QUOTA if quotas else ReasonCode.LIMIT, binding=binding)
+        nearest = min(quotas or bindings, key=lambda binding: binding.missing)
+        return Reason(code=ReasonCode.QUOTA if quotas else ReasonCode.LIMIT, binding=nearest)
+
+
+def _shared_needs(alternative: Alternative, part: Part, short: Shortfall) -> dict[str, Number]:
+    """What the rest would take of each shared resource: one slot of a heap, all slots of a gang, once a job."""
+    needs: dict[str, Number] = {}
+    slots = part.slots if short.job_class.is_gang else 1
+    for shared in alternative.shared:
+        if shared.once and short.has_some and not short.job_class.is_gang and short.count == 1:
+            continue
+        for source in shared.sources:
+            needs[source] = needs.get(source, 0) + shared.amount * (1 if shared.once else slots)
+    return needs
+
+
+def _can_take(needs: dict[str, Number], state: State, asked: dict[str, Number]) -> bool:
+    for source, amount in needs.items():
+        left = state.shared.left.get(source)
+        if left is None or left < amount + asked.get(source, 0):
+            return False
+    return True
 
 
 def bucket_misses(state: State, part: Part) -> tuple[Miss, ...]:
@@ -158,7 +192,7 @@ def bucket_misses(state: State, part: Part) -> tuple[Miss, ...]:
 def _closest(part: Part, profile: Profile) -> Miss | None:
     misses = [first_miss(alternative, profile) for alternative in part.alternatives]
     if not misses:
-        return Miss("or", None, None, "an empty `or` never holds")
+        return Miss("or", None, None, "an `or` or `xor` without choices never holds")
     real = [miss for miss in misses if miss is not None]
     if len(real) < len(misses):
         return None

@@ -22,7 +22,7 @@ from autoscale_aks.planning.scenario_nodes import decode_nodes
 from autoscale_aks.units import parse_decimal
 
 if TYPE_CHECKING:
-    from autoscale_aks.model.node import Node
+    from collections.abc import Iterable
 
 _TOP_KEYS: Final = (
     "name", "now", "disable_default_resources", "default_resources", "policy", "limits", "nodearrays",
@@ -93,7 +93,7 @@ def decode_scenario(raw: Any) -> tuple[Snapshot, Policy]:
         unmanaged_nodes=unmanaged,
         shared_resources=shared,
         jobs=jobs,
-        naming=scenario_names((array.name for array in arrays), (*nodes, *unmanaged)),
+        naming=scenario_names((array.name for array in arrays), raw),
         blocked=blocked,
         sources=sources,
         problems=tuple(parts.problems),
@@ -101,12 +101,14 @@ def decode_scenario(raw: Any) -> tuple[Snapshot, Policy]:
     return snapshot, policy
 
 
-def scenario_names(arrays: Any, nodes: tuple[Node, ...]) -> Mapping[str, NameSeries]:
-    """`NODEARRAY-N`, the lowest N that no node in the file holds (scenario.md)."""
+def scenario_names(arrays: Iterable[str], raw: Mapping[str, Any]) -> Mapping[str, NameSeries]:
+    """`NODEARRAY-N`, the lowest N that no node in the file holds, readable or not (scenario.md)."""
     taken: dict[str, set[int]] = {name: set() for name in arrays}
     numbered = re.compile(r"(.*)-(0|[1-9]\d{0,17})\Z", re.DOTALL)
-    for node in nodes:
-        match = numbered.match(node.name)
+    written = (node for key in ("existing_nodes", "unmanaged_nodes") for node in raw.get(key) or ())
+    for node in written:
+        name = node.get("name") if isinstance(node, Mapping) else None
+        match = numbered.match(name) if isinstance(name, str) else None
         if match and match.group(1) in taken:
             taken[match.group(1)].add(int(match.group(2)))
     return frozendict(

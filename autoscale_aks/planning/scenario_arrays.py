@@ -72,8 +72,24 @@ def _decode_array(raw: Any, path: str, frame: Reader, parts: Reader) -> NodeArra
         new_placement_groups=frame.flag(raw, "new_placement_groups", path, default=False),
         resources=frame.values(raw, "resources", path),
         software_configuration=_object(raw, "software_configuration", path, frame),
-        offerings=tuple(offering for offering in offerings if offering is not None),
+        offerings=_distinct(tuple(offerings), path, parts),
     )
+
+
+def _distinct(found: Sequence[Offering | None], path: str, parts: Reader) -> tuple[Offering, ...]:
+    """Offerings that could be read; one that says a size and zone again is left out."""
+    kept: dict[tuple[str, str | None], Offering] = {}
+    for index, offering in enumerate(found):
+        if offering is None:
+            continue
+        key = (offering.vm_size, offering.zone)
+        if key in kept:
+            where = f" in zone {offering.zone}" if offering.zone else ""
+            parts.wrong(
+                f"{path}.buckets[{index}]", f"{offering.vm_size}{where} stands in the array already; left out"
+            )
+        kept.setdefault(key, offering)
+    return tuple(kept.values())
 
 
 def _priority(raw: Mapping[str, Any], path: str, reader: Reader) -> int:

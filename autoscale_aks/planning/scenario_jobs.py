@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 from frozendict import deepfreeze
 
 from autoscale_aks.model.job import Chunk, Job, JobShape, PackingStrategy
+from autoscale_aks.planning.keys import json_key
 from autoscale_aks.planning.reading import Reader
 
 _SHAPE_KEYS: Final = ("constraints", "iterations", "node_count", "colocated", "packing_strategy", "chunks")
@@ -17,6 +17,10 @@ _JOB_KEYS: Final = (
     "name", *_SHAPE_KEYS, "count", "runnable", "not_runnable_reason", "priority", "queue", "user",
     "executing_hostnames",
 )  # fmt: skip
+MOST_JOBS: Final = 1_000_000
+"""Most jobs one record may stand for, and most nodes one job may ask for."""
+MOST_SLOTS: Final = 1_000_000_000
+"""Most slots one job may ask for."""
 _NOT_READ: Final = JobShape()
 
 
@@ -24,7 +28,7 @@ _NOT_READ: Final = JobShape()
 class JobDecoder:
     """Decodes jobs one by one; jobs that need the same share one shape."""
 
-    _shapes: dict[str, JobShape] = field(default_factory=dict)
+    _shapes: dict[Any, JobShape] = field(default_factory=dict)
 
     def decode(self, raw: Any, path: str) -> Job:
         """One job. Never raises: what cannot be read is a job with a `problem` (matching.md C7)."""
@@ -37,7 +41,7 @@ class JobDecoder:
         job = Job(
             name=str(name),
             shape=self._shape(raw, path, reader),
-            count=reader.count(raw, "count", path, 1),
+            count=reader.count(raw, "count", path, 1, most=MOST_JOBS),
             runnable=runnable,
             not_runnable_reason=reader.text(raw, "not_runnable_reason", path, ""),
             priority=float(reader.number(raw, "priority", path, 0) or 0),
@@ -51,15 +55,19 @@ class JobDecoder:
         return job
 
     def _shape(self, raw: Mapping[str, Any], path: str, reader: Reader) -> JobShape:
-        key = json.dumps([raw.get(name) for name in _SHAPE_KEYS], sort_keys=True, default=repr)
+        try:
+            key = json_key([raw.get(name) for name in _SHAPE_KEYS])
+        except ValueError as error:
+            reader.wrong(f"{path}.constraints", str(error))
+            return _NOT_READ
         found = self._shapes.get(key)
         if found is not None:
             return found
         before = len(reader.problems)
         shape = JobShape(
             constraints=_constraints(raw, path, reader),
-            iterations=reader.count(raw, "iterations", path, 1),
-            node_count=reader.count(raw, "node_count", path, 0),
+            iterations=reader.count(raw, "iterations", path, 1, most=MOST_SLOTS),
+            node_count=reader.count(raw, "node_count", path, 0, most=MOST_JOBS),
             colocated=reader.flag(raw, "colocated", path, default=False),
             packing_strategy=_strategy(raw, path, reader),
             chunks=tuple(
@@ -96,6 +104,6 @@ def _chunk(raw: Any, path: str, reader: Reader) -> Chunk:
     raw = reader.keys(raw, path, ("constraints", "iterations", "node_count"))
     return Chunk(
         constraints=_constraints(raw, path, reader),
-        iterations=reader.count(raw, "iterations", path, 1),
-        node_count=reader.count(raw, "node_count", path, 0),
+        iterations=reader.count(raw, "iterations", path, 1, most=MOST_SLOTS),
+        node_count=reader.count(raw, "node_count", path, 0, most=MOST_JOBS),
     )

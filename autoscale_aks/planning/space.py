@@ -59,17 +59,16 @@ class Space:
 
     def add_bucket(self, bucket: Bucket) -> int:
         """Number of a bucket, new or known."""
-        key = (bucket.array.name, bucket.vm_size, bucket.offering.zone, bucket.placement_group)
-        found = self._numbers.get(key)
+        found = self._numbers.get(bucket.key)
         if found is None:
-            found = self._numbers[key] = len(self.buckets)
+            found = self._numbers[bucket.key] = len(self.buckets)
             self.buckets.append(bucket)
             self.empty.append(Profile(self._bucket_kind(bucket, None, bucket.array.resources)))
         return found
 
     def numbers_of(self, bucket: Bucket) -> int:
         """Number of a bucket that is known."""
-        return self._numbers[(bucket.array.name, bucket.vm_size, bucket.offering.zone, bucket.placement_group)]
+        return self._numbers[bucket.key]
 
     def add_node(self, node: Node, arrays: Mapping[str, NodeArray]) -> None:
         """Number a managed node and find its bucket; unlisted placement groups become known through their nodes."""

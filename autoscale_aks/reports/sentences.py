@@ -63,7 +63,10 @@ def render_time(moment: float | None) -> str:
     """RFC 3339 in UTC, whole seconds."""
     if moment is None:
         return ""
-    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return f"{moment:.0f} seconds after 1970"
 
 
 def _shared(reason: Reason) -> str:

@@ -1,1 +1,1 @@
-
+"""AKS: the Machine API, batch creation, and the Kubernetes node list."""

@@ -1,0 +1,49 @@
+# Everything works from a fresh clone: each target makes the environment it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-package
+DEV_STAMP := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types imports bench clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): setup.py autoscale_aks/__init__.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip setuptools wheel
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[emulator]'
+	@touch $@
+
+$(DEV_STAMP): dev-requirements.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement dev-requirements.txt
+	@touch $@
+
+demo: $(STAMP)  ## Run a captured Slurm queue against the embedded AKS emulator
+	$(BIN)/azaks demo --conf conf
+
+test: $(DEV_STAMP)  ## Install what tests need, then run every check and every test
+	@$(MAKE) --no-print-directory check-only
+	$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered --durations=5
+	$(BIN)/python -m coverage report --include='autoscale_aks/units.py,autoscale_aks/model/*,autoscale_aks/matching/*,autoscale_aks/planning/*,autoscale_aks/reports/*' --fail-under=90 --format=total
+
+check: $(DEV_STAMP)  ## Lint, types and import direction
+	@$(MAKE) --no-print-directory check-only
+
+.PHONY: check-only
+check-only:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV_STAMP)  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## Remove the environment and caches
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -1,0 +1,93 @@
+"""`azaks autoscale`: one cycle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autoscale_aks.cli.main import DONE, IN_PART
+from autoscale_aks.cli.options import config_option, format_option, quiet_option
+from autoscale_aks.cli.output import console, print_demand, print_json
+from autoscale_aks.cli.progress import ChunkProgress
+from autoscale_aks.cli.wiring import writing_world
+from autoscale_aks.config import load_config
+from autoscale_aks.model.launch import LaunchState
+from autoscale_aks.reconcile import run_cycle
+from autoscale_aks.reports.demand import render_demand, summarise
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from autoscale_aks.reconcile import CycleReport
+
+
+@click.command("autoscale")
+@config_option
+@format_option
+@quiet_option
+def command(config_path: Path, form: str, quiet: bool) -> int:
+    """Run one cycle: observe, plan, apply, record.
+
+    For cron. Only one run writes at a time: a second one exits with status 4 and says who is at it.
+
+    \b
+    Example: azaks autoscale -c autoscale.json
+    """
+    out = console(stderr=form == "json")
+    with writing_world(load_config(config_path)) as world:
+        for notice in world.ledger.notices:
+            out.print(f"note: {notice}", markup=False)
+        report = run_cycle(world, ChunkProgress(out, quiet=quiet))
+    if form == "json":
+        print_json(render_cycle(report))
+    else:
+        print_demand(summarise(report.plan, report.observation.snapshot), out)
+        print_cycle(report, out)
+    return DONE if report.is_clean else IN_PART
+
+
+def print_cycle(report: CycleReport, out: Console) -> None:
+    """What was asked, made and deleted."""
+    counts = {state: len(report.names(state)) for state in LaunchState}
+    out.print()
+    out.print(
+        f"asked for {len(report.plan.claims):,} machines with {report.puts:,} PUTs: "
+        f"{counts[LaunchState.ACCEPTED]:,} accepted, {counts[LaunchState.REJECTED]:,} rejected, "
+        f"{counts[LaunchState.UNKNOWN]:,} unknown; {len(report.releases.deleted):,} deleted"
+    )
+    for name in report.releases.reopened:
+        out.print(f"  {name}: reopened, a job landed on it", markup=False)
+    for name, why in report.releases.kept.items():
+        out.print(f"  {name}: not released: {why}", markup=False)
+    for notice in report.notices:
+        out.print(f"note: {notice}", markup=False)
+
+
+def render_cycle(report: CycleReport) -> dict[str, Any]:
+    """The cycle as JSON: the demand report, and what was done about it."""
+    return {
+        "plan_id": report.plan_id,
+        "done": {
+            "puts": report.puts,
+            "accepted": report.names(LaunchState.ACCEPTED),
+            "rejected": [
+                {
+                    "name": one.name,
+                    "kind": one.kind.value if one.kind else None,
+                    "code": one.code,
+                    "message": one.message,
+                }
+                for chunk in report.chunks
+                for one in chunk.outcomes
+                if one.state is LaunchState.REJECTED
+            ],
+            "unknown": report.names(LaunchState.UNKNOWN),
+            "deleted": report.releases.deleted,
+            "reopened": report.releases.reopened,
+            "kept": report.releases.kept,
+        },
+        "demand": render_demand(summarise(report.plan, report.observation.snapshot), report.plan),
+    }

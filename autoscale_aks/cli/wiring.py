@@ -1,0 +1,149 @@
+"""From a configuration to the ports: the only place that knows which implementation stands behind which."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from frozendict import frozendict
+
+from autoscale_aks.clock import Clock, SystemClock
+from autoscale_aks.cloud.aks.auth import (
+    KUBERNETES_SCOPE,
+    AzureTokenSource,
+    CredentialKind,
+    StaticTokenSource,
+    TokenSource,
+    azure_credentials,
+)
+from autoscale_aks.cloud.aks.client import AksClient, ClientSettings, Remembered
+from autoscale_aks.cloud.aks.effects import Effects
+from autoscale_aks.cloud.aks.endpoints import AksEndpoints
+from autoscale_aks.cloud.aks.wire import HeaderForm, HeaderLimits, machines_per_put
+from autoscale_aks.ledger import Ledger
+from autoscale_aks.loop import writing_ledger
+from autoscale_aks.model.bucket import expand_buckets
+from autoscale_aks.reconcile import World
+from autoscale_aks.reconcile.launch import machine_tags
+from autoscale_aks.reconcile.names import LONGEST_NAME
+from autoscale_aks.schedulers.registry import build_scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from autoscale_aks.config import AksConfig, Config
+
+_EMULATOR_TOKEN: Final = "emulator"  # noqa: S105  stands in for a token where there is none to have
+_BATCH_FLAG: Final = "batch_honoured"
+
+
+@contextmanager
+def writing_world(config: Config, clock: Clock | None = None) -> Iterator[World]:
+    """Everything a cycle needs, with the ledger held for writing. Raises LockHeldError when another run is at it."""
+    clock = clock or SystemClock()
+    with (
+        writing_ledger(config.ledger.path, config.aks.owner, os.getpid(), clock) as ledger,
+        build_client(config, ledger) as client,
+    ):
+        yield _world(config, client, ledger, clock)
+        _remember(ledger, client)
+
+
+@contextmanager
+def reading_world(config: Config, clock: Clock | None = None) -> Iterator[World]:
+    """Everything a dry run needs. The ledger's file is read and not changed."""
+    clock = clock or SystemClock()
+    with (
+        Ledger.open(config.ledger.path, now=clock.now(), read_only=True) as ledger,
+        build_client(config, ledger) as client,
+    ):
+        yield _world(config, client, ledger, clock)
+
+
+def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> World:
+    return World(
+        config=config,
+        scheduler=build_scheduler({"type": config.scheduler.type, **config.scheduler.settings}),
+        cloud=client,
+        ledger=ledger,
+        clock=clock,
+        machines_per_put=smallest_batch(config),
+        reads_cluster_nodes=config.aks.kubernetes_url is not None,
+        kinds=frozendict(),
+        new_plan_id=lambda: uuid.uuid4().hex[:12],
+    )
+
+
+def build_client(config: Config, ledger: Ledger) -> AksClient:
+    """The AKS client of a configuration, told what earlier runs learned of this cluster."""
+    aks = config.aks
+    endpoints = AksEndpoints(
+        arm_url=aks.arm_url,
+        scope=aks.token_scope,
+        subscription=aks.subscription,
+        resource_group=aks.resource_group,
+        cluster=aks.cluster,
+        pool_api_version=aks.pool_api_version,
+        machine_api_version=aks.machine_api_version,
+        kubernetes_url=aks.kubernetes_url,
+        kubernetes_ca=str(aks.kubernetes_ca_file) if aks.kubernetes_ca_file else None,
+    )
+    honoured = ledger.flag(f"{_BATCH_FLAG}:{aks.cluster}")
+    return AksClient(
+        endpoints,
+        _tokens(aks, aks.token_scope, aks.arm_url),
+        kubernetes_tokens=_tokens(aks, KUBERNETES_SCOPE, aks.kubernetes_url) if aks.kubernetes_url else None,
+        settings=ClientSettings(workers=aks.workers, header=header_limits(config)),
+        remembered=Remembered(
+            batch_honoured=False if aks.batch_header == "off" else None if honoured is None else honoured == "yes"
+        ),
+        effects=Effects(),
+    )
+
+
+def _tokens(aks: AksConfig, scope: str, endpoint: str) -> TokenSource:
+    if "emulator" in aks.credential:
+        return StaticTokenSource(_EMULATOR_TOKEN, endpoint=endpoint)
+    kinds = [CredentialKind(kind) for kind in aks.credential]
+    return AzureTokenSource(
+        scope, azure_credentials(kinds, authority=aks.authority_url, client_id=aks.identity_client_id)
+    )
+
+
+def header_limits(config: Config) -> HeaderLimits:
+    """How batches are written for this cluster (batching.md B5, B7)."""
+    form = HeaderForm.ADDITIONAL if config.aks.batch_header == "additional" else HeaderForm.ALL
+    return HeaderLimits(form=form, budget_bytes=config.aks.header_budget_bytes)
+
+
+def smallest_batch(config: Config) -> int:
+    """Machines that any bucket's PUT can carry, for the longest names and tags there can be (batching.md B5)."""
+    if config.aks.batch_header == "off":
+        return 1
+    sizes = [50]
+    for nodearray in config.nodearrays.values():
+        for bucket in expand_buckets(nodearray.array):
+            template = nodearray.template_for(bucket.vm_size)
+            own = machine_tags(bucket, "0" * 12)
+            sizes.append(
+                machines_per_put(
+                    template, LONGEST_NAME, zone=bucket.offering.zone, tags=own, limits=header_limits(config)
+                )
+            )
+    return min(sizes)
+
+
+def _remember(ledger: Ledger, client: AksClient) -> None:
+    """What this run learned, for the next one (user ask T10b)."""
+    learned = client.remembered
+    if learned.batch_honoured is not None:
+        ledger.set_flag(f"{_BATCH_FLAG}:{client.endpoints.cluster}", "yes" if learned.batch_honoured else "no")
+    ledger.set_not_before(max(learned.not_before.values(), default=None))
+
+
+def with_emulator(config: Config, base_url: str) -> Config:
+    """The same configuration, pointed at an emulator's address."""
+    return replace(config, aks=replace(config.aks, arm_url=base_url, kubernetes_url=base_url))

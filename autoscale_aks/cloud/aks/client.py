@@ -1,0 +1,291 @@
+"""`AksClient`: the cloud port on AKS. What the methods promise is in `cloud/port.py`."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from frozendict import frozendict
+
+from autoscale_aks.cloud.aks.batch import MachineWriter
+from autoscale_aks.cloud.aks.budget import ARM_READS, ARM_WRITES, Lane, Rate, RateBudget
+from autoscale_aks.cloud.aks.caller import Call, Caller, Patience, throttled
+from autoscale_aks.cloud.aks.deletion import Deleter
+from autoscale_aks.cloud.aks.effects import Effects
+from autoscale_aks.cloud.aks.faults import is_absent_pool, parse_fault
+from autoscale_aks.cloud.aks.kubernetes import decode_nodes, nodes_url
+from autoscale_aks.cloud.aks.launcher import Launcher
+from autoscale_aks.cloud.aks.pages import describe, walk
+from autoscale_aks.cloud.aks.pool import ensure_pool, get_pool
+from autoscale_aks.cloud.aks.scale import ScaleOrder, Watch, check_names, check_split, scale, scale_names
+from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, RequestsTransport, Response, Transport
+from autoscale_aks.cloud.aks.wire import HeaderLimits, decode_machine
+from autoscale_aks.errors import AuthError, CloudError, ProtocolError
+from autoscale_aks.model.launch import Machine, MachineListing, MachineSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from autoscale_aks.cloud.aks.auth import TokenSource
+    from autoscale_aks.cloud.aks.caller import Answer
+    from autoscale_aks.cloud.aks.endpoints import AksEndpoints
+    from autoscale_aks.cloud.aks.pages import Walk
+    from autoscale_aks.cloud.aks.record import OperationRecord
+    from autoscale_aks.cloud.aks.wire import PoolView
+    from autoscale_aks.cloud.port import CloudPort
+    from autoscale_aks.model.launch import ChunkOutcome, ClusterNode, DeleteOutcome, LaunchRequest, MachineTemplate
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSettings:
+    """How a client behaves; what it talks to is in `AksEndpoints`."""
+
+    workers: int = 20
+    """Requests in flight at most (B4)."""
+    header: HeaderLimits = field(default_factory=HeaderLimits)
+    timeout_s: float = REQUEST_CAP_S
+    """Per attempt, 60 s at most (B8)."""
+    throttle_patience_s: float = 120.0
+    """How long one call may wait for the service's throttle, over all attempts."""
+    pool_wait_s: float = 300.0
+    expand_vm_state: bool = True
+    """Ask lists for `vmState` (§1.1); a service that refuses is asked without from then on."""
+    reads: Rate = ARM_READS
+    writes: Rate = ARM_WRITES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What a client learns of a cluster that the next run should know; for the caller to keep."""
+
+    batch_honoured: bool | None = None
+    """Whether `BatchPutMachine` makes all its machines here (B10); None: not seen yet."""
+    not_before: Mapping[str, float] = field(default_factory=frozendict)
+    """Per lane (`read`, `write`), the moment before which the service wants nothing."""
+
+
+class AksClient:
+    """Implements `CloudPort`. Thread-safe for reads; one `create_machines` at a time."""
+
+    def __init__(
+        self,
+        endpoints: AksEndpoints,
+        tokens: TokenSource,
+        *,
+        kubernetes_tokens: TokenSource | None = None,
+        transport: Transport | None = None,
+        settings: ClientSettings | None = None,
+        remembered: Remembered | None = None,
+        effects: Effects | None = None,
+    ) -> None:
+        self._settings = settings or ClientSettings()
+        if self._settings.workers < 1:
+            raise ValueError(f"workers must be at least 1, not {self._settings.workers}")
+        remembered = remembered or Remembered()
+        self._effects = effects or Effects()
+        self.endpoints = endpoints
+        self._transport = transport = transport or RequestsTransport(connections=max(64, self._settings.workers))
+        patience = Patience(timeout_s=self._settings.timeout_s, throttle_s=self._settings.throttle_patience_s)
+        budget = RateBudget(
+            reads=self._settings.reads,
+            writes=self._settings.writes,
+            not_before=remembered.not_before,
+            effects=self._effects,
+        )
+        self._arm = Caller(transport, tokens, budget, patience=patience, effects=self._effects)
+        self._kubernetes = (
+            Caller(
+                transport,
+                kubernetes_tokens,
+                RateBudget(effects=self._effects),
+                patience=patience,
+                ca=endpoints.kubernetes_ca,
+                effects=self._effects,
+            )
+            if kubernetes_tokens is not None and endpoints.kubernetes_url is not None
+            else None
+        )
+        writer = MachineWriter(self._arm, endpoints, self._settings.header, self._effects.now)
+        self._launcher = Launcher(
+            writer, self.list_machines, self._effects.now, batch_honoured=remembered.batch_honoured
+        )
+        self._deleter = Deleter(self._arm, endpoints, self.list_machines)
+        self._expand = self._settings.expand_vm_state
+
+    def close(self) -> None:
+        """Drop the kept connections."""
+        self._transport.close()
+
+    def __enter__(self) -> AksClient:  # noqa: PYI034  `Self` came with Python 3.11
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def batch_honoured(self) -> bool | None:
+        """Whether the batch header works on this cluster; False sends machines one by one (B10)."""
+        return self._launcher.batch_honoured
+
+    @property
+    def remembered(self) -> Remembered:
+        """What the next run should be given."""
+        return Remembered(batch_honoured=self.batch_honoured, not_before=frozendict(self._arm.budget.not_before))
+
+    @property
+    def effects(self) -> Effects:
+        """The clock and the sleep that this client uses."""
+        return self._effects
+
+    def ensure_pool(self, pool: str) -> None:
+        """Make the pool in Machines mode if it is absent and wait until it can take machines (§2.1)."""
+        ensure_pool(self._arm, self.endpoints, pool, wait_s=self._settings.pool_wait_s, effects=self._effects)
+
+    def get_pool(self, pool: str) -> PoolView | None:
+        """The pool as the service shows it; None when it is absent."""
+        return get_pool(self._arm, self.endpoints, pool, self._effects)
+
+    def list_machines(self, pool: str) -> MachineListing:
+        """All machines of a pool, every page followed (§7.4). A pool that does not exist is empty and complete."""
+        found = self._walk(pool)
+        if found.refusal is not None:
+            self._check_refusal(found.refusal)
+            if _is_absent(found.refusal):
+                return MachineListing(pool=pool, machines=())
+        machines: dict[str, Machine] = {}
+        detail = found.detail
+        for item in found.items:
+            try:
+                machine = decode_machine(item, pool)
+            except ProtocolError as error:
+                detail = detail or str(error)
+            else:
+                machines[machine.name] = machine
+        if detail:
+            log.warning("the list of pool %s is not complete: %s", pool, detail)
+        return MachineListing(
+            pool=pool, machines=tuple(machines.values()), complete=not detail, pages=found.pages, detail=detail
+        )
+
+    def create_machines(
+        self, requests: Sequence[LaunchRequest], on_chunk: Callable[[ChunkOutcome], None] | None = None
+    ) -> tuple[ChunkOutcome, ...]:
+        """Send every chunk, then prove by LIST what exists (batching.md B4, B7 – B10).
+
+        `on_chunk` is called as each chunk's PUTs are answered, and again with the same chunk id when the proof
+        changed its outcomes: the later one counts.
+        """
+        return self.launch(requests, on_chunk, workers=self._settings.workers)
+
+    def launch(
+        self,
+        requests: Sequence[LaunchRequest],
+        on_chunk: Callable[[ChunkOutcome], None] | None = None,
+        *,
+        workers: int,
+        batch: bool = True,
+    ) -> tuple[ChunkOutcome, ...]:
+        """`create_machines` with another number of workers, or without the batch header."""
+        return self._launcher.launch(requests, on_chunk, workers=workers, batch=batch)
+
+    def scale_machine(
+        self,
+        template: MachineTemplate,
+        count: int,
+        machine_workers: int,
+        use_batch_api: bool = True,
+        *,
+        names: Sequence[str] | None = None,
+        zone: str | None = None,
+        watch: Watch | None = None,
+    ) -> OperationRecord:
+        """Create `count` machines in one wave and wait for their nodes (B2, B11).
+
+        Raises ValueError, before any request, unless `count` splits evenly over the workers with at most 50 each, and
+        for names that are not usable. Without `names` they are made from the count and the present time.
+        """
+        check_split(count, machine_workers)
+        chosen = scale_names(count, self._effects.now()) if names is None else names
+        check_names(template.pool, chosen, count)
+        order = ScaleOrder(
+            template=template,
+            machines=tuple(MachineSpec(name=name, zone=zone) for name in chosen),
+            machine_workers=machine_workers,
+            use_batch_api=use_batch_api,
+        )
+        return scale(self, order, watch or Watch())
+
+    def delete_machines(self, pool: str, names: Sequence[str]) -> DeleteOutcome:
+        """Ask for deletion, at most 50 a request; absent is success (§7.5)."""
+        with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="aks") as executor:
+            return self._deleter.delete(executor, pool, names)
+
+    def list_nodes(self, pools: Sequence[str]) -> tuple[ClusterNode, ...]:
+        """The Kubernetes nodes of these pools, ready or not. Raises CloudError when the list cannot be read whole."""
+        if self._kubernetes is None or self.endpoints.kubernetes_url is None:
+            raise CloudError("no Kubernetes API is configured: nodes cannot be listed")
+        if not pools:
+            return ()
+        restarts = 0
+        nodes: dict[str, ClusterNode] = {}
+        token = ""
+        seen: set[str] = set()
+        while True:
+            url = nodes_url(self.endpoints.kubernetes_url, pools, token)
+            answer = self._kubernetes.call(Call(method="GET", url=url, label="nodes"))
+            response = answer.result
+            if isinstance(response, Response) and response.status == 410 and token and restarts < 1:
+                restarts, token, nodes, seen = restarts + 1, "", {}, set()
+                continue
+            if not isinstance(response, Response) or not response.ok or response.truncated:
+                self._check_refusal(answer, self._kubernetes)
+                raise CloudError(f"the nodes cannot be listed: {describe(answer)}")
+            page = decode_nodes(response.body)
+            nodes.update((node.name, node) for node in page.nodes if node.pool in pools)
+            token = page.next_token
+            if not token:
+                return tuple(nodes.values())
+            if token in seen:
+                raise ProtocolError("the pages of the node list go round in circles")
+            seen.add(token)
+
+    def _walk(self, pool: str) -> Walk:
+        label = f"list {pool}"
+        if self._expand:
+            found = walk(self._arm, self.endpoints.machines_url(pool, expand_vm_state=True), label)
+            refused = found.refusal.result if found.refusal is not None else None
+            if not isinstance(refused, Response) or refused.status != 400:
+                return found
+            log.info("the list of machines refuses $expand; asking without")
+            self._expand = False
+        return walk(self._arm, self.endpoints.machines_url(pool), label)
+
+    def _check_refusal(self, answer: Answer, caller: Caller | None = None) -> None:
+        """Raise for a list that was refused as a whole; return for a pool that is absent and for passing trouble."""
+        response = answer.result
+        if not isinstance(response, Response):
+            return
+        if response.status in {401, 403}:
+            raise AuthError(describe(answer))
+        if response.status == 429:
+            raise throttled(answer, caller or self._arm, Lane.READ, self._effects.now())
+        if 400 <= response.status < 500 and response.status != 408 and not _is_absent(answer):
+            raise CloudError(describe(answer))
+
+
+def _is_absent(answer: Answer) -> bool:
+    response = answer.result
+    return isinstance(response, Response) and is_absent_pool(
+        response.status, parse_fault(response.status, response.body)
+    )
+
+
+if TYPE_CHECKING:
+
+    def _as_port(client: AksClient) -> CloudPort:
+        """The type checker's proof that the port is kept."""
+        return client

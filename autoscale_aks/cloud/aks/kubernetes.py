@@ -1,0 +1,116 @@
+"""The Kubernetes node list on the wire, and when a node is ready (aks-machine-api.md §7.2, §7.3).
+
+====================================  =============================================================================
+GET /api/v1/nodes                     `labelSelector` by pool, `limit`, `continue`; 410 means: begin again
+ready                                 `Ready` is True, `NetworkUnavailable` is not True, not `unschedulable`, and no
+                                      NoSchedule or NoExecute taint of the ten built-in keys
+pool                                  label `agentpool`, else `kubernetes.azure.com/agentpool`
+====================================  =============================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
+
+from frozendict import frozendict
+
+from autoscale_aks.cloud.aks.faults import clean_text, parse_object
+from autoscale_aks.cloud.aks.wire import MAX_PAGE_BYTES, at
+from autoscale_aks.errors import ProtocolError
+from autoscale_aks.model.launch import ClusterNode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PAGE_LIMIT: Final = 250
+POOL_LABELS: Final = ("agentpool", "kubernetes.azure.com/agentpool")
+
+NOT_READY_TAINTS: Final = frozenset(
+    {
+        *(
+            f"node.kubernetes.io/{name}"
+            for name in (
+                "not-ready",
+                "unreachable",
+                "pid-pressure",
+                "out-of-disk",
+                "memory-pressure",
+                "disk-pressure",
+                "network-unavailable",
+                "unschedulable",
+            )
+        ),
+        "node.cloudprovider.kubernetes.io/uninitialized",
+        "node.cloudprovider.kubernetes.io/shutdown",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NodePage:
+    """One page of nodes and the token of the next one."""
+
+    nodes: tuple[ClusterNode, ...]
+    next_token: str
+
+
+def nodes_url(base_url: str, pools: Sequence[str], token: str = "") -> str:
+    """The list's URL for some pools, or for one of its later pages."""
+    selector = f"agentpool={pools[0]}" if len(pools) == 1 else f"agentpool in ({','.join(pools)})"
+    query = {"labelSelector": selector, "limit": str(PAGE_LIMIT), **({"continue": token} if token else {})}
+    return f"{base_url.rstrip('/')}/api/v1/nodes?{urlencode(query)}"
+
+
+def decode_nodes(body: bytes) -> NodePage:
+    """A page of nodes. Raises ProtocolError when it is none, or when a node has no name."""
+    page = parse_object(body, MAX_PAGE_BYTES)
+    items = page.get("items")
+    if not isinstance(items, list):
+        raise ProtocolError("a node list without items")
+    token = at(page, "metadata", "continue")
+    return NodePage(tuple(_node(item) for item in items), token if isinstance(token, str) else "")
+
+
+def is_ready(node: object) -> bool:
+    """The ready rule of §7.3. A taint that is not built in, such as Spot's, does not matter."""
+    conditions = {at(item, "type"): at(item, "status") for item in _list(node, "status", "conditions")}
+    if conditions.get("Ready") != "True" or conditions.get("NetworkUnavailable") == "True":
+        return False
+    if at(node, "spec", "unschedulable") is True:
+        return False
+    return not any(
+        at(taint, "effect") in {"NoSchedule", "NoExecute"} and at(taint, "key") in NOT_READY_TAINTS
+        for taint in _list(node, "spec", "taints")
+    )
+
+
+def _node(value: object) -> ClusterNode:
+    name = clean_text(at(value, "metadata", "name"))
+    if not name:
+        raise ProtocolError("a node without a name")
+    raw_labels = at(value, "metadata", "labels")
+    labels = {
+        clean_text(key): clean_text(text)
+        for key, text in (raw_labels.items() if isinstance(raw_labels, dict) else ())
+        if isinstance(text, str)
+    }
+    addresses = [
+        clean_text(at(item, "address"))
+        for item in _list(value, "status", "addresses")
+        if at(item, "type") == "InternalIP"
+    ]
+    return ClusterNode(
+        name=name,
+        pool=next((labels[label] for label in POOL_LABELS if label in labels), ""),
+        ready=is_ready(value),
+        labels=frozendict(labels),
+        provider_id=clean_text(at(value, "spec", "providerID")) or None,
+        private_ip=addresses[0] if addresses else None,
+    )
+
+
+def _list(value: object, *path: str) -> list[object]:
+    found = at(value, *path)
+    return found if isinstance(found, list) else []

@@ -1,0 +1,270 @@
+"""All chunks of a cycle at once: look, write, prove (batching.md B4, B6, B9, B10).
+
+look    one LIST a pool; names that exist are not sent
+write   every chunk is a task of one pool of workers; where the batch is not honoured every machine is
+prove   one LIST a pool; what is missing goes out alone, and one more LIST settles what is still unknown
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from autoscale_aks.cloud.aks.batch import kind_of
+from autoscale_aks.cloud.aks.proof import (
+    check_chunk,
+    honours_batch,
+    judge_again,
+    judge_existing,
+    judge_written,
+    refuse,
+)
+from autoscale_aks.errors import CloudError
+from autoscale_aks.model.launch import ChunkOutcome, FaultKind, LaunchOutcome, LaunchState, MachineListing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from autoscale_aks.cloud.aks.batch import MachineWriter, Written
+    from autoscale_aks.model.launch import LaunchRequest, Machine, MachineSpec
+
+    OnChunk = Callable[[ChunkOutcome], None]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A chunk on its way to being a ChunkOutcome."""
+
+    request: LaunchRequest
+    started_at: float
+    ended_at: float
+    outcomes: dict[str, LaunchOutcome] = field(default_factory=dict)
+    attempts: int = 0
+    puts: int = 0
+    batches: list[tuple[str, ...]] = field(default_factory=list)
+    tasks: int = 0
+    """Tasks of it that are not done."""
+
+    def merge(self, written: Written) -> None:
+        self.outcomes.update(written.outcomes)
+        self.started_at = min(self.started_at, written.started_at) if self.puts else written.started_at
+        self.ended_at = max(self.ended_at, written.ended_at)
+        self.attempts += written.attempts
+        self.puts += written.puts
+        self.batches += written.batches
+
+    def finish(self) -> ChunkOutcome:
+        return ChunkOutcome(
+            chunk_id=self.request.chunk_id,
+            pool=self.request.template.pool,
+            outcomes=tuple(self.outcomes[machine.name] for machine in self.request.machines),
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+            attempts=self.attempts,
+            puts=self.puts,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    draft: _Draft
+    machines: tuple[MachineSpec, ...]
+    batch: bool
+
+
+_Sent: TypeAlias = tuple[_Draft, "MachineSpec"]
+
+
+class Launcher:
+    """Creates machines. `batch_honoured` is what is known of this cluster: None until the first proof."""
+
+    def __init__(
+        self,
+        writer: MachineWriter,
+        list_machines: Callable[[str], MachineListing],
+        now: Callable[[], float],
+        *,
+        batch_honoured: bool | None = None,
+    ) -> None:
+        self._writer = writer
+        self._list_machines = list_machines
+        self._now = now
+        self.batch_honoured = batch_honoured
+
+    def launch(
+        self, requests: Sequence[LaunchRequest], on_chunk: OnChunk | None, *, workers: int, batch: bool = True
+    ) -> tuple[ChunkOutcome, ...]:
+        """Outcomes in the order of `requests`.
+
+        `on_chunk` is called when a chunk's PUTs are answered, and again for a chunk that the proof changed.
+        """
+        tell = on_chunk or _ignore
+        executor = ThreadPoolExecutor(workers, thread_name_prefix="aks")
+        try:
+            drafts, tasks = self._look(executor, requests, batch=batch)
+            told = {}
+            for draft in self._run(executor, tasks):
+                told[id(draft)] = draft.finish()
+                tell(told[id(draft)])
+            self._prove(executor, [(task.draft, machine) for task in tasks for machine in task.machines])
+            for draft in drafts:
+                outcome = draft.finish()
+                if told.get(id(draft)) != outcome:
+                    tell(outcome)
+            return tuple(draft.finish() for draft in drafts)
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+    def _look(
+        self, executor: Executor, requests: Sequence[LaunchRequest], *, batch: bool
+    ) -> tuple[list[_Draft], list[_Task]]:
+        now = self._now()
+        drafts = [_Draft(request, now, now) for request in requests]
+        sound = []
+        for draft in drafts:
+            refusal = check_chunk(draft.request)
+            if refusal is None:
+                sound.append(draft)
+            else:
+                _refuse_all(draft, refusal)
+        listings = self._list_all(executor, sound)
+        taken: set[tuple[str, str]] = set()
+        tasks: list[_Task] = []
+        for draft in sound:
+            seen = listings[draft.request.template.pool]
+            if isinstance(seen, LaunchOutcome):
+                _refuse_all(draft, seen)
+                continue
+            tasks += self._tasks(draft, _choose(draft, seen, taken), batch=batch)
+        return drafts, tasks
+
+    def _tasks(self, draft: _Draft, machines: tuple[MachineSpec, ...], *, batch: bool) -> list[_Task]:
+        if not machines:
+            return []
+        if batch and self.batch_honoured is not False:
+            return [_Task(draft, machines, batch=True)]
+        return [_Task(draft, (machine,), batch=False) for machine in machines]
+
+    def _run(self, executor: Executor, tasks: Sequence[_Task]) -> Iterator[_Draft]:
+        """Carry out tasks; each draft as its last task is done."""
+        futures: dict[Future[Written], _Task] = {}
+        for task in tasks:
+            task.draft.tasks += 1
+            future = executor.submit(self._writer.write, task.draft.request, task.machines, batch=task.batch)
+            futures[future] = task
+        for future in as_completed(futures):
+            draft = futures[future].draft
+            draft.merge(future.result())
+            draft.tasks -= 1
+            if not draft.tasks:
+                yield draft
+
+    def _prove(self, executor: Executor, sent: Sequence[_Sent]) -> None:
+        if not sent:
+            return
+        missing, honoured = self._judge(executor, sent)
+        if honoured:
+            self.batch_honoured = True
+        before = [draft.outcomes[machine.name] for draft, machine in missing]
+        for _ in self._run(executor, [_Task(draft, (machine,), batch=False) for draft, machine in missing]):
+            pass
+        after = [draft.outcomes[machine.name] for draft, machine in missing]
+        if honoured is False and any(outcome.state is LaunchState.ACCEPTED for outcome in after):
+            log.warning("the batch header is not honoured on this cluster; machines go out one by one from now on")
+            self.batch_honoured = False
+        for (draft, machine), first, again in zip(missing, before, after, strict=True):
+            draft.outcomes[machine.name] = judge_again(first, again)
+        unsure = [
+            (draft, machine)
+            for draft, machine in missing
+            if draft.outcomes[machine.name].state is LaunchState.UNKNOWN
+        ]
+        if unsure:
+            self._judge(executor, unsure)
+
+    def _judge(self, executor: Executor, sent: Sequence[_Sent]) -> tuple[list[_Sent], bool | None]:
+        """Hold machines against a fresh list: those to be sent again, and whether batches were honoured."""
+        missing: list[_Sent] = []
+        evidence: set[bool | None] = set()
+        for pool, seen in self._list_all(executor, [draft for draft, _ in sent], partial=True).items():
+            ours = [(draft, machine) for draft, machine in sent if draft.request.template.pool == pool]
+            listing = (
+                seen if isinstance(seen, MachineListing) else MachineListing(pool=pool, machines=(), complete=False)
+            )
+            listed = {machine.name: machine for machine in listing.machines}
+            batches = {names for draft, _ in ours for names in draft.batches}
+            evidence.add(honours_batch(sorted(batches), listed))
+            missing += [item for item in ours if _is_missing(item, listed, complete=listing.complete)]
+        return missing, True if True in evidence else False if False in evidence else None
+
+    def _list_all(
+        self, executor: Executor, drafts: Iterable[_Draft], *, partial: bool = False
+    ) -> dict[str, MachineListing | LaunchOutcome]:
+        """Each pool's list, or the refusal that its machines get because there is none."""
+        pools = sorted({draft.request.template.pool for draft in drafts})
+        seen = dict(zip(pools, executor.map(self._list_one, pools), strict=True))
+        if partial:
+            return seen
+        return {pool: _whole(listing) for pool, listing in seen.items()}
+
+    def _list_one(self, pool: str) -> MachineListing | LaunchOutcome:
+        try:
+            return self._list_machines(pool)
+        except CloudError as error:
+            return refuse("", *kind_of(error), str(error))
+
+
+def _ignore(_: ChunkOutcome) -> None:
+    """Nobody listens."""
+
+
+def _whole(listing: MachineListing | LaunchOutcome) -> MachineListing | LaunchOutcome:
+    """Nothing is sent on a list that may lack names: a batch fails on them, a single PUT would change them."""
+    if isinstance(listing, LaunchOutcome) or listing.complete:
+        return listing
+    return refuse("", FaultKind.TRANSIENT, "ListIncomplete", listing.detail)
+
+
+def _refuse_all(draft: _Draft, refusal: LaunchOutcome) -> None:
+    for machine in draft.request.machines:
+        draft.outcomes[machine.name] = replace(refusal, name=machine.name)
+
+
+def _choose(draft: _Draft, listing: MachineListing, taken: set[tuple[str, str]]) -> tuple[MachineSpec, ...]:
+    """The machines of a chunk that are to be sent; the others get their outcome now."""
+    template = draft.request.template
+    listed = {machine.name: machine for machine in listing.machines}
+    chosen = []
+    for machine in draft.request.machines:
+        key = (template.pool, machine.name)
+        if key in taken:
+            message = "another chunk of this call has the name"
+            draft.outcomes[machine.name] = refuse(machine.name, FaultKind.CONFLICT, "DuplicateName", message)
+        elif machine.name in listed:
+            draft.outcomes[machine.name] = judge_existing(listed[machine.name], template)
+        else:
+            chosen.append(machine)
+        taken.add(key)
+    return tuple(chosen)
+
+
+def _is_missing(sent: _Sent, listed: dict[str, Machine], *, complete: bool) -> bool:
+    """Whether a machine has to be sent again; otherwise its outcome is what the list makes of it."""
+    draft, machine = sent
+    outcome = draft.outcomes[machine.name]
+    verdict = judge_written(outcome, listed.get(machine.name), draft.request.template)
+    if verdict is None and complete:
+        return True
+    draft.outcomes[machine.name] = verdict or _unproven(outcome)
+    return False
+
+
+def _unproven(outcome: LaunchOutcome) -> LaunchOutcome:
+    if outcome.state is LaunchState.UNKNOWN:
+        return outcome
+    message = "the request was accepted, the list that should prove it could not be read"
+    return replace(outcome, state=LaunchState.UNKNOWN, kind=FaultKind.TRANSIENT, code="NoProof", message=message)

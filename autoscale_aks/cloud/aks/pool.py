@@ -1,0 +1,98 @@
+"""An agent pool in Machines mode (aks-machine-api.md §2.1).
+
+A pool that exists in this mode is usable in any state but three: `Creating` is waited for, `Failed` gets one more
+PUT, `Deleting` is an error. `Updating` and `Scaling` do not keep machines out.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from autoscale_aks.cloud.aks.budget import Lane
+from autoscale_aks.cloud.aks.caller import Call, throttled
+from autoscale_aks.cloud.aks.endpoints import check_pool_name
+from autoscale_aks.cloud.aks.faults import is_absent_pool, parse_fault
+from autoscale_aks.cloud.aks.pages import describe
+from autoscale_aks.cloud.aks.transport import Response
+from autoscale_aks.cloud.aks.wire import PoolView, decode_pool, encode_pool
+from autoscale_aks.errors import AuthError, CloudError
+
+if TYPE_CHECKING:
+    from autoscale_aks.cloud.aks.caller import Answer, Caller
+    from autoscale_aks.cloud.aks.effects import Effects
+    from autoscale_aks.cloud.aks.endpoints import AksEndpoints
+
+log = logging.getLogger(__name__)
+
+MODE: Final = "machines"
+_PUT_TRIES: Final = 6
+_PUT_PAUSE_S: Final = 10.0
+_LONGEST_POLL_S: Final = 10.0
+
+
+def ensure_pool(caller: Caller, endpoints: AksEndpoints, pool: str, *, wait_s: float, effects: Effects) -> None:
+    """Idempotent. Raises CloudError when the pool has another mode, cannot be made, or is not there in time."""
+    try:
+        check_pool_name(pool)
+    except ValueError as error:
+        raise CloudError(str(error)) from error
+    view = get_pool(caller, endpoints, pool, effects)
+    if view is None or (view.mode.lower() == MODE and view.provisioning_state == "Failed"):
+        _put_pool(caller, endpoints, pool, effects)
+        view = get_pool(caller, endpoints, pool, effects)
+    deadline = effects.now() + wait_s
+    pause_s = 0.5
+    while not (view is not None and _is_usable(view, pool)):
+        if effects.now() >= deadline:
+            raise CloudError(f"pool {pool} is not there after {wait_s:g} s")
+        effects.sleep(pause_s)
+        pause_s = min(pause_s * 2, _LONGEST_POLL_S)
+        view = get_pool(caller, endpoints, pool, effects)
+
+
+def get_pool(caller: Caller, endpoints: AksEndpoints, pool: str, effects: Effects) -> PoolView | None:
+    """The pool, or None when it is absent. Raises CloudError when the question is not answered."""
+    answer = caller.call(Call(method="GET", url=endpoints.pool_url(pool), label=f"pool {pool}"))
+    response = answer.result
+    if isinstance(response, Response) and response.ok:
+        return decode_pool(response.body)
+    if isinstance(response, Response) and is_absent_pool(
+        response.status, parse_fault(response.status, response.body)
+    ):
+        return None
+    raise _failure(answer, caller, Lane.READ, effects.now())
+
+
+def _put_pool(caller: Caller, endpoints: AksEndpoints, pool: str, effects: Effects) -> None:
+    """PUT the pool; another operation on the cluster (409) is waited for."""
+    call = Call(method="PUT", url=endpoints.pool_url(pool), lane=Lane.WRITE, body=encode_pool(), label=f"pool {pool}")
+    for attempt in range(1, _PUT_TRIES + 1):
+        answer = caller.call(call)
+        response = answer.result
+        if isinstance(response, Response) and response.ok:
+            return
+        if not isinstance(response, Response) or response.status != 409 or attempt == _PUT_TRIES:
+            raise _failure(answer, caller, Lane.WRITE, effects.now())
+        log.info("pool %s: another operation is running: %s", pool, describe(answer))
+        effects.sleep(_PUT_PAUSE_S)
+
+
+def _is_usable(view: PoolView, pool: str) -> bool:
+    if view.mode.lower() != MODE:
+        raise CloudError(
+            f"pool {pool} exists in mode {view.mode or 'unknown'!r}, not 'Machines', and a pool's mode cannot be "
+            "changed: use another pool name"
+        )
+    if view.provisioning_state in {"Failed", "Canceled", "Deleting"}:
+        raise CloudError(f"pool {pool} is in state {view.provisioning_state}")
+    return view.provisioning_state not in {"Creating", ""}
+
+
+def _failure(answer: Answer, caller: Caller, lane: Lane, now: float) -> CloudError:
+    status = answer.result.status if isinstance(answer.result, Response) else 0
+    if status in {401, 403}:
+        return AuthError(describe(answer))
+    if status == 429:
+        return throttled(answer, caller, lane, now)
+    return CloudError(describe(answer))

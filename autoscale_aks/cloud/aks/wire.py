@@ -1,0 +1,278 @@
+"""The AKS Machine API on the wire: encode requests, decode answers (aks-machine-api.md §2 – §4, batching.md B7).
+
+=========================  ====================================================================================
+PUT pool                   `{"properties":{"mode":"Machines"}}` and nothing else
+PUT machine                `zones` at top level; `tags` under `properties`, never at top level; taints under
+                           `nodeInitializationTaints`; `priority` only for Spot
+`BatchPutMachine: all`     `batchMachines` has every machine, each with `machineName`, `zones`, `tags`
+`… additional`             `vmSkus`, and in `batchMachines` the machines after the first, by `machineName`; `zones`
+                           and `tags` only for a machine that has its own
+both forms                 the first machine is the URL's; its own zone and tags stand in the body as well
+POST deleteMachines        `{"machineNames":[…]}`
+GET machine(s)             `priority` is absent for Regular; unknown states are kept as they are; the ownership mark
+                           is taken from the node labels when the tags have lost it
+=========================  ====================================================================================
+
+The key in the header is always `machineName`: with `name` the service drops the entry and answers 2xx.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from frozendict import frozendict
+
+from autoscale_aks.cloud.aks.faults import clean_text, parse_object, parse_provisioning_error
+from autoscale_aks.errors import ProtocolError
+from autoscale_aks.model.launch import OWNER_TAG, Machine, MachineSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from autoscale_aks.model.launch import MachineTemplate
+
+BATCH_HEADER: Final = "BatchPutMachine"
+MAX_PER_PUT: Final = 50
+MAX_PER_DELETE: Final = 50
+HEADER_BUDGET_BYTES: Final = 12 * 1024
+MAX_PAGE_BYTES: Final = 32 * 1024 * 1024
+
+_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
+
+
+class HeaderForm(enum.Enum):
+    """The two known shapes of the batch header (B7)."""
+
+    ALL = "all"
+    ADDITIONAL = "additional"
+
+
+def encode_json(value: object) -> bytes:
+    """Compact JSON in ASCII: what headers need and bodies may have."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+
+
+def encode_pool() -> dict[str, Any]:
+    """The body that makes a pool for machines (§2.1)."""
+    return {"properties": {"mode": "Machines"}}
+
+
+def encode_machine(template: MachineTemplate, machine: MachineSpec) -> dict[str, Any]:
+    """The body of a machine's PUT; of a batch's, with its URL machine (§3, §4.3)."""
+    properties: dict[str, Any] = {
+        "hardware": _present(
+            vmSize=template.vm_size,
+            gpuProfile={"driver": template.gpu_driver} if template.gpu_driver else None,
+        ),
+        "operatingSystem": _present(
+            osSKU=template.os_sku, osDiskSizeGB=template.os_disk_size_gb, osDiskType=template.os_disk_type
+        ),
+        "kubernetes": _present(
+            orchestratorVersion=template.orchestrator_version,
+            nodeLabels=dict(template.node_labels),
+            nodeInitializationTaints=list(template.node_taints),
+            maxPods=template.max_pods,
+        ),
+        "priority": "Spot" if template.spot else None,
+        "billing": _present(spotMaxPrice=template.spot_max_price if template.spot else None),
+        "security": _present(sshAccess=template.ssh_access),
+        "network": _present(vnetSubnetID=template.vnet_subnet_id),
+        "tags": _tags(template, machine),
+    }
+    return _present(zones=[machine.zone] if machine.zone else None, properties=_present(**properties))
+
+
+def encode_batch_header(template: MachineTemplate, machines: Sequence[MachineSpec], form: HeaderForm) -> str:
+    """The value of `BatchPutMachine` for a chunk whose first machine is the URL's (§4.2)."""
+    if form is HeaderForm.ALL:
+        entries = [
+            {
+                "machineName": machine.name,
+                "zones": [machine.zone] if machine.zone else [],
+                "tags": _tags(template, machine),
+            }
+            for machine in machines
+        ]
+        return encode_json({"batchMachines": entries}).decode("ascii")
+    additional = [
+        _present(
+            machineName=machine.name, zones=[machine.zone] if machine.zone else None, tags=dict(machine.tags) or None
+        )
+        for machine in machines[1:]
+    ]
+    skus = {"value": [{"name": template.vm_size, "resourceType": "virtualMachines"}]}
+    return encode_json({"vmSkus": skus, "batchMachines": additional}).decode("ascii")
+
+
+def header_bytes(value: str) -> int:
+    """Bytes of the whole header line: name, colon, space, value, CR LF (B5)."""
+    return len(BATCH_HEADER) + 2 + len(value) + 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderLimits:
+    """How batches are written and how large they may be."""
+
+    form: HeaderForm = HeaderForm.ALL
+    budget_bytes: int = HEADER_BUDGET_BYTES
+    max_machines: int = MAX_PER_PUT
+
+
+def machines_per_put(
+    template: MachineTemplate,
+    name_length: int,
+    *,
+    zone: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    limits: HeaderLimits | None = None,
+) -> int:
+    """How many machines with names of that length, that zone and such tags one PUT can carry (B5): 1 … 50."""
+    limits = limits or HeaderLimits()
+    sample = MachineSpec(name="x" * name_length, zone=zone, tags=tags or frozendict())
+    fits = 1
+    for count in range(2, limits.max_machines + 1):
+        if header_bytes(encode_batch_header(template, [sample] * count, limits.form)) > limits.budget_bytes:
+            break
+        fits = count
+    return fits
+
+
+def split_by_budget(
+    template: MachineTemplate, machines: Sequence[MachineSpec], limits: HeaderLimits
+) -> list[tuple[MachineSpec, ...]]:
+    """Contiguous parts, as equal as can be and as few as can be, of which each fits the limits."""
+    for parts in range(1, len(machines)):
+        size, longer = divmod(len(machines), parts)
+        cuts = [size * part + min(part, longer) for part in range(parts + 1)]
+        slices = [tuple(machines[start:end]) for start, end in pairwise(cuts)]
+        if all(
+            len(piece) <= limits.max_machines
+            and (
+                len(piece) == 1
+                or header_bytes(encode_batch_header(template, piece, limits.form)) <= limits.budget_bytes
+            )
+            for piece in slices
+        ):
+            return slices
+    return [(machine,) for machine in machines]
+
+
+def encode_delete(names: Sequence[str]) -> dict[str, Any]:
+    """The body of `deleteMachines` (§7.5)."""
+    return {"machineNames": list(names)}
+
+
+def decode_machine(value: object, pool: str) -> Machine:
+    """One machine of a GET or a list. Raises ProtocolError when it has no name."""
+    name = _text(value, "name")
+    if not name:
+        raise ProtocolError(f"a machine without a name in pool {pool}")
+    zones = at(value, "zones")
+    fault = parse_provisioning_error(at(value, "properties", "status", "provisioningError"))
+    machine = Machine(
+        name=name.rpartition("/")[2],
+        pool=pool,
+        provisioning_state=_text(value, "properties", "provisioningState") or "",
+        vm_size=_text(value, "properties", "hardware", "vmSize") or "",
+        zone=zones[0] if isinstance(zones, list) and zones and isinstance(zones[0], str) else None,
+        spot=_text(value, "properties", "priority") == "Spot",
+        node_name=_text(value, "properties", "kubernetes", "nodeName"),
+        tags=frozendict(_marked_tags(value)),
+        vm_state=_text(value, "properties", "status", "vmState"),
+        created_at=parse_timestamp(_text(value, "properties", "status", "creationTimestamp")),
+        resource_id=_text(value, "properties", "resourceId"),
+    )
+    if fault is None:
+        return machine
+    return replace(machine, error_kind=fault.kind, error_code=fault.code, error_message=fault.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list: its items, still undecoded, and where the next one is."""
+
+    items: tuple[object, ...]
+    next_link: str | None
+
+
+def decode_page(body: bytes) -> Page:
+    """An ARM list page; empty ones are allowed (§7.4). Raises ProtocolError for anything else."""
+    page = parse_object(body, MAX_PAGE_BYTES)
+    items, link = page.get("value"), page.get("nextLink")
+    if not isinstance(items, list) or not (link is None or isinstance(link, str)):
+        raise ProtocolError("a list page without a list in it")
+    return Page(tuple(items), link or None)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """An agent pool as GET shows it."""
+
+    mode: str
+    provisioning_state: str
+
+
+def decode_pool(body: bytes) -> PoolView:
+    """An agent pool. Raises ProtocolError when it has no properties."""
+    properties = parse_object(body).get("properties")
+    if not isinstance(properties, dict):
+        raise ProtocolError("an agent pool without properties")
+    return PoolView(_text(properties, "mode") or "", _text(properties, "provisioningState") or "")
+
+
+def parse_timestamp(text: str | None) -> float | None:
+    """RFC 3339, with any number of decimals, as seconds since the epoch; None when it is something else."""
+    match = _TIMESTAMP.fullmatch(text or "")
+    if not match:
+        return None
+    base, decimals, offset = match.groups()
+    try:
+        moment = datetime.fromisoformat(f"{base}{'+00:00' if offset == 'Z' else offset}")
+        return (moment + timedelta(seconds=float(f"0.{decimals or 0}"))).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def format_timestamp(seconds: float) -> str:
+    """UTC in whole seconds with a `Z`, as operation records have it (§8)."""
+    return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def at(value: object, *path: str) -> object:
+    """What stands at a path of keys; None when any step of it is missing or not an object."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _text(value: object, *path: str) -> str | None:
+    found = at(value, *path)
+    return clean_text(found) if isinstance(found, str) else None
+
+
+def _texts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    return {clean_text(key): clean_text(text) for key, text in value.items() if isinstance(text, str)}
+
+
+def _marked_tags(value: object) -> dict[str, str]:
+    """A machine's tags; its ownership mark also from the labels, which no header form can lose (B7)."""
+    labels = _texts(at(value, "properties", "kubernetes", "nodeLabels"))
+    mark = {OWNER_TAG: labels[OWNER_TAG]} if OWNER_TAG in labels else {}
+    return {**mark, **_texts(at(value, "properties", "tags"))}
+
+
+def _tags(template: MachineTemplate, machine: MachineSpec) -> dict[str, str]:
+    return {**template.tags, **machine.tags}
+
+
+def _present(**fields: Any) -> dict[str, Any]:
+    """The fields that are set: no None, no empty object or list."""
+    return {key: value for key, value in fields.items() if value is not None and value not in ({}, [])}

@@ -1,0 +1,7 @@
+"""One cycle: observe → plan → apply → record. A dry run stops after plan."""
+
+from autoscale_aks.reconcile.cycle import CycleReport, Progress, observe_and_plan, run_cycle
+from autoscale_aks.reconcile.observe import Observation
+from autoscale_aks.reconcile.world import World
+
+__all__ = ["CycleReport", "Observation", "Progress", "World", "observe_and_plan", "run_cycle"]

@@ -1,0 +1,168 @@
+"""Create what the plan claims: intent first, then the requests, then their outcomes (house.md §4, step 9)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from frozendict import frozendict
+
+from autoscale_aks.errors import CloudError
+from autoscale_aks.ledger import MachineRecord, MachineState
+from autoscale_aks.model.launch import (
+    ChunkOutcome,
+    FaultKind,
+    LaunchOutcome,
+    LaunchRequest,
+    LaunchState,
+    MachineSpec,
+)
+from autoscale_aks.model.reason import ReasonCode
+from autoscale_aks.model.snapshot import BackOff
+from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, number_of_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from autoscale_aks.model.bucket import Bucket
+    from autoscale_aks.model.plan import LaunchBatch, Plan
+    from autoscale_aks.reconcile.world import World
+
+BACK_OFF_S: Mapping[FaultKind, float] = frozendict({FaultKind.CAPACITY: 3600.0, FaultKind.QUOTA: 600.0})
+"""How long a bucket is left alone after a refusal (aks-machine-api.md §5.3)."""
+
+
+def launch(
+    world: World, plan: Plan, plan_id: str, on_chunk: Callable[[ChunkOutcome], None] | None = None
+) -> tuple[ChunkOutcome, ...]:
+    """Send every chunk of the plan. The ledger knows of each machine before its request leaves."""
+    batches = [batch for wave in plan.waves for batch in wave.batches]
+    if not batches:
+        return ()
+    now = world.clock.now()
+    records = [record for batch in batches for record in _records(batch, plan_id, now)]
+    world.ledger.record_intents(records, _next_numbers(records), now)
+    ready, refused = _ensure_pools(world, batches)
+    requests = [_request(world, batch, plan_id) for batch in batches if batch.bucket.array.agent_pool in ready]
+    outcomes = {outcome.chunk_id: outcome for outcome in _refuse(batches, refused, now)}
+    for outcome in outcomes.values():
+        _note(world, outcome, on_chunk)
+    if requests:
+        sent = world.cloud.create_machines(requests, lambda outcome: _note(world, outcome, on_chunk))
+        outcomes |= {outcome.chunk_id: outcome for outcome in sent}
+    for outcome in outcomes.values():
+        world.ledger.record_outcomes(outcome.outcomes, world.clock.now())
+    _back_off(world, batches, outcomes)
+    return tuple(outcomes[batch.chunk_id] for batch in batches)
+
+
+def _note(world: World, outcome: ChunkOutcome, on_chunk: Callable[[ChunkOutcome], None] | None) -> None:
+    world.ledger.record_outcomes(outcome.outcomes, world.clock.now())
+    if on_chunk is not None:
+        on_chunk(outcome)
+
+
+def _records(batch: LaunchBatch, plan_id: str, now: float) -> list[MachineRecord]:
+    bucket = batch.bucket
+    return [
+        MachineRecord(
+            name=name,
+            nodearray=bucket.array.name,
+            pool=bucket.array.agent_pool,
+            vm_size=bucket.vm_size,
+            zone=bucket.offering.zone,
+            spot=bucket.array.spot,
+            placement_group=bucket.placement_group,
+            plan_id=plan_id,
+            chunk_id=batch.chunk_id,
+            state=MachineState.INTENDED,
+            asked_at=now,
+            updated_at=now,
+        )
+        for name in batch.names
+    ]
+
+
+def _next_numbers(records: Sequence[MachineRecord]) -> dict[str, int]:
+    numbers: dict[str, int] = {}
+    for record in records:
+        number = number_of_name(record.name)
+        if number is not None:
+            numbers[record.nodearray] = max(numbers.get(record.nodearray, 0), number + 1)
+    return numbers
+
+
+def _ensure_pools(world: World, batches: Sequence[LaunchBatch]) -> tuple[set[str], dict[str, str]]:
+    """Pools that can take machines, and those that cannot with the reason."""
+    ready: set[str] = set()
+    refused: dict[str, str] = {}
+    for pool in dict.fromkeys(batch.bucket.array.agent_pool for batch in batches):
+        try:
+            world.cloud.ensure_pool(pool)
+            ready.add(pool)
+        except CloudError as error:
+            refused[pool] = str(error)
+    return ready, refused
+
+
+def _refuse(batches: Sequence[LaunchBatch], refused: Mapping[str, str], now: float) -> list[ChunkOutcome]:
+    return [
+        ChunkOutcome(
+            chunk_id=batch.chunk_id,
+            pool=batch.bucket.array.agent_pool,
+            outcomes=tuple(
+                LaunchOutcome(
+                    name=name,
+                    state=LaunchState.REJECTED,
+                    kind=FaultKind.UNKNOWN,
+                    code="PoolNotReady",
+                    message=refused[batch.bucket.array.agent_pool],
+                )
+                for name in batch.names
+            ),
+            started_at=now,
+            ended_at=now,
+            attempts=0,
+            puts=0,
+        )
+        for batch in batches
+        if batch.bucket.array.agent_pool in refused
+    ]
+
+
+def machine_tags(bucket: Bucket, plan_id: str) -> Mapping[str, str]:
+    """A machine's own tags: what a lost ledger is rebuilt from (user ask T33d)."""
+    group = {GROUP_TAG: bucket.placement_group} if bucket.placement_group else {}
+    return frozendict({NODEARRAY_TAG: bucket.array.name, PLAN_TAG: plan_id, **group})
+
+
+def _request(world: World, batch: LaunchBatch, plan_id: str) -> LaunchRequest:
+    bucket = batch.bucket
+    template = world.config.nodearrays[bucket.array.name].template_for(bucket.vm_size)
+    return LaunchRequest(
+        chunk_id=batch.chunk_id,
+        template=template,
+        machines=tuple(
+            MachineSpec(name=name, zone=bucket.offering.zone, tags=machine_tags(bucket, plan_id))
+            for name in batch.names
+        ),
+    )
+
+
+def _back_off(world: World, batches: Sequence[LaunchBatch], outcomes: Mapping[str, ChunkOutcome]) -> None:
+    """Leave buckets alone that refused for capacity or quota (user ask T08b)."""
+    now = world.clock.now()
+    for batch in batches:
+        for outcome in outcomes[batch.chunk_id].outcomes:
+            lasts = BACK_OFF_S.get(outcome.kind) if outcome.kind is not None else None
+            if lasts is not None and outcome.state is LaunchState.REJECTED:
+                bucket = batch.bucket
+                back_off = BackOff(
+                    code=ReasonCode.CAPACITY_BACKOFF.value,
+                    until=now + lasts,
+                    nodearray=bucket.array.name,
+                    vm_size=bucket.vm_size,
+                    zone=bucket.offering.zone,
+                    spot=bucket.array.spot,
+                )
+                world.ledger.add_back_off(back_off, f"{outcome.code}: {outcome.message}", now)
+                break

@@ -1,0 +1,32 @@
+"""The ports one cycle works with; everything that is not a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from autoscale_aks.clock import Clock
+    from autoscale_aks.cloud.port import CloudPort
+    from autoscale_aks.config import Config
+    from autoscale_aks.ledger import Ledger
+    from autoscale_aks.matching.parse import Kinds
+    from autoscale_aks.schedulers.port import SchedulerPort
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Who is asked and told. `machines_per_put` is what the wire's header budget allows (batching.md B5)."""
+
+    config: Config
+    scheduler: SchedulerPort
+    cloud: CloudPort
+    ledger: Ledger
+    clock: Clock
+    machines_per_put: int
+    reads_cluster_nodes: bool
+    """Whether the Kubernetes API can be asked for node readiness."""
+    kinds: Kinds
+    new_plan_id: Callable[[], str]
