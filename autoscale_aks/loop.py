@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from autoscale_aks.ledger import Ledger, WriterLock
+from autoscale_aks.ledger.lock import WriterLock
+from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.reconcile import run_cycle
 
 if TYPE_CHECKING:

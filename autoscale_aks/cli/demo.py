@@ -159,11 +159,15 @@ def _wait_ready(world: World, expected: int) -> list[float]:
 
 
 def _scale_in(world: World, emulator: EmulatorServer, out: Console, story: _Story) -> None:
+    out.print(
+        f"The queue is empty now; machines leave after {world.config.policy.idle_timeout.default_s:.0f} idle seconds."
+    )
+
     def is_over(report: CycleReport) -> bool:
-        deleted = len(report.releases.deleted)
-        story.deleted += deleted
+        deleted = report.releases.deleted
+        story.deleted += len(deleted)
         if deleted:
-            out.print(f"deleted {deleted:,} idle machines")
+            out.print(f"{len(deleted):,} idle machines: closed, looked at again, delete accepted")
         return not report.observation.snapshot.nodes
 
     run_until(world, is_over, interval_s=0.5, cycles=_LAST_CYCLES)

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -82,10 +83,18 @@ def print_demand(report: DemandReport, out: Console) -> None:
 
 def _print_waits(report: DemandReport, out: Console) -> None:
     out.print(Text("Waits", style="bold"))
-    for row in report.waits:
+    for row, following in zip(report.waits, [*report.waits[1:], None], strict=True):
         names = ", ".join(row.examples) + (" …" if row.jobs > len(row.examples) else "")
-        unit = "job" if row.jobs == 1 else "jobs"
-        out.print(Text(f"  {row.code}: {row.jobs:,} {unit}, {row.slots:,} slots ({names})"))
-        out.print(Text(f"    {row.message}"))
-        if row.next_action:
-            out.print(Text(f"    next: {row.next_action}", style="dim"))
+        out.print(
+            Padding(
+                Text(f"{row.code}: {_counted(row.jobs, 'job')}, {_counted(row.slots, 'slot')} ({names})"),
+                (0, 0, 0, 2),
+            )
+        )
+        out.print(Padding(Text(row.message), (0, 0, 0, 4)))
+        if row.next_action and (following is None or following.next_action != row.next_action):
+            out.print(Padding(Text(f"next: {row.next_action}", style="dim"), (0, 0, 0, 4)))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -23,7 +23,7 @@ from autoscale_aks.cloud.aks.client import AksClient, ClientSettings, Remembered
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.cloud.aks.endpoints import AksEndpoints
 from autoscale_aks.cloud.aks.wire import HeaderForm, HeaderLimits, machines_per_put
-from autoscale_aks.ledger import Ledger
+from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.loop import writing_ledger
 from autoscale_aks.model.bucket import expand_buckets
 from autoscale_aks.reconcile import World

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from autoscale_aks.errors import SchedulerError
-from autoscale_aks.ledger import MachineState
+from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.model.launch import LaunchState
 from autoscale_aks.planning.planner import plan
 from autoscale_aks.reconcile.launch import launch

@@ -21,11 +21,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from autoscale_aks.ledger import MachineState
+from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.model.node import Node, Stage
 
 if TYPE_CHECKING:
-    from autoscale_aks.ledger import MachineRecord
+    from autoscale_aks.ledger.records import MachineRecord
     from autoscale_aks.model.launch import ClusterNode, Machine
     from autoscale_aks.schedulers.port import SchedulerNode
 

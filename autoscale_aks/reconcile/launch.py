@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from frozendict import frozendict
 
 from autoscale_aks.errors import CloudError
-from autoscale_aks.ledger import MachineRecord, MachineState
+from autoscale_aks.ledger.records import MachineRecord, MachineState
 from autoscale_aks.model.launch import (
     ChunkOutcome,
     FaultKind,

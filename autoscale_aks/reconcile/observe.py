@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from frozendict import frozendict
 
 from autoscale_aks.errors import AuthError, CloudError, ThrottledError
-from autoscale_aks.ledger import MachineRecord, MachineState
+from autoscale_aks.ledger.records import MachineRecord, MachineState
 from autoscale_aks.model.launch import OWNER_TAG
 from autoscale_aks.model.snapshot import Blocked, NameSeries, Snapshot, Source
 from autoscale_aks.reconcile.join import Sighting, join_machine

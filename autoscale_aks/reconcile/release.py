@@ -1,16 +1,17 @@
 """Let machines go: close in the scheduler → read the jobs again → delete → remove (user ask T14).
 
-A job found on the second look reopens the node. Closing is written to the ledger first, so that a killed cycle's
+A job found on the second look reopens the node. A node that the scheduler does not know takes no work; for it the
+second look is all there is to do. Closing is written to the ledger first, so that a killed cycle's
 half-closed nodes are finished or reopened by the next one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.errors import CloudError, SchedulerError
-from autoscale_aks.ledger import MachineState
+from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.model.node import Stage
 from autoscale_aks.model.plan import ReleaseCause
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from autoscale_aks.reconcile.observe import Observation
     from autoscale_aks.reconcile.world import World
     from autoscale_aks.schedulers.port import SchedulerState
+
+
+_WHY: Final = "idle: released"
+"""What the scheduler is told when a node is closed."""
 
 
 @dataclass(slots=True)
@@ -52,30 +57,39 @@ def release(world: World, seen: Observation, plan: Plan) -> Releases:
 
 
 def _close(world: World, seen: Observation, names: list[str], done: Releases) -> list[str]:
-    """The machines that are closed now and still have no job."""
+    """The machines that no work can land on any more and that still have no job."""
     if not names:
         return []
-    now = world.clock.now()
-    world.ledger.record_seen(dict.fromkeys(names, MachineState.CLOSING), now)
-    known = {seen.scheduler_names.get(name, name): name for name in names}
+    world.ledger.record_seen(dict.fromkeys(names, MachineState.CLOSING), world.clock.now())
+    known = {seen.scheduler_names[name]: name for name in names if name in seen.scheduler_names}
     try:
-        closed = {
-            known[name] for name in world.scheduler.close_nodes(tuple(known), "idle: released") if name in known
-        }
+        shut = (
+            {known[name] for name in world.scheduler.close_nodes(tuple(known), _WHY) if name in known}
+            if known
+            else set()
+        )
         again = world.scheduler.read()
     except SchedulerError as error:
         done.kept.update(dict.fromkeys(names, str(error)))
         return []
-    busy = {name for name in closed if _has_job(again, seen, name)} if again.complete else closed
-    for name in names:
-        if name not in closed:
-            done.kept[name] = "the scheduler did not close it"
-    reopen = sorted(busy | {name for name in names if name not in closed})
-    if reopen:
-        world.scheduler.reopen_nodes([seen.scheduler_names.get(name, name) for name in reopen])
-        world.ledger.record_seen(dict.fromkeys(reopen, MachineState.READY), world.clock.now())
-        done.reopened.extend(sorted(busy))
-    return [name for name in names if name in closed and name not in busy]
+    open_still = set(known.values()) - shut
+    busy = {name for name in names if _has_job(again, seen, name)}
+    done.kept.update(dict.fromkeys(sorted(open_still), "the scheduler did not close it"))
+    if not again.complete:
+        done.kept.update(dict.fromkeys(names, "the jobs could not be read again"))
+        open_still = set(names)
+    _reopen(world, seen, sorted(busy | open_still))
+    done.reopened.extend(sorted(busy))
+    return [name for name in names if name not in busy and name not in open_still]
+
+
+def _reopen(world: World, seen: Observation, names: list[str]) -> None:
+    if not names:
+        return
+    known = [seen.scheduler_names[name] for name in names if name in seen.scheduler_names]
+    if known:
+        world.scheduler.reopen_nodes(known)
+    world.ledger.record_seen(dict.fromkeys(names, MachineState.READY), world.clock.now())
 
 
 def _has_job(state: SchedulerState, seen: Observation, name: str) -> bool:
@@ -95,8 +109,9 @@ def _delete(world: World, seen: Observation, names: list[str], done: Releases) -
         world.ledger.record_seen(dict.fromkeys(outcome.accepted, MachineState.DELETING), world.clock.now())
         done.deleted.extend(outcome.accepted)
         done.kept.update({refused.name: refused.message or refused.code for refused in outcome.refused})
-    if done.deleted:
-        world.scheduler.remove_nodes([seen.scheduler_names.get(name, name) for name in done.deleted])
+    gone = [seen.scheduler_names[name] for name in done.deleted if name in seen.scheduler_names]
+    if gone:
+        world.scheduler.remove_nodes(gone)
 
 
 def _by_pool(seen: Observation, names: Iterable[str]) -> Mapping[str, list[str]]:

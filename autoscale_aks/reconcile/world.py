@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from autoscale_aks.clock import Clock
     from autoscale_aks.cloud.port import CloudPort
     from autoscale_aks.config import Config
-    from autoscale_aks.ledger import Ledger
+    from autoscale_aks.ledger.store import Ledger
     from autoscale_aks.matching.parse import Kinds
     from autoscale_aks.schedulers.port import SchedulerPort
 
