@@ -56,8 +56,8 @@ def seconds(duration: float | None) -> str:
 def print_demand(report: DemandReport, out: Console) -> None:
     """The demand report for people."""
     out.print(
-        f"{report.slots:,} slots asked for by {report.jobs:,} job records; {report.placed_slots:,} placed. "
-        f"{report.ready_nodes:,} nodes ready, {report.in_flight_nodes:,} in flight."
+        f"{_counted(report.slots, 'slot')} asked for by {_counted(report.jobs, 'job record')}; "
+        f"{report.placed_slots:,} placed. {report.ready_nodes:,} nodes ready, {report.in_flight_nodes:,} in flight."
     )
     if report.starts:
         rows = [
