@@ -117,7 +117,7 @@ def test_the_arrays_groups_and_zones_hold_for_buckets_that_name_none() -> None:
     ]
     assert made.new_placement_groups
     zoned = parsed(changed("nodearrays/htc/zones", ["2", "1"])).nodearrays["htc"].array
-    assert [bucket.id for bucket in expand_buckets(zoned)] == ["htc/Standard_D4s_v5/z2", "htc/Standard_D4s_v5/z1"]
+    assert [bucket.id for bucket in expand_buckets(zoned)] == ["htc/Standard_D4s_v5:2", "htc/Standard_D4s_v5:1"]
 
 
 @pytest.mark.parametrize("wrap", [lambda timeouts: timeouts, lambda timeouts: {"policy": timeouts}])
