@@ -1,0 +1,224 @@
+"""Slurm behind the scheduler port."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+from autoscale_aks.errors import Problem, SchedulerError
+from autoscale_aks.schedulers.port import SchedulerState
+from autoscale_aks.schedulers.process import SubprocessRunner
+from autoscale_aks.schedulers.slurm.commands import DROPPED, KEPT, NODES_AT_ONCE, CaptureRunner, SlurmCommands
+from autoscale_aks.schedulers.slurm.facts import (
+    ClusterFacts,
+    parse_licenses,
+    parse_memory_is_managed,
+    parse_partitions,
+)
+from autoscale_aks.schedulers.slurm.jobs import read_queue
+from autoscale_aks.schedulers.slurm.nodes import parse_nodes, read_nodes
+from autoscale_aks.schedulers.slurm.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from autoscale_aks.schedulers.process import Answer, Runner
+    from autoscale_aks.schedulers.slurm.nodes import NodeRecord
+    from autoscale_aks.schedulers.slurm.settings import SlurmSettings
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,253}\Z")
+_REASON: Final = "autoscale"
+_GONE: Final = "autoscale: no machine"
+
+
+class SlurmScheduler:
+    """The scheduler port over squeue and scontrol.
+
+    Reading asks for nodes first and jobs after: a job that starts in between is then seen on its node rather than
+    counted twice. A node whose own numbers say that it works is never reported idle, whatever the queue shows.
+
+    Writing looks afterwards, because `scontrol update` changes some nodes even when it fails for others, and
+    `scontrol create` answers 0 when it did nothing. `close_nodes` returns only nodes that Slurm shows drained: a node
+    on which work started meanwhile is drained too, but is not returned. Nodes that Slurm does not know are never
+    returned.
+    """
+
+    def __init__(self, settings: SlurmSettings, runner: Runner) -> None:
+        env = {} if settings.slurm_conf is None else {"SLURM_CONF": str(settings.slurm_conf)}
+        self._settings = settings
+        self._commands = SlurmCommands(runner, settings.squeue, settings.scontrol, env)
+        self._is_capture = isinstance(runner, CaptureRunner)
+        self._reports_nodes = settings.capture_nodes or not self._is_capture
+
+    def read(self) -> SchedulerState:
+        """Nodes, facts and jobs. Raises SchedulerError when one of the commands fails."""
+        problems: list[Problem] = []
+        nodes_text = ""
+        if self._reports_nodes:
+            nodes_text = self._text("scontrol show nodes", self._commands.show_nodes(), problems)
+        facts = self._read_facts(problems)
+        queue = read_queue(self._text("squeue", self._commands.show_queue(), problems), self._settings, facts)
+        nodes = None
+        before = len(problems)
+        if self._reports_nodes:
+            nodes = read_nodes(nodes_text, self._settings, queue.running, problems)
+        return SchedulerState(
+            jobs=queue.jobs,
+            nodes=nodes,
+            shared_resources=facts.licenses,
+            running=queue.running,
+            problems=(*problems, *queue.problems),
+            complete=len(problems) == before and (nodes is not None or not queue.skipped),
+        )
+
+    def add_nodes(self, names: Sequence[str]) -> None:
+        """Make dynamic nodes as `create_nodes` says, and open known ones that this program once closed.
+
+        Nodes of the configuration file come up by themselves when their machine joins (ReturnToService=2).
+        """
+        wanted = tuple(_checked(names))
+        known = self._node_records() if wanted else {}
+        ours = [name for name in wanted if name in known and _is_closed_by_us(known[name])]
+        failure = self._update(ours, "state=undrain")
+        if failure is not None:
+            raise failure
+        missing = [name for name in wanted if name not in known] if self._settings.create_nodes else []
+        for name in missing:
+            self._commands.create_node(name, "state=cloud", *self._attributes(name))
+        made = self._node_records() if missing and not self._is_capture else known
+        refused = [name for name in missing if name not in made and not self._is_capture]
+        if refused:
+            raise SchedulerError(
+                f"scontrol create: {len(refused)} nodes were not made, first {refused[0]}; "
+                "MaxNodeCount in slurm.conf may be reached, see slurmctld's log"
+            )
+
+    def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:
+        """Drain, then look: the names that are drained and without work."""
+        wanted = tuple(_checked(names))
+        if not wanted:
+            return ()
+        known = self._node_records()
+        to_drain = [name for name in wanted if name in known and "DRAIN" not in known[name].flags]
+        failure = self._update(to_drain, "state=drain", f"reason={_clean(f'{_REASON}: {reason}')}")
+        after = known if self._is_capture else self._node_records()
+        closed = tuple(name for name in wanted if name in after and _is_drained(after[name]))
+        if failure is not None and not closed:
+            raise failure
+        return closed
+
+    def reopen_nodes(self, names: Sequence[str]) -> None:
+        """Take the drain away and nothing else: a node that is down stays down. Raises when one stays closed."""
+        wanted = tuple(_checked(names))
+        known = self._node_records() if wanted else {}
+        drained = [name for name in wanted if name in known and "DRAIN" in known[name].flags]
+        failure = self._update(drained, "state=undrain")
+        if failure is not None:
+            after = self._node_records()
+            if any(name in after and "DRAIN" in after[name].flags for name in drained):
+                raise failure
+
+    def remove_nodes(self, names: Sequence[str]) -> None:
+        """Set nodes whose machines are gone DOWN, so that their jobs are requeued; delete them if they are dynamic.
+
+        A node of the configuration file stays, DOWN and as closed as it was: its machine may live for another
+        minute and must not come back into service. `add_nodes` opens it again.
+        """
+        wanted = tuple(_checked(names))
+        known = self._node_records() if wanted else {}
+        present = [name for name in wanted if name in known]
+        up = [name for name in present if "DOWN" not in known[name].flags]
+        failures = [self._update(up, "state=down", f"reason={_GONE}")]
+        failures.extend(self._delete(name) for name in present if known[name].is_dynamic)
+        first = next((failure for failure in failures if failure is not None), None)
+        if first is not None:
+            raise first
+
+    def _delete(self, name: str) -> SchedulerError | None:
+        try:
+            self._commands.delete_node(name)
+        except SchedulerError as error:
+            return error if name in self._node_records() else None
+        return None
+
+    def _update(self, names: Sequence[str], *changes: str) -> SchedulerError | None:
+        """Change nodes in chunks; a chunk that fails is tried node by node. The first failure, if any stayed."""
+        failure: SchedulerError | None = None
+        for start in range(0, len(names), NODES_AT_ONCE):
+            chunk = names[start : start + NODES_AT_ONCE]
+            if self._try_update(chunk, changes) is None:
+                continue
+            for name in chunk:
+                failure = self._try_update([name], changes) or failure
+        return failure
+
+    def _try_update(self, names: Sequence[str], changes: tuple[str, ...]) -> SchedulerError | None:
+        try:
+            self._commands.update_node(names, *changes)
+        except SchedulerError as error:
+            return error
+        return None
+
+    def _node_records(self) -> dict[str, NodeRecord]:
+        return {record.name: record for record in parse_nodes(self._commands.show_nodes().text, [])}
+
+    def _read_facts(self, problems: list[Problem]) -> ClusterFacts:
+        managed = self._settings.memory_is_managed
+        if managed is None:
+            managed = parse_memory_is_managed(self._commands.show("config").text)
+        return ClusterFacts(
+            partitions=parse_partitions(self._commands.show("partitions").text, problems),
+            licenses=parse_licenses(self._commands.show("licenses").text, problems),
+            memory_is_managed=managed,
+        )
+
+    def _attributes(self, name: str) -> tuple[str, ...]:
+        for pattern, attributes in self._settings.create_nodes.items():
+            if fnmatchcase(name, pattern):
+                return attributes
+        raise SchedulerError(f"node {name}: no pattern of scheduler.create_nodes says what it has")
+
+    def _text(self, what: str, answer: Answer, problems: list[Problem]) -> str:
+        problems.extend(Problem(what, line[:200]) for line in answer.warnings[:10])
+        return answer.text
+
+
+def _is_drained(record: NodeRecord) -> bool:
+    return record.is_closed and not record.is_busy
+
+
+def _is_closed_by_us(record: NodeRecord) -> bool:
+    return "DRAIN" in record.flags and record.pairs.get("Reason", "").startswith(f"{_REASON}:")
+
+
+def _checked(names: Sequence[str]) -> Iterator[str]:
+    """Names that scontrol takes for one node each: no lists, no options. Raises SchedulerError for others."""
+    for name in dict.fromkeys(names):
+        if not _SAFE_NAME.match(name) or name.upper() == "ALL":
+            raise SchedulerError(f"{name[:60]!r} is no node name")
+        yield name
+
+
+def _clean(reason: str) -> str:
+    """A reason as scontrol keeps it: printable, on one line, short."""
+    return "".join(char if char.isprintable() else " " for char in reason)[:200]
+
+
+def build(settings: Mapping[str, Any], *, environment: Mapping[str, str], base: Path | None = None) -> SlurmScheduler:
+    """`{"type": "slurm", …}` → a scheduler. Raises ConfigError."""
+    parsed = read_settings(settings, base=base)
+    if parsed.capture_dir is not None:
+        return SlurmScheduler(parsed, CaptureRunner(parsed.capture_dir))
+    return SlurmScheduler(
+        parsed,
+        SubprocessRunner(
+            environment=environment,
+            timeout_s=parsed.timeout_s,
+            output_limit=parsed.max_output_bytes,
+            dropped=DROPPED,
+            kept=KEPT,
+        ),
+    )

@@ -1,0 +1,115 @@
+"""What is to be known of the cluster beside jobs and nodes: partitions, licences, whether memory is shared out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from frozendict import frozendict
+
+from autoscale_aks.errors import Problem
+from autoscale_aks.model.limits import SharedResource
+from autoscale_aks.schedulers.slurm.values import parse_count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_PAIR = re.compile(r"(?:^|\s)([A-Za-z][A-Za-z0-9_/]*)=")
+_SELECT = re.compile(r"^\s*SelectTypeParameters\s*=\s*(\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """What a partition says of its jobs' chances and order."""
+
+    name: str
+    total_nodes: int = 0
+    priority_tier: int = 1
+    grows: bool = False
+    """Whether nodes can be added at run time: it is made of node sets, or has no nodes yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterFacts:
+    """`partitions` and `memory_is_managed` are None where Slurm was not asked or did not say."""
+
+    partitions: Mapping[str, Partition] | None = None
+    licenses: Mapping[str, SharedResource] = field(default_factory=frozendict)
+    memory_is_managed: bool | None = None
+
+    def nodes_of(self, partitions: tuple[str, ...]) -> int | None:
+        """Nodes of the largest of these partitions; None when one of them is not known."""
+        if self.partitions is None or not all(name in self.partitions for name in partitions):
+            return None
+        return max((self.partitions[name].total_nodes for name in partitions), default=None)
+
+    def grow(self, partitions: tuple[str, ...]) -> bool:
+        """Whether one of these partitions can get more nodes, or is not known."""
+        known = self.partitions
+        return known is None or any(name not in known or known[name].grows for name in partitions)
+
+    def tier_of(self, partitions: tuple[str, ...]) -> int:
+        """Slurm looks at partitions of a higher tier first, whatever the jobs' priorities."""
+        known = self.partitions or {}
+        return max((known[name].priority_tier for name in partitions if name in known), default=1)
+
+
+def parse_pairs(line: str) -> dict[str, str]:
+    """`Name=value` pairs of one line of `scontrol -o`; values may hold blanks. The first of a name counts.
+
+    Free text (a reason, a comment) stands at the end of a line, so that what looks like a pair in it changes nothing.
+    """
+    marks = list(_PAIR.finditer(line))
+    ends = [*(mark.start() for mark in marks[1:]), len(line)]
+    pairs: dict[str, str] = {}
+    for mark, end in zip(marks, ends, strict=False):
+        pairs.setdefault(mark[1], line[mark.end() : end].strip())
+    return pairs
+
+
+def parse_partitions(text: str, problems: list[Problem]) -> Mapping[str, Partition] | None:
+    """`scontrol -o show partitions`; None when it is empty."""
+    found: dict[str, Partition] = {}
+    for number, pairs in _lines(text):
+        name = pairs.get("PartitionName", "")
+        try:
+            if name:
+                total = parse_count(pairs.get("TotalNodes", ""), "TotalNodes")
+                tier = parse_count(pairs.get("PriorityTier", ""), "PriorityTier", blank=1)
+                grows = "NodeSets" in pairs or not total
+                found[name] = Partition(name=name, total_nodes=total, priority_tier=tier, grows=grows)
+        except ValueError as error:
+            problems.append(Problem(f"partitions line {number}", f"{name[:40]}: {error}"))
+    return frozendict(found) if found else None
+
+
+def parse_licenses(text: str, problems: list[Problem]) -> Mapping[str, SharedResource]:
+    """`scontrol -o show licenses` → stocks. What running jobs hold and reservations keep is not left (C5)."""
+    found: dict[str, SharedResource] = {}
+    for number, pairs in _lines(text):
+        name = pairs.get("LicenseName", "")
+        if not name:
+            continue
+        try:
+            total, used, free, reserved = (
+                parse_count(pairs.get(key, ""), key) for key in ("Total", "Used", "Free", "Reserved")
+            )
+        except ValueError as error:
+            problems.append(Problem(f"licenses line {number}", f"{name[:40]}: {error}"))
+            continue
+        left = max(0, min(free, total - used - reserved))
+        found[name] = SharedResource(initial=total, current=left)
+    return frozendict(found)
+
+
+def parse_memory_is_managed(text: str) -> bool | None:
+    """`scontrol show config`: whether jobs' memory is shared out, or only looked at. None: it does not say."""
+    match = _SELECT.search(text)
+    return None if match is None else "MEMORY" in match[1].upper()
+
+
+def _lines(text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if "=" in line:
+            yield number, parse_pairs(line)

@@ -1,0 +1,260 @@
+"""Records → jobs in Slurm's order, what runs where, and what could not be read.
+
+A pending array is one `Job` whose `count` is the number of its tasks. Of an array with a limit (`%10`) the tasks
+that may start now, the limit less those that run, are one job; the rest is a second one, not runnable, with the
+reason JobArrayTaskLimit.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from frozendict import frozendict
+
+from autoscale_aks.errors import Problem
+from autoscale_aks.model.job import Job, JobShape
+from autoscale_aks.schedulers.slurm.arrays import parse_tasks
+from autoscale_aks.schedulers.slurm.hostlists import expand_hosts
+from autoscale_aks.schedulers.slurm.needs import Translator, partitions_of
+from autoscale_aks.schedulers.slurm.reasons import judge_reason
+from autoscale_aks.schedulers.slurm.records import is_blank, parse_queue, shown_id
+from autoscale_aks.schedulers.slurm.values import parse_count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from autoscale_aks.schedulers.slurm.arrays import TaskSet
+    from autoscale_aks.schedulers.slurm.facts import ClusterFacts
+    from autoscale_aks.schedulers.slurm.records import QueueRecord
+    from autoscale_aks.schedulers.slurm.settings import SlurmSettings
+
+_WAITING: Final = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
+_HELD: Final = frozenset({"REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
+_ACTIVE: Final = frozenset(
+    {"RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT"}
+)
+_OVER: Final = frozenset(
+    {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
+     "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT"}
+)  # fmt: skip
+_COMPLETING: Final = "COMPLETING"
+_LIMITED: Final = "JobArrayTaskLimit: as many tasks of its array run as its % allows"
+_NUMBER: Final = re.compile(r"[0-9]{1,19}\Z")
+_NO_SHAPE: Final = JobShape()
+
+_Numbered: TypeAlias = tuple[int, "QueueRecord"]
+_Order: TypeAlias = tuple[int, int, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Everything squeue's answer says."""
+
+    jobs: tuple[Job, ...]
+    running: Mapping[str, tuple[str, ...]]
+    problems: tuple[Problem, ...]
+    skipped: int
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One pass over the records."""
+
+    settings: SlurmSettings
+    facts: ClusterFacts
+    translator: Translator
+    problems: list[Problem] = field(default_factory=list)
+    running: dict[str, list[str]] = field(default_factory=dict)
+    room_taken: Counter[str] = field(default_factory=Counter)
+    notes: dict[str, tuple[int, str]] = field(default_factory=dict)
+    served: dict[str, bool] = field(default_factory=dict)
+
+    def note(self, text: str, record: QueueRecord) -> None:
+        """Count something that could not be said of a job."""
+        count, first = self.notes.get(text, (0, shown_id(record)))
+        self.notes[text] = (count + 1, first)
+
+    def is_served(self, record: QueueRecord) -> bool:
+        """Whether any node array serves the job's partitions."""
+        if record.partition not in self.served:
+            self.served[record.partition] = bool(self.settings.nodearrays_of(partitions_of(record)))
+        return self.served[record.partition]
+
+    def take_waiting_task(self, record: QueueRecord) -> None:
+        """A task that waits as a record of its own (after a requeue) starts before the rest of its array."""
+        if not is_blank(record.array_task_id) and "[" not in record.job_array_id:
+            verdict = judge_reason(record.reason, unknown_is_runnable=self.settings.unknown_is_runnable)
+            self.room_taken[record.array_job_id] += verdict.runnable and record.state not in _HELD
+
+    def take_active(self, number: int, record: QueueRecord) -> None:
+        """A job that holds nodes, or is being set up on them."""
+        if record.state != _COMPLETING and not is_blank(record.array_task_id):
+            self.room_taken[record.array_job_id] += 1
+        try:
+            hosts = expand_hosts(record.node_list)
+        except ValueError as error:
+            self.problems.append(Problem(f"squeue line {number}", f"{shown_id(record)}: {error}"))
+            return
+        for host in hosts:
+            self.running.setdefault(host, []).append(shown_id(record))
+
+
+def read_queue(text: str, settings: SlurmSettings, facts: ClusterFacts) -> Queue:
+    """Never raises for a record: what cannot be read is left out or answered INVALID, and reported."""
+    reading = _Reading(settings, facts, Translator(settings, facts))
+    found: list[tuple[_Order, Job]] = []
+    late: dict[str, list[_Numbered]] = {}
+    for number, record in parse_queue(text, reading.problems):
+        if record.state in _WAITING:
+            reading.take_waiting_task(record)
+            key = _waits_for_others(number, record)
+            if key is None:
+                order = _order(record, facts)
+                found.extend((order, job) for job in _jobs_of([(number, record)], reading))
+            else:
+                late.setdefault(key, []).append((number, record))
+        elif record.state in _ACTIVE or (record.state not in _OVER and not is_blank(record.node_list)):
+            reading.take_active(number, record)
+        elif record.state not in _OVER:
+            what = f"{shown_id(record)}: unknown state {record.state[:40]!r}, left out"
+            reading.problems.append(Problem(f"squeue line {number}", what))
+    skipped = len(reading.problems)
+    for group in late.values():
+        group.sort(key=lambda item: int(item[1].job_id))
+        order = min(_order(record, facts) for _, record in group)
+        found.extend((order, job) for job in _jobs_of(group, reading))
+    found.sort(key=itemgetter(0))
+    for note, (count, first) in reading.notes.items():
+        some = f"{count} job{'s' if count > 1 else ''}, first {first}"
+        reading.problems.append(Problem("squeue", f"{note} ({some})"))
+    running = frozendict({host: tuple(names) for host, names in reading.running.items()})
+    return Queue(tuple(job for _, job in found), running, tuple(reading.problems), skipped)
+
+
+def _waits_for_others(number: int, record: QueueRecord) -> str | None:
+    """What other records must be seen first: components of the same job, running tasks of a limited array."""
+    if not is_blank(record.het_job_id) and record.het_job_id != "0":
+        return f"het {record.het_job_id}"
+    return f"line {number}" if "%" in record.array_task_id else None
+
+
+def _order(record: QueueRecord, facts: ClusterFacts) -> _Order:
+    """Slurm's own: the partition's tier, the priority, then who came first (A1)."""
+    return -facts.tier_of(partitions_of(record)), -_priority(record), record.submit_time, int(record.job_id)
+
+
+def _priority(record: QueueRecord) -> int:
+    """The job's priority; 0 where Slurm prints none."""
+    return int(record.priority) if _NUMBER.match(record.priority) else 0
+
+
+def _jobs_of(group: list[_Numbered], reading: _Reading) -> list[Job]:
+    number, first = group[0]
+    records = [record for _, record in group]
+    path = f"squeue line {number}"
+    name = first.het_job_id[:20] if len(group) > 1 else shown_id(first)
+    try:
+        _check_components(records)
+        tasks = _tasks_of(first) if len(group) == 1 else None
+        shape, notes = reading.translator.shape_of(records)
+        why = _why_waiting(records, reading)
+    except ValueError as error:
+        return [_job(first, name, _NO_SHAPE, path=path, count=0, problem=Problem(path, f"{name}: {error}"))]
+    for note in notes:
+        reading.note(note, first)
+    if tasks is None:
+        return [_job(first, name, shape, path=path, why=why)]
+    return _array_jobs(first, tasks, shape, path, why, reading)
+
+
+def _array_jobs(
+    record: QueueRecord, tasks: TaskSet, shape: JobShape, path: str, why: str, reading: _Reading
+) -> list[Job]:
+    prefix = record.array_job_id[:20]
+    if why or tasks.limit is None:
+        return [_job(record, f"{prefix}_[{tasks}]", shape, path=path, why=why, count=tasks.count)]
+    head, tail = tasks.split(tasks.limit - reading.room_taken[record.array_job_id])
+    jobs = []
+    if head.count:
+        jobs.append(_job(record, f"{prefix}_[{head}]", shape, path=path, count=head.count))
+    if tail.count:
+        jobs.append(_job(record, f"{prefix}_[{tail}]", shape, path=path, why=_LIMITED, count=tail.count))
+    return jobs
+
+
+def _job(
+    record: QueueRecord,
+    name: str,
+    shape: JobShape,
+    *,
+    path: str,
+    why: str = "",
+    count: int = 1,
+    problem: Problem | None = None,
+) -> Job:
+    return Job(
+        name=name,
+        shape=shape,
+        count=count,
+        runnable=not why,
+        not_runnable_reason=why,
+        priority=float(_priority(record)),
+        queue=sys.intern(record.partition),
+        user=sys.intern(record.user),
+        path=path,
+        problem=problem,
+    )
+
+
+def _tasks_of(record: QueueRecord) -> TaskSet | None:
+    """Tasks of a pending array; None for a job, and for a task that is a record of its own."""
+    if is_blank(record.array_task_id) or "[" not in record.job_array_id:
+        return None
+    return parse_tasks(record.array_task_id)
+
+
+def _check_components(records: list[QueueRecord]) -> None:
+    """A heterogeneous job is complete or not to be placed at all (A6)."""
+    if is_blank(records[0].het_job_id_set) or records[0].het_job_id in {"0", "N/A", ""}:
+        return
+    wanted = expand_hosts(f"[{records[0].het_job_id_set}]")
+    if len(wanted) != len(records):
+        raise ValueError(f"{len(records)} of the {len(wanted)} components of this job could be read")
+
+
+def _why_waiting(records: list[QueueRecord], reading: _Reading) -> str:
+    """Empty when a machine would help; else why not, of the first component that says so."""
+    for record in records:
+        if record.state in _HELD:
+            return f"{record.state}: it is held after its last run"
+        verdict = judge_reason(record.reason, unknown_is_runnable=reading.settings.unknown_is_runnable)
+        if not verdict.is_known:
+            treated = "runnable" if verdict.runnable else "not runnable"
+            reading.note(f"unknown reason {record.reason[:60]!r}, treated as {treated}", record)
+        if not verdict.runnable:
+            return verdict.why
+        if not reading.is_served(record):
+            return f"partition {record.partition} is not served: scheduler.partitions gives it no node arrays"
+        why = _why_config(record, reading)
+        if why:
+            return why
+    return ""
+
+
+def _why_config(record: QueueRecord, reading: _Reading) -> str:
+    """PartitionConfig: no node of the partition could ever take the job. A machine helps where partitions grow."""
+    if not record.reason.startswith("PartitionConfig"):
+        return ""
+    partitions = partitions_of(record)
+    grows = reading.settings.dynamic_nodes
+    if grows or (grows is None and reading.facts.grow(partitions)):
+        return ""
+    asked, nodes = parse_count(record.num_nodes, "NumNodes"), reading.facts.nodes_of(partitions)
+    if nodes is not None and asked > nodes:
+        return f"PartitionConfig: it asks for {asked} nodes, its partition has {nodes}"
+    return "PartitionConfig: no node of its partition could ever take it (see scheduler.dynamic_nodes)"

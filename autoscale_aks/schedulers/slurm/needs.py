@@ -1,0 +1,220 @@
+"""One waiting record → the shape of its jobs, in our constraint language.
+
+| Slurm | becomes |
+| --- | --- |
+| one task | one slot: `{"nodearray": […], "ncpus": c, "mem": "memory::…"}` |
+| tasks without a node count | that many slots packed, all or none of them (Slurm starts a job whole) |
+| nodes given | that many different nodes, one slot each with its tasks' CPUs and memory |
+| `--exclusive`, `--mem=0` | `exclusive`; `exclusive-task` where several slots may share a node |
+| GPUs | `{"ngpus": n}` and `gpu_types`; other generic resources `{"gres_NAME": n}` |
+| `-C` | `features`; default `{"feature_NAME": true}` |
+| `-L matlab:2` | shared consumable, once a job |
+| `-w host` | `{"node.hostname": […]}`: no new machine can be it |
+| `--switches=1` on several nodes | `colocated` |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from frozendict import deepfreeze
+
+from autoscale_aks.model.job import Chunk, JobShape, PackingStrategy
+from autoscale_aks.schedulers.slurm.features import parse_features
+from autoscale_aks.schedulers.slurm.hostlists import expand_hosts
+from autoscale_aks.schedulers.slurm.records import QueueRecord, is_blank
+from autoscale_aks.schedulers.slurm.sizes import GPU, size_of
+from autoscale_aks.schedulers.slurm.values import parse_gres
+from autoscale_aks.units import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from autoscale_aks.schedulers.slurm.facts import ClusterFacts
+    from autoscale_aks.schedulers.slurm.settings import SlurmSettings
+    from autoscale_aks.schedulers.slurm.sizes import Size, Slot
+
+_SHARED: Final = frozenset({"OK", "YES"})
+_OF_A_USER: Final = "--exclusive=user: taken as exclusive, although jobs of the same user may share the node"
+_SOME_HOSTS: Final = "a named machine among others (-w): the name is not looked at"
+_UNKNOWN_LICENSE: Final = "a licence that scontrol does not show: not counted here"
+_HET_SWITCH: Final = "--switches in a heterogeneous job: not looked at"
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What one component of a job asks for."""
+
+    constraints: tuple[Mapping[str, Any], ...]
+    size: Size
+    colocated: bool = False
+    licenses: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Translator:
+    """Turns records into shapes. Equal needs give one and the same shape object."""
+
+    def __init__(self, settings: SlurmSettings, facts: ClusterFacts) -> None:
+        self._settings = settings
+        self._facts = facts
+        managed = settings.memory_is_managed
+        managed = facts.memory_is_managed if managed is None else managed
+        self._memory_is_managed = True if managed is None else managed
+        self._seen: dict[Any, tuple[JobShape, tuple[str, ...]]] = {}
+        self._shapes: dict[Any, JobShape] = {}
+
+    def shape_of(self, records: Sequence[QueueRecord]) -> tuple[JobShape, tuple[str, ...]]:
+        """The shape of a job (several records: a heterogeneous one), and what could not be said of it.
+
+        Raises ValueError when a field cannot be read.
+        """
+        key = _asked(records[0]) if len(records) == 1 else tuple(_asked(record) for record in records)
+        found = self._seen.get(key)
+        if found is None:
+            parts = [self._needs(record) for record in records]
+            found = self._seen[key] = self._single(parts[0]) if len(parts) == 1 else self._several(parts)
+        return found
+
+    def _single(self, needs: Needs) -> tuple[JobShape, tuple[str, ...]]:
+        size = needs.size
+        strategy = PackingStrategy.PACK if size.slots > 1 and not size.is_scattered else None
+        constraints = (*needs.constraints, *_license_constraints(needs.licenses))
+        node_count = size.slots if size.slots > 1 else 0
+        key = (constraints, node_count, strategy, needs.colocated)
+        shape = self._shapes.get(key)
+        if shape is None:
+            shape = self._shapes[key] = JobShape(
+                constraints=constraints, node_count=node_count, colocated=needs.colocated, packing_strategy=strategy
+            )
+        return shape, needs.notes
+
+    def _several(self, parts: Sequence[Needs]) -> tuple[JobShape, tuple[str, ...]]:
+        """A heterogeneous job: one chunk a component, licences of all of them once a job (A6)."""
+        licenses: dict[str, int] = {}
+        for name, amount in (license_ for needs in parts for license_ in needs.licenses):
+            licenses[name] = licenses.get(name, 0) + amount
+        chunks = tuple(
+            Chunk(
+                constraints=needs.constraints,
+                iterations=1 if needs.size.is_scattered else needs.size.slots,
+                node_count=needs.size.slots if needs.size.is_scattered else 0,
+            )
+            for needs in parts
+        )
+        constraints = _license_constraints(tuple(sorted(licenses.items())))
+        key = (constraints, tuple((chunk.constraints, chunk.iterations, chunk.node_count) for chunk in chunks))
+        shape = self._shapes.get(key)
+        if shape is None:
+            shape = self._shapes[key] = JobShape(constraints=constraints, chunks=chunks)
+        notes = dict.fromkeys(note for needs in parts for note in needs.notes)
+        if any(needs.colocated for needs in parts):
+            notes[_HET_SWITCH] = None
+        return shape, tuple(notes)
+
+    def _needs(self, record: QueueRecord) -> Needs:
+        partitions = partitions_of(record)
+        size = size_of(
+            record,
+            memory_is_managed=self._memory_is_managed,
+            trust_hint=self._facts.nodes_of(partitions) != 0,
+        )
+        notes = list(size.notes)
+        more = [
+            *self._feature_constraints(record, notes),
+            *(self._settings.gpu_type(name) for name in size.gpu_types),
+            *_host_constraints(record, size, notes),
+            *_exclusive_constraints(record, size, notes),
+        ]
+        arrays = self._settings.nodearrays_of(partitions)
+        amounts = {"nodearray": arrays, **self._amounts(size.slot)}
+        return Needs(
+            constraints=deepfreeze((amounts, *more)),
+            size=size,
+            colocated=size.slots > 1 and record.req_switch.partition("@")[0].strip() == "1",
+            licenses=self._licenses(record, notes),
+            notes=tuple(dict.fromkeys(notes)),
+        )
+
+    def _amounts(self, slot: Slot) -> dict[str, Any]:
+        settings = self._settings
+        found: dict[str, Any] = {settings.cpu_resource: slot.cpus}
+        if slot.memory_bytes:
+            found[settings.memory_resource] = f"memory::{format_size(slot.memory_bytes)}"
+        for name, count in slot.gres:
+            found[settings.gpu_resource if name == GPU else gres_resource(name)] = count
+        return found
+
+    def _feature_constraints(self, record: QueueRecord, notes: list[str]) -> tuple[Mapping[str, Any], ...]:
+        constraint, unsaid = parse_features(record.feature, self._settings.feature)
+        notes.extend(unsaid)
+        return () if constraint is None else (constraint,)
+
+    def _licenses(self, record: QueueRecord, notes: list[str]) -> tuple[tuple[str, int], ...]:
+        """Licences by name; only those that Slurm counts itself."""
+        wanted: dict[str, int] = {}
+        if is_blank(record.licenses):
+            return ()
+        for part in parse_gres(record.licenses.replace("|", ","), "Licenses"):
+            name = part.name if not part.type else f"{part.name}:{part.type}"
+            if name in self._facts.licenses and "|" not in record.licenses:
+                wanted[name] = wanted.get(name, 0) + part.count
+            else:
+                notes.append(_UNKNOWN_LICENSE)
+        return tuple(sorted(wanted.items()))
+
+
+def partitions_of(record: QueueRecord) -> tuple[str, ...]:
+    """The partitions a job may run in, as it named them."""
+    return _names(record.partition)
+
+
+@lru_cache(maxsize=4096)
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)
+
+
+def gres_resource(name: str) -> str:
+    """The resource that a generic resource other than `gpu` is charged on."""
+    return f"gres_{name}"
+
+
+_SHAPING: Final = (
+    "partition", "num_nodes", "num_cpus", "num_tasks", "cpus_per_task", "tasks_per_node", "min_cpus", "min_memory",
+    "min_tmp_disk", "tres_alloc", "tres_per_job", "tres_per_node", "tres_per_socket", "tres_per_task",
+    "cpus_per_tres", "mem_per_tres", "oversubscribe", "req_switch", "feature", "licenses", "req_nodes",
+)  # fmt: skip
+"""The fields that decide the shape."""
+_asked = itemgetter(*(QueueRecord._fields.index(name) for name in _SHAPING))
+
+
+def _license_constraints(licenses: tuple[tuple[str, int], ...]) -> tuple[Mapping[str, Any], ...]:
+    found = tuple(
+        {"shared-consumable": {"resources": (name,), "amount": amount, "decrement_once": True}}
+        for name, amount in licenses
+        if amount
+    )
+    frozen: tuple[Mapping[str, Any], ...] = deepfreeze(found)
+    return frozen
+
+
+def _host_constraints(record: QueueRecord, size: Size, notes: list[str]) -> tuple[Mapping[str, Any], ...]:
+    hosts = expand_hosts(record.req_nodes)
+    if not hosts:
+        return ()
+    if size.is_scattered and len(hosts) < size.slots:
+        notes.append(_SOME_HOSTS)
+        return ()
+    return ({"node.hostname": hosts},)
+
+
+def _exclusive_constraints(record: QueueRecord, size: Size, notes: list[str]) -> tuple[Mapping[str, Any], ...]:
+    sharing = record.oversubscribe.upper()
+    if sharing == "USER":
+        notes.append(_OF_A_USER)
+    if not size.whole_memory and (sharing in _SHARED or is_blank(record.oversubscribe)):
+        return ()
+    return ({"exclusive-task" if size.slots > 1 and not size.is_scattered else "exclusive": True},)

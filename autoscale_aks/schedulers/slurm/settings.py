@@ -1,0 +1,172 @@
+"""The keys of `{"type": "slurm", …}`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
+
+from frozendict import frozendict
+
+from autoscale_aks.errors import ConstraintError
+from autoscale_aks.matching.parse import parse_constraint
+from autoscale_aks.planning.reading import Reader
+from autoscale_aks.schedulers.process import DEFAULT_OUTPUT_LIMIT, DEFAULT_TIMEOUT_S
+from autoscale_aks.schedulers.settings import finish, read_object, read_output_limit, read_path, read_timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_ATTRIBUTE = re.compile(r"[A-Za-z]\w{0,40}=[^\s\x00-\x1f]{1,400}\Z")
+_OWN_ATTRIBUTES: Final = frozenset({"nodename", "state"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlurmSettings:
+    """How this site's Slurm is asked, and how its words become constraints.
+
+    ========================  ==========================================================================
+    key                       meaning
+    ========================  ==========================================================================
+    squeue, scontrol          the commands; full paths where PATH lacks them (cron)
+    slurm_conf                SLURM_CONF for them
+    timeout_s                 seconds one command may take (60)
+    max_output_bytes          most bytes one command may print (1 GiB)
+    capture_dir               answer from captured files instead; nothing is changed
+    capture_nodes             whether the captured nodes are reported too (false)
+    partitions                partition → node arrays, in order of preference; default: the same name.
+                              An empty list: its jobs are not served
+    features                  feature → constraint; default: {"feature_NAME": true}
+    gpu_types                 GPU type of a gres → constraint; default: {"gpu_type": TYPE}
+    cpu_resource              resource that CPUs are charged on (ncpus)
+    memory_resource           resource that memory is charged on (mem)
+    gpu_resource              resource that GPUs are charged on (ngpus); other gres: gres_NAME
+    memory_is_managed         whether Slurm shares memory out; null: as its configuration says
+    unknown_reasons           "runnable" (default) or "waiting": jobs that wait for a reason not known here
+    dynamic_nodes             whether partitions grow by `scontrol create`, so that PartitionConfig is worth
+                              a machine; null: where a partition is made of node sets or has no nodes
+    create_nodes              node name pattern → attributes for `scontrol create`, such as
+                              {"htc-*": ["cpus=4", "realmemory=15564", "feature=htc"]}
+    ========================  ==========================================================================
+    """
+
+    squeue: str = "squeue"
+    scontrol: str = "scontrol"
+    slurm_conf: Path | None = None
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    max_output_bytes: int = DEFAULT_OUTPUT_LIMIT
+    capture_dir: Path | None = None
+    capture_nodes: bool = False
+    partitions: Mapping[str, tuple[str, ...]] = field(default_factory=frozendict)
+    features: Mapping[str, Mapping[str, Any]] = field(default_factory=frozendict)
+    gpu_types: Mapping[str, Mapping[str, Any]] = field(default_factory=frozendict)
+    cpu_resource: str = "ncpus"
+    memory_resource: str = "mem"
+    gpu_resource: str = "ngpus"
+    memory_is_managed: bool | None = None
+    unknown_is_runnable: bool = True
+    dynamic_nodes: bool | None = None
+    create_nodes: Mapping[str, tuple[str, ...]] = field(default_factory=frozendict)
+
+    def nodearrays_of(self, partitions: tuple[str, ...]) -> tuple[str, ...]:
+        """The node arrays that serve these partitions, each once, earlier partitions first."""
+        found = (array for name in partitions for array in self.partitions.get(name, (name,)))
+        return tuple(dict.fromkeys(found))
+
+    def feature(self, name: str) -> Mapping[str, Any]:
+        """The constraint that stands for a feature."""
+        return self.features.get(name, {feature_resource(name): True})
+
+    def gpu_type(self, name: str) -> Mapping[str, Any]:
+        """The constraint that stands for a GPU type."""
+        return self.gpu_types.get(name, {GPU_TYPE: name})
+
+
+_DEFAULTS: Final[Mapping[str, str]] = {
+    one.name: one.default for one in fields(SlurmSettings) if isinstance(one.default, str)
+}
+_KEYS: Final = (
+    "type",
+    "unknown_reasons",
+    *(one.name for one in fields(SlurmSettings) if one.name != "unknown_is_runnable"),
+)
+
+GPU_TYPE: Final = "gpu_type"
+"""The resource that a GPU type equals where `gpu_types` says nothing."""
+
+
+def feature_resource(name: str) -> str:
+    """The resource that is true on nodes with a feature."""
+    return f"feature_{name}"
+
+
+def read_settings(raw: Mapping[str, Any], *, path: str = "scheduler", base: Path | None = None) -> SlurmSettings:
+    """Raises ConfigError with every problem at once."""
+    reader = Reader()
+    reader.keys(raw, path, _KEYS)
+    settings = SlurmSettings(
+        squeue=_word(reader, raw, "squeue", path),
+        scontrol=_word(reader, raw, "scontrol", path),
+        slurm_conf=read_path(reader, raw, "slurm_conf", path, base),
+        timeout_s=read_timeout(reader, raw, path, DEFAULT_TIMEOUT_S),
+        max_output_bytes=read_output_limit(reader, raw, path, DEFAULT_OUTPUT_LIMIT),
+        capture_dir=read_path(reader, raw, "capture_dir", path, base),
+        capture_nodes=reader.flag(raw, "capture_nodes", path, default=False),
+        partitions=_lists(reader, raw, "partitions", path),
+        features=_constraints(reader, raw, "features", path),
+        gpu_types=_constraints(reader, raw, "gpu_types", path),
+        cpu_resource=_word(reader, raw, "cpu_resource", path),
+        memory_resource=_word(reader, raw, "memory_resource", path),
+        gpu_resource=_word(reader, raw, "gpu_resource", path),
+        memory_is_managed=_maybe(reader, raw, "memory_is_managed", path),
+        unknown_is_runnable=_unknown_is_runnable(reader, raw, path),
+        dynamic_nodes=_maybe(reader, raw, "dynamic_nodes", path),
+        create_nodes=_lists(reader, raw, "create_nodes", path),
+    )
+    for pattern, attributes in settings.create_nodes.items():
+        for attribute in attributes:
+            if not _ATTRIBUTE.match(attribute) or attribute.partition("=")[0].lower() in _OWN_ATTRIBUTES:
+                expected = 'expected an attribute such as "cpus=4"'
+                reader.wrong(f"{path}.create_nodes.{pattern}", f"{expected}, found {attribute[:40]!r}")
+    finish(reader)
+    return settings
+
+
+def _word(reader: Reader, raw: Mapping[str, Any], key: str, path: str) -> str:
+    default = _DEFAULTS[key]
+    text = reader.text(raw, key, path, default)
+    if not text.strip() or not text.isprintable():
+        reader.wrong(f"{path}.{key}", f'expected a name such as "{default}"')
+    return text
+
+
+def _maybe(reader: Reader, raw: Mapping[str, Any], key: str, path: str) -> bool | None:
+    return None if raw.get(key) is None else reader.flag(raw, key, path, default=False)
+
+
+def _unknown_is_runnable(reader: Reader, raw: Mapping[str, Any], path: str) -> bool:
+    found = reader.text(raw, "unknown_reasons", path, "runnable")
+    if found not in {"runnable", "waiting"}:
+        reader.wrong(f"{path}.unknown_reasons", 'expected "runnable" or "waiting"')
+    return found == "runnable"
+
+
+def _lists(reader: Reader, raw: Mapping[str, Any], key: str, path: str) -> Mapping[str, tuple[str, ...]]:
+    """An object whose values are lists of strings; a single string is a list of one."""
+    objects = read_object(reader, raw, key, path)
+    lists = {name: [value] if isinstance(value, str) else value for name, value in objects.items()}
+    return frozendict({name: reader.texts(lists, name, f"{path}.{key}") for name in lists})
+
+
+def _constraints(reader: Reader, raw: Mapping[str, Any], key: str, path: str) -> Mapping[str, Mapping[str, Any]]:
+    """Slurm's words → constraints, each parsed once here so that a mistake is found at the start."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for name, constraint in read_object(reader, raw, key, path).items():
+        try:
+            parse_constraint(constraint, f"{path}.{key}.{name}")
+        except ConstraintError as error:
+            reader.problems.extend(error.problems)
+        else:
+            found[name] = constraint
+    return frozendict(found)
