@@ -21,12 +21,12 @@ _FACTORS: Final[dict[str, int]] = {
     **{f"{letter}b": 1024**power for letter, power in _POWERS.items() if power},
     **{letter.upper(): 1000**power for letter, power in _POWERS.items() if power},
 }
-_SIZE = re.compile(r"\s*(-?\d{1,60}(?:\.\d{1,60})?)\s*([A-Za-z]*)\s*\Z")
+_SIZE = re.compile(r"\s*(-?\d{1,60}(?:\.\d{1,60})?)\s*([A-Za-z]*)\s*\Z", re.ASCII)
 _SIZE_PREFIXES: Final = ("size::", "memory::")
 _MAX_EXPONENT: Final = 60
 _LARGEST: Final = 10**_MAX_EXPONENT
 _MAX_BYTES: Final = 10**30
-_DIGITS = re.compile(r"(\d+)")
+_DIGITS = re.compile(r"(\d+)", re.ASCII)
 
 MEMORY_UNITS: Final[dict[str, int]] = {f"mem{suffix}": _FACTORS[suffix] for suffix in ("b", "kb", "mb", "gb", "tb")}
 """The built-in memory names and the bytes one unit of each stands for: views of one quantity (V1, V4)."""

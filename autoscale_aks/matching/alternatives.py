@@ -31,7 +31,7 @@ from autoscale_aks.matching.constraint import (
 from autoscale_aks.matching.properties import is_live
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 MAX_ALTERNATIVES: Final = 1_024
 """Most combinations of `or` and `xor` choices one job may have."""
@@ -92,6 +92,17 @@ class Alternative:
 def compile_alternatives(constraint: Constraint, path: str = "") -> tuple[Alternative, ...]:
     """All alternatives in document order. Raises ConstraintError when there are more than MAX_ALTERNATIVES."""
     return tuple(_expand(constraint, path))
+
+
+def amounts_in(constraint: Constraint) -> Iterator[MinResource]:
+    """Every amount the constraint speaks of, asked for or ruled out."""
+    if isinstance(constraint, MinResource):
+        yield constraint
+    elif isinstance(constraint, And | Or | Xor):
+        for child in constraint.children:
+            yield from amounts_in(child)
+    elif isinstance(constraint, Not):
+        yield from amounts_in(constraint.child)
 
 
 def mentions_live(constraint: Constraint) -> bool:

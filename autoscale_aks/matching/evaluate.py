@@ -177,11 +177,14 @@ def _needs_fit(alternative: Alternative, profile: Profile, node: Remaining) -> b
 
 
 def _shared_fits(alternative: Alternative, node: Remaining) -> bool:
+    asked: dict[str, Number] = {}
     for shared in alternative.shared:
         for source in shared.sources:
-            left = node.shared_left(source)
-            if left is None or left < shared.amount:
-                return False
+            asked[source] = asked.get(source, 0) + shared.amount
+    for source, amount in asked.items():
+        left = node.shared_left(source)
+        if left is None or left < amount:
+            return False
     return True
 
 

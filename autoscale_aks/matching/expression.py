@@ -31,7 +31,8 @@ Evaluator: TypeAlias = Callable[[Lookup], Value]
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<size>(?:size|memory)::[0-9.]+[A-Za-z]*)|(?P<number>\d+(?:\.\d+)?)|'(?P<text>[^']*)'|"
-    r"(?P<name>[A-Za-z_][A-Za-z0-9_.\-]*(?<![.\-]))|(?P<op>//|<=|>=|==|!=|[-+*/()<>,]))"
+    r"(?P<name>[A-Za-z_][A-Za-z0-9_.\-]*(?<![.\-]))|(?P<op>//|<=|>=|==|!=|[-+*/()<>,]))",
+    re.ASCII,
 )
 _COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<": lambda left, right: left < right,

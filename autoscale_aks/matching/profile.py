@@ -102,4 +102,5 @@ def _live_property(node: Node | None, name: str) -> Any:
     if name == "hostname_or_uuid":
         return node.hostname or node.instance_id
     name = name.removesuffix("_unix") if name.endswith("_time_unix") else name
-    return getattr(node, name, None)
+    found = getattr(node, name, None)
+    return exact(found) if isinstance(found, float) else found

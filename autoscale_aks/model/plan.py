@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from frozendict import frozendict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from autoscale_aks.errors import Problem
     from autoscale_aks.model.bucket import Bucket
@@ -116,16 +116,16 @@ class Release:
 class Plan:
     """The complete decision for one snapshot."""
 
-    jobs: tuple[Job, ...]
-    outcomes: tuple[JobOutcome, ...]
-    placements: tuple[Placement, ...]
-    claims: tuple[NodeClaim, ...]
-    waves: tuple[Wave, ...]
+    jobs: Sequence[Job]
+    outcomes: Sequence[JobOutcome]
+    placements: Sequence[Placement]
+    claims: Sequence[NodeClaim]
+    waves: Sequence[Wave]
     releases: tuple[Release, ...] = ()
     buckets: tuple[BucketOutcome, ...] = ()
     nodes: tuple[Node, ...] = ()
     unmanaged_nodes: tuple[Node, ...] = ()
-    left: tuple[Mapping[str, Value], ...] = ()
+    left: Sequence[Mapping[str, Value]] = ()
     """What is left on each node after the plan, numbered as in `Placement`."""
     shared_left: Mapping[str, Value] = field(default_factory=frozendict)
     problems: tuple[Problem, ...] = ()
@@ -138,6 +138,10 @@ class Plan:
     @property
     def price_per_hour(self) -> Fraction | None:
         """What the claims cost an hour; None when a price is unknown."""
-        prices = [claim.bucket.offering.price for claim in self.claims]
-        known = [price for price in prices if price is not None]
-        return sum(known, Fraction(0)) if len(known) == len(prices) else None
+        total = Fraction(0)
+        for outcome in self.buckets:
+            if outcome.new_nodes:
+                if outcome.bucket.offering.price is None:
+                    return None
+                total += outcome.bucket.offering.price * outcome.new_nodes
+        return total

@@ -7,8 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.errors import ConstraintError, Problem
-from autoscale_aks.matching.alternatives import Alternative, compile_alternatives, mentions_groups, mentions_live
-from autoscale_aks.matching.constraint import And
+from autoscale_aks.matching.alternatives import (
+    Alternative,
+    amounts_in,
+    compile_alternatives,
+    mentions_groups,
+    mentions_live,
+)
+from autoscale_aks.matching.constraint import And, MinResource
 from autoscale_aks.matching.parse import Kinds, parse_constraints
 from autoscale_aks.model.job import PackingStrategy
 from autoscale_aks.planning.keys import json_key
@@ -45,21 +51,26 @@ class Part:
     rule: Rule
     is_live: bool
     speaks_of_groups: bool
+    amounts: tuple[MinResource, ...] = ()
+    """Every amount its constraints speak of, asked for or ruled out."""
 
-    @property
-    def one_a_node(self) -> bool:
-        """Whether each slot needs a node of its own."""
-        return self.rule in _ONE_A_NODE
+    one_a_node: bool = field(init=False)
+    """Whether each slot needs a node of its own."""
+    is_colocated: bool = field(init=False)
+    """Whether all slots must be in one placement group."""
+    has_moving_criteria: bool = field(init=False)
+    """Whether it may fit a node better after other work was placed there."""
+    takes_shared: bool = field(init=False)
+    """Whether slots take licences or the like."""
 
-    @property
-    def is_colocated(self) -> bool:
-        """Whether all slots must be in one placement group."""
-        return self.rule in _COLOCATED
-
-    @property
-    def has_moving_criteria(self) -> bool:
-        """Whether it may fit a node better after other work was placed there."""
-        return any(alternative.moving for alternative in self.alternatives)
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("one_a_node", self.rule in _ONE_A_NODE),
+            ("is_colocated", self.rule in _COLOCATED),
+            ("has_moving_criteria", any(alternative.moving for alternative in self.alternatives)),
+            ("takes_shared", any(alternative.shared for alternative in self.alternatives)),
+        ):
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,6 +215,7 @@ def _compile_part(part_id: int, constraint: And, slots: int, rule: Rule, path: s
         rule=rule,
         is_live=mentions_live(constraint),
         speaks_of_groups=rule in _COLOCATED or mentions_groups(constraint),
+        amounts=tuple(amounts_in(constraint)),
     )
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.matching.alternatives import Picks, Rejects
 from autoscale_aks.matching.evaluate import criterion_holds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from autoscale_aks.matching.alternatives import Alternative
     from autoscale_aks.matching.profile import Profile
-    from autoscale_aks.planning.space import Option
+    from autoscale_aks.planning.space import Option, Space
     from autoscale_aks.units import Number
 
 EMPTY: Final = -1
@@ -29,7 +29,8 @@ OPEN, HELD, SEALED = 0, 1, 2
 class NodeState:
     """What is left of a node and who is on it."""
 
-    free: tuple[Number | None, ...]
+    free: tuple[int | None, ...]
+    """By dimension, scaled."""
     tenant: int = EMPTY
     hold: int = OPEN
 
@@ -47,27 +48,35 @@ class SharedPool:
     def slots(self, alternative: Alternative, paid: frozenset[str]) -> int | None:
         """How many slots its shared needs allow; None: any number. `paid` sources were taken once already."""
         allowed: int | None = None
-        for shared in alternative.shared:
-            for source in shared.sources:
-                left = self.left.get(source)
-                if left is None or (left < shared.amount and not (shared.once and source in paid)):
-                    return 0
-                if not shared.once and shared.amount > 0:
-                    count = int(left // shared.amount)
-                    allowed = count if allowed is None else min(allowed, count)
+        for source, per_slot, once in shared_needs(alternative):
+            left = self.left.get(source)
+            if left is None:
+                return 0
+            rest = left - (0 if source in paid else once)
+            if rest < per_slot:
+                return 0
+            if per_slot:
+                count = int(rest // per_slot)
+                allowed = count if allowed is None else min(allowed, count)
         return allowed
 
     def take(self, alternative: Alternative, slots: int, paid: frozenset[str]) -> frozenset[str]:
         """Charge that many slots; returns the sources that this job has now paid once."""
-        for shared in alternative.shared:
-            for source in shared.sources:
-                if shared.once:
-                    if source not in paid:
-                        self.left[source] -= shared.amount
-                        paid |= {source}
-                else:
-                    self.left[source] -= shared.amount * slots
+        for source, per_slot, once in shared_needs(alternative):
+            self.left[source] -= per_slot * slots + (0 if source in paid else once)
+            if once:
+                paid |= {source}
         return paid
+
+
+def shared_needs(alternative: Alternative) -> tuple[tuple[str, Number, Number], ...]:
+    """Per source, what all requirements together take a slot and once a job."""
+    needs: dict[str, tuple[Number, Number]] = {}
+    for shared in alternative.shared:
+        for source in shared.sources:
+            per_slot, once = needs.get(source, (0, 0))
+            needs[source] = (per_slot, once + shared.amount) if shared.once else (per_slot + shared.amount, once)
+    return tuple((source, per_slot, once) for source, (per_slot, once) in needs.items())
 
 
 @dataclass(slots=True)
@@ -76,7 +85,7 @@ class _View:
 
     state: NodeState
     job: int
-    dimensions: Mapping[str, int]
+    space: Space
     shared: SharedPool
 
     @property
@@ -88,8 +97,9 @@ class _View:
         return self.state.tenant not in {EMPTY, self.job}
 
     def left(self, dimension: str) -> Number | None:
-        number = self.dimensions.get(dimension)
-        return None if number is None else self.state.free[number]
+        number = self.space.dimensions.get(dimension)
+        left = None if number is None else self.state.free[number]
+        return None if number is None or left is None else self.space.unscaled(number, left)
 
     def shared_left(self, source: str) -> Number | None:
         return self.shared.left.get(source)
@@ -134,7 +144,7 @@ class FillContext:
     """What filling needs to know of the part and the job beside the node."""
 
     profile: Profile
-    dimensions: Mapping[str, int]
+    space: Space
     uses_shared: bool
     has_moving: bool
     paid: frozenset[str] = frozenset()
@@ -155,11 +165,11 @@ def _first_fit(
             allowed = shared.slots(option.alternative, paid)
             count = count if allowed is None else min(count, allowed)
         if count and context.has_moving:
-            view = _View(state, job, context.dimensions, shared)
+            view = _View(state, job, context.space, shared)
             moving = option.alternative.moving
             if not all(criterion_holds(criterion, context.profile, view) for criterion in moving):
                 continue
-            count = min(count, _until_change(options, option, state, context))
+            count = min(count, _until_change(options, option, state, replace(context, paid=paid), shared))
         if count:
             return option, count
     return None, 0
@@ -180,11 +190,13 @@ def _slots_of(option: Option, state: NodeState, limit: int, job: int) -> int:
         left = state.free[dimension]
         if left is None:
             return 0
-        limit = min(limit, int(left // amount))
+        limit = min(limit, left // amount)
     return limit
 
 
-def _until_change(options: Sequence[Option], chosen: Option, state: NodeState, context: FillContext) -> int:
+def _until_change(
+    options: Sequence[Option], chosen: Option, state: NodeState, context: FillContext, shared: SharedPool
+) -> int:
     """Slots before any `not`/`xor` of any option may judge the node differently."""
     if state.tenant == EMPTY:
         return 1
@@ -193,11 +205,27 @@ def _until_change(options: Sequence[Option], chosen: Option, state: NodeState, c
     for dimension, amount in _thresholds(options, context):
         left, step = state.free[dimension], needs.get(dimension)
         if step and left is not None and left >= amount:
-            steps = min(steps, int((left - amount) // step) + 1)
-    return 1 if context.uses_shared else steps
+            steps = min(steps, (left - amount) // step + 1)
+    taken = {source: (per_slot, once) for source, per_slot, once in shared_needs(chosen.alternative)}
+    for source, threshold in _shared_thresholds(options):
+        per_slot, once = taken.get(source, (0, 0))
+        left_of_it = shared.left.get(source)
+        if once and source not in context.paid:
+            return 1
+        if per_slot and left_of_it is not None and left_of_it >= threshold:
+            steps = min(steps, int((left_of_it - threshold) // per_slot) + 1)
+    return steps
 
 
-def _thresholds(options: Sequence[Option], context: FillContext) -> Iterable[tuple[int, Number]]:
+def _shared_thresholds(options: Sequence[Option]) -> Iterable[tuple[str, Number]]:
+    for option in options:
+        for criterion in option.alternative.moving:
+            for alternative in _inner(criterion):
+                for source, per_slot, once in shared_needs(alternative):
+                    yield source, per_slot + once
+
+
+def _thresholds(options: Sequence[Option], context: FillContext) -> Iterable[tuple[int, int]]:
     for option in options:
         for criterion in option.alternative.moving:
             for alternative in _inner(criterion):
@@ -206,18 +234,24 @@ def _thresholds(options: Sequence[Option], context: FillContext) -> Iterable[tup
                     dimension, amount = context.profile.amount(need)
                     asked[dimension] = asked.get(dimension, 0) + amount
                 for dimension, amount in asked.items():
-                    if dimension in context.dimensions:
-                        yield context.dimensions[dimension], amount
+                    number = context.space.dimensions.get(dimension)
+                    if number is not None:
+                        yield number, context.space.scaled(number, amount)
 
 
-def _inner(criterion: Any) -> Iterable[Alternative]:
+def _inner(criterion: Any, seen: set[int] | None = None) -> Iterable[Alternative]:
+    """Every alternative inside a `not` or `xor`, each nested one once."""
+    seen = set() if seen is None else seen
     groups = (criterion.alternatives,) if isinstance(criterion, Rejects) else criterion.children
     for group in groups:
+        if id(group) in seen:
+            continue
+        seen.add(id(group))
         for alternative in group:
             yield alternative
             for nested in (*alternative.moving, *alternative.criteria):
                 if isinstance(nested, Rejects | Picks):
-                    yield from _inner(nested)
+                    yield from _inner(nested, seen)
 
 
 def _after(option: Option, state: NodeState, slots: int, job: int) -> NodeState:

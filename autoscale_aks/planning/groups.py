@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from autoscale_aks.model.bucket import Bucket
 from autoscale_aks.model.policy import PlacementOrder
 from autoscale_aks.planning.demand import Rule
 from autoscale_aks.planning.limit_tree import add_bucket
 from autoscale_aks.planning.packing import Order, State
-from autoscale_aks.planning.ranking import Route, may_launch
+from autoscale_aks.planning.ranking import NOT_A_PLACE, Route, may_launch
 from autoscale_aks.planning.space import UNMANAGED
+from autoscale_aks.planning.table import place_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,8 +22,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.bucket import NodeArray
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.planning.demand import Part
-    from autoscale_aks.planning.limit_tree import LimitTree
-    from autoscale_aks.planning.space import Space
+    from autoscale_aks.planning.table import Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,18 @@ class Gang:
 
 def place_heap(state: State, order: Order, route: Route, wanted: int) -> int:
     """Slots of a job, or of many alike, along the route: as many as fit (A2, A3). Returns slots placed."""
-    placed = 0
-    for stop in route.stops:
+    if route.bucket_by_bucket:
+        placed = 0
+        for place in route.places:
+            placed += state.place_on_existing(order, route.ranks, wanted - placed, place)
+            if place in route.launchable:
+                placed += state.place_on_new(order, place, wanted - placed)
+        return placed
+    placed = state.place_on_existing(order, route.ranks, wanted)
+    for bucket in route.launchable:
         if placed >= wanted:
             break
-        place = state.place_on_new if stop.is_new else state.place_on_existing
-        placed += place(order, stop.place, wanted - placed)
+        placed += state.place_on_new(order, bucket, wanted - placed)
     return placed
 
 
@@ -81,18 +89,44 @@ def _spread(state: State, order: Order, route: Route) -> bool:
 def _whole_choices(state: State, order: Order, route: Route, policy: Policy) -> list[int]:
     """Places that can take the gang whole: fewest new nodes first, ties in route order (A4)."""
     may_grow = set(route.launchable)
+    there = _slots_by_place(state, order, route)
     found: list[tuple[int, int, int]] = []
     for rank, place in enumerate(route.places):
-        new = _new_nodes_needed(state, order, place, can_grow=place in may_grow)
+        new = _new_nodes_needed(state, order, place, there.get(place, 0), can_grow=place in may_grow)
         if new is not None:
             found.append((new if policy.placement_order is PlacementOrder.EXISTING_FIRST else 0, rank, place))
     return [place for _, _, place in sorted(found)]
 
 
-def _new_nodes_needed(state: State, order: Order, place: int, *, can_grow: bool) -> int | None:
-    """New nodes the gang would need in this place; None when it cannot be whole there."""
+def _slots_by_place(state: State, order: Order, route: Route) -> dict[int, int]:
+    """Slots that the nodes of each place would take of the gang; changes nothing."""
     wanted = order.part.slots
-    missing = wanted - state.capacity_on_existing(order, place, wanted)
+    table = state.table
+    found: dict[int, int] = {}
+    if state.view(order.part).is_vector:
+        each, rows = state.capacities(order, route.ranks, wanted, None)
+        slots = np.minimum(each * table.count[rows], wanted)
+        for index, total in zip(*_sums(table.place[rows], slots), strict=True):
+            found[int(index) - 2] = int(total)
+        return found
+    for row in state.candidates(order, route.ranks, None).tolist():
+        limit = 1 if order.part.one_a_node else wanted
+        filling = state.try_fill(order, table.profiles[row], table.state(row), limit)
+        if filling is not None:
+            place = int(table.place[row]) - 2
+            found[place] = found.get(place, 0) + filling.slots * int(table.count[row])
+    return found
+
+
+def _sums(places: Column, slots: Column) -> tuple[Column, Column]:
+    """Distinct places and the sum of slots in each."""
+    distinct, inverse = np.unique(places, return_inverse=True)
+    return distinct, np.bincount(inverse, weights=slots, minlength=len(distinct)).astype(np.int64)
+
+
+def _new_nodes_needed(state: State, order: Order, place: int, there: int, *, can_grow: bool) -> int | None:
+    """New nodes the gang would need in this place; None when it cannot be whole there."""
+    missing = order.part.slots - there
     if missing <= 0:
         return 0
     if not can_grow or place <= UNMANAGED:
@@ -107,25 +141,27 @@ def _new_nodes_needed(state: State, order: Order, place: int, *, can_grow: bool)
 def _place_in(state: State, order: Order, place: int, route: Route) -> bool:
     """The whole gang in one place: its nodes, then new ones."""
     wanted = order.part.slots
-    on_existing = _place_on_roomiest if order.part.rule is Rule.PACK_GANG else State.place_on_existing
-    placed = on_existing(state, order, place, wanted)
+    if order.part.rule is Rule.PACK_GANG:
+        placed = _place_on_roomiest(state, order, route, place)
+    else:
+        placed = state.place_on_existing(order, route.ranks, wanted, place)
     if placed < wanted and place in route.launchable:
         placed += state.place_on_new(order, place, wanted - placed)
     return placed == wanted
 
 
-def _place_on_roomiest(state: State, order: Order, place: int, wanted: int) -> int:
+def _place_on_roomiest(state: State, order: Order, route: Route, place: int) -> int:
     """Existing nodes with the most room first, so that as few nodes as possible are used."""
-    placed = 0
+    wanted, placed = order.part.slots, 0
     while placed < wanted:
         best, most = None, 0
-        for index, block in enumerate(state.blocks_at(place)):
-            filling = state.try_fill(order, block.profile, block.state, wanted - placed)
+        for row in state.candidates(order, route.ranks, place).tolist():
+            filling = state.try_fill(order, state.table.profiles[row], state.table.state(row), wanted - placed)
             if filling is not None and filling.slots > most:
-                best, most = index, filling.slots
+                best, most = row, filling.slots
         if best is None:
             break
-        placed += state.place_on_block(order, place, best, wanted - placed)
+        placed += state.fill_one_row(order, best, wanted - placed)
     return placed
 
 
@@ -154,10 +190,16 @@ def _within(route: Route, buckets: Sequence[Bucket], group: tuple[str, str | Non
     def inside(place: int) -> bool:
         return place >= 0 and (buckets[place].array.name, buckets[place].placement_group) == group
 
-    return Route(
-        launchable=[place for place in route.launchable if inside(place)],
-        places=[place for place in route.places if inside(place)],
-    )
+    places = [place for place in route.places if inside(place)]
+    return _route_over(len(buckets), places, [place for place in route.launchable if inside(place)])
+
+
+def _route_over(buckets: int, places: list[int], launchable: list[int]) -> Route:
+    """A route over few places, in this order."""
+    ranks = np.full(buckets + 2, NOT_A_PLACE, np.int64)
+    for rank, place in enumerate(places):
+        ranks[place_index(place)] = rank
+    return Route(ranks, launchable)
 
 
 def _place_in_new_group(state: State, gang: Gang, array: NodeArray, policy: Policy) -> bool:
@@ -165,24 +207,25 @@ def _place_in_new_group(state: State, gang: Gang, array: NodeArray, policy: Poli
     if not (array.new_placement_groups and array.enabled):
         return False
     space = state.space
-    numbers = open_group(space, state.limits, array, policy)
+    numbers = open_group(state, array, policy)
     blocked = space.snapshot.blocked
     usable = [number for number in numbers if may_launch(blocked, space, number)]
-    route = Route(launchable=usable, places=list(usable))
+    route = _route_over(len(space.buckets), usable, usable)
     tried = state.fork()
     if not all(_place_part(tried, gang.order(part), route, policy) for part in gang.parts):
         return False
+    tried.revealed |= {made.bucket for made in tried.new_nodes} & space.hidden
     state.adopt(tried)
-    space.hidden.difference_update(made.bucket for made in tried.new_nodes)
     return True
 
 
-def open_group(space: Space, limits: LimitTree, array: NodeArray, policy: Policy) -> list[int]:
+def open_group(state: State, array: NodeArray, policy: Policy) -> list[int]:
     """Numbers of the buckets of an array's next new group, `NODEARRAY_pgN` with the lowest N not in use (A5)."""
+    space, limits = state.space, state.limits
     used = {
         bucket.placement_group
         for number, bucket in enumerate(space.buckets)
-        if bucket.array.name == array.name and number not in space.hidden
+        if bucket.array.name == array.name and (number not in space.hidden or number in state.revealed)
     }
     index = next(index for index in range(len(used) + 1) if f"{array.name}_pg{index}" not in used)
     numbers: list[int] = []

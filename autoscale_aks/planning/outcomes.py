@@ -5,24 +5,68 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import numpy as np
 from frozendict import frozendict
 
 from autoscale_aks.matching.profile import MEMORY
 from autoscale_aks.model.plan import Placement
+from autoscale_aks.planning.packing import Span
 from autoscale_aks.units import Size, exact, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from autoscale_aks.planning.packing import Block, State
+    from autoscale_aks.model.node import Node
+    from autoscale_aks.model.snapshot import Snapshot
+    from autoscale_aks.planning.packing import State
     from autoscale_aks.units import Value
 
 
-def share_out(placements: Sequence[Placement], first_job: int, wanted: Sequence[int]) -> list[Placement]:
-    """Give a heap's placements to its jobs in order: job `first_job + i` gets the next `wanted[i]` slots."""
+def expand(spans: Iterable[Span]) -> tuple[Placement, ...]:
+    """Spans as placements, in the order in which they were made."""
+    found: list[Placement] = []
+    for span in spans:
+        first, nodes, slots = span.first.tolist(), span.nodes.tolist(), span.slots_each.tolist()
+        jobs = [span.job] * len(first) if isinstance(span.job, int) else span.job.tolist()
+        found.extend(map(Placement, jobs, first, nodes, slots))
+    return tuple(found)
+
+
+def first_nodes(spans: Iterable[Span]) -> Iterable[tuple[int, int]]:
+    """Job and first node of every entry."""
+    for span in spans:
+        jobs = span.job
+        for index, node in enumerate(span.first.tolist()):
+            yield (jobs if isinstance(jobs, int) else int(jobs[index])), node
+
+
+def matched_nodes(spans: Iterable[Span], managed: int) -> set[int]:
+    """Numbers of the snapshot's managed nodes that work was placed on (each is a row of its own)."""
+    found: set[int] = set()
+    for span in spans:
+        found.update(span.first[span.first < managed].tolist())
+    return found
+
+
+def waiting_jobs(spans: Iterable[Span], snapshot: Snapshot) -> set[int]:
+    """Jobs with a slot on a node that is not ready now."""
+    ready = np.array([node.is_ready for node in (*snapshot.nodes, *snapshot.unmanaged_nodes)] + [False], bool)
+    waiting: set[int] = set()
+    for span in spans:
+        unready = ~ready[np.minimum(span.first, len(ready) - 1)]
+        if isinstance(span.job, int):
+            if unready.any():
+                waiting.add(span.job)
+        else:
+            waiting.update(span.job[unready].tolist())
+    return waiting
+
+
+def share_out(spans: Sequence[Span], first_job: int, wanted: Sequence[int]) -> list[Span]:
+    """Give a heap's slots to its jobs in order: job `first_job + i` gets the next `wanted[i]` slots."""
     shared: list[Placement] = []
     job, open_slots = 0, wanted[0] if wanted else 0
-    for placement in placements:
+    for placement in expand(spans):
         node, last, each = placement.first_node, placement.first_node + placement.nodes, placement.slots_each
         room = each
         while node < last:
@@ -41,30 +85,52 @@ def share_out(placements: Sequence[Placement], first_job: int, wanted: Sequence[
             room -= slots
             if not room:
                 node, room = node + 1, each
-    return shared
+    if not shared:
+        return []
+    columns = np.array([(one.job, one.first_node, one.nodes, one.slots_each) for one in shared], np.int64).T
+    return [Span(*columns)]
 
 
 def left_on_nodes(state: State) -> tuple[Mapping[str, Value], ...]:
     """What is left on each node, by resource; nodes that offer nothing have nothing left."""
     nothing: Mapping[str, Value] = frozendict()
     left: list[Mapping[str, Value]] = [nothing] * state.next_node
-    for blocks in state.blocks.values():
-        for block in blocks:
-            left[block.first : block.first + block.count] = [_left_on(state, block)] * block.count
+    table = state.table
+    for row in range(table.size):
+        first, count = int(table.first[row]), int(table.count[row])
+        left[first : first + count] = [_left_on(state, row)] * count
     return tuple(left)
 
 
-def _left_on(state: State, block: Block) -> Mapping[str, Value]:
-    kind = block.profile.kind
-    dimensions = state.space.dimensions
+def _said_to_be_left(node: Node, name: str, value: Value, units: Mapping[str, int]) -> Value:
+    """What the scheduler says is left of an amount that no job asks for."""
+    if name not in units:
+        return node.available.get(name, value)
+    amounts = [
+        said.bytes if isinstance(said, Size) else (number_of(said) or 0) * unit
+        for view, unit in units.items()
+        if (said := node.available.get(view)) is not None
+    ]
+    if not amounts:
+        return value
+    left = min(amounts)
+    return Size(left) if isinstance(value, Size) else exact(Fraction(left) / units[name])
+
+
+def _left_on(state: State, row: int) -> Mapping[str, Value]:
+    kind, space = state.table.profiles[row].kind, state.space
+    free = state.table.state(row).free
     found: dict[str, Value] = {}
     for name, value in kind.resources.items():
         unit = kind.units.get(name)
-        number = dimensions.get(MEMORY if unit else name)
-        amount = None if number is None else block.state.free[number]
-        if amount is None or number_of(value) is None:
-            found[name] = value
-        elif isinstance(value, Size):
+        number = space.dimensions.get(MEMORY if unit else name)
+        scaled = None if number is None else free[number]
+        if scaled is None or number is None or number_of(value) is None:
+            node = state.table.profiles[row].node
+            found[name] = value if node is None else _said_to_be_left(node, name, value, kind.units)
+            continue
+        amount = space.unscaled(number, scaled)
+        if isinstance(value, Size):
             found[name] = Size(amount)
         else:
             found[name] = exact(Fraction(amount) / unit) if unit else amount

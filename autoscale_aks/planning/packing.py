@@ -1,18 +1,31 @@
-"""Nodes in runs of equal state, and placing slots on them (contract matching.md A2, A3, A7, A9).
+"""Placing slots on rows of nodes (contract matching.md A2, A3, A7, A9).
 
-A *block* is a run of nodes of one bucket that are alike in everything: a thousand new nodes are one block. Placing
-splits blocks; it never walks nodes one by one where they are equal.
+Parts that vectors can count (`PartView.is_vector`) are placed on all rows at once; the others are filled row by row,
+on the rows of the kinds that can take them.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from autoscale_aks.model.plan import Placement
-from autoscale_aks.planning.filling import EMPTY, MIXED, FillContext, NodeState, SharedPool, fill
+import numpy as np
+
+from autoscale_aks.planning.filling import (
+    EMPTY,
+    HELD,
+    MIXED,
+    OPEN,
+    SEALED,
+    FillContext,
+    NodeState,
+    SharedPool,
+    fill,
+)
 from autoscale_aks.planning.space import STRAYS, UNMANAGED
+from autoscale_aks.planning.table import NodeTable, live_key, new_key, place_index
+from autoscale_aks.planning.views import PLENTY, PartView, make_view
 from autoscale_aks.units import natural_key
 
 if TYPE_CHECKING:
@@ -23,19 +36,18 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.demand import Part
     from autoscale_aks.planning.filling import Filling
     from autoscale_aks.planning.limit_tree import LimitTree
-    from autoscale_aks.planning.space import Space
+    from autoscale_aks.planning.space import Option, Space
+    from autoscale_aks.planning.table import Column
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    """Nodes `first … first + count - 1` of one bucket, all in the same state, next to each other by natural name."""
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Per entry, `slots_each` slots on each of `nodes` nodes from `first` on; `job` is one record or one an entry."""
 
-    first: int
-    count: int
-    profile: Profile
-    state: NodeState
-    key: tuple[tuple[int, int, str], ...]
-    is_new: bool = False
+    job: int | Column
+    first: Column
+    nodes: Column
+    slots_each: Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,77 +111,195 @@ class State:
     limits: LimitTree
     shared: SharedPool
     names: NameBook
+    table: NodeTable
     next_node: int
-    blocks: dict[int, list[Block]] = field(default_factory=dict)
+    live_keys: dict[int, list[tuple[tuple[int, int, str], ...]]] = field(default_factory=dict)
+    """Per place, the natural keys of its live nodes in order."""
     new_nodes: list[NewNodes] = field(default_factory=list)
-    placements: list[Placement] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
     paid: tuple[int, frozenset[str]] = (EMPTY, frozenset())
     """The job that is being placed and the shared sources it has taken once (C5)."""
-    _own: set[int] | None = None
-    """Places whose block list this fork has copied; None: all are its own."""
+    opened: list[int] = field(default_factory=list)
+    """Rows of new nodes, and rows that were split off, in order: what cursors have not seen yet."""
+    revealed: frozenset[int] = frozenset()
+    """Buckets of placement groups that were opened in this plan; other hidden ones are nobody's yet (A5)."""
+    views: dict[int, tuple[int, PartView]] = field(default_factory=dict)
 
     def fork(self) -> State:
-        """A copy; its lists of blocks are copied when they are changed."""
+        """A copy on which placements can be tried."""
         return State(
-            self.space, self.limits.fork(), self.shared.fork(), self.names.fork(), self.next_node,
-            dict(self.blocks), list(self.new_nodes), list(self.placements), self.paid, set(),
+            self.space, self.limits.fork(), self.shared.fork(), self.names.fork(), self.table.fork(), self.next_node,
+            self.live_keys, list(self.new_nodes), list(self.spans), self.paid, list(self.opened),
+            self.revealed, self.views,
         )  # fmt: skip
 
     def adopt(self, tried: State) -> None:
         """Make a successful try the truth. A try that is not adopted leaves nothing behind (A7)."""
-        self.limits, self.shared, self.names = tried.limits, tried.shared, tried.names
-        self.next_node, self.blocks = tried.next_node, tried.blocks
-        self.new_nodes, self.placements, self.paid = tried.new_nodes, tried.placements, tried.paid
+        self.limits, self.shared, self.names, self.table = tried.limits, tried.shared, tried.names, tried.table
+        self.next_node, self.paid, self.opened = tried.next_node, tried.paid, tried.opened
+        self.new_nodes, self.spans, self.revealed = tried.new_nodes, tried.spans, tried.revealed
 
-    def blocks_at(self, place: int) -> list[Block]:
-        """The blocks of a bucket, of the on-premise nodes or of the strays, by natural name."""
-        return self.blocks.get(place, [])
-
-    def _writable(self, place: int) -> list[Block]:
-        if self._own is not None and place not in self._own:
-            self.blocks[place] = list(self.blocks.get(place, []))
-            self._own.add(place)
-        return self.blocks.setdefault(place, [])
-
-    def context(self, order: Order, profile: Profile) -> FillContext:
-        """What filling needs to know."""
-        part = order.part
-        uses_shared = any(alternative.shared for alternative in part.alternatives)
-        return FillContext(
-            profile, self.space.dimensions, uses_shared, part.has_moving_criteria, self._paid_by(order)
-        )
+    def view(self, part: Part) -> PartView:
+        """The part's vector view, made anew when kinds were added."""
+        kinds = self.space.kind_count
+        found = self.views.get(part.id)
+        if found is None or found[0] != kinds:
+            found = self.views[part.id] = (kinds, make_view(part, self.space))
+        return found[1]
 
     def _paid_by(self, order: Order) -> frozenset[str]:
         tenant, sources = self.paid
         return sources if tenant == order.tenant else frozenset()
 
-    def try_fill(self, order: Order, profile: Profile, state: NodeState, limit: int) -> Filling | None:
-        """What one node would take; None when it takes nothing."""
+    def try_fill(
+        self, order: Order, profile: Profile, state: NodeState, limit: int, *, for_free: bool = False
+    ) -> Filling | None:
+        """What one node would take; None when it takes nothing. `for_free` sets aside what slots take of shared
+        resources, which says nothing of the node."""
         options = self.space.options(order.part, profile)
         if not options:
             return None
-        filling = fill(options, state, limit, order.tenant, self.shared, self.context(order, profile))
+        part = order.part
+        takes_shared = part.takes_shared and not for_free
+        context = FillContext(profile, self.space, takes_shared, part.has_moving_criteria, self._paid_by(order))
+        filling = fill(options, state, limit, order.tenant, self.shared, context)
         return filling if filling.slots else None
 
-    def place_on_existing(self, order: Order, place: int, wanted: int) -> int:
-        """Fill the nodes of a place in natural order; returns slots placed."""
-        placed, index = 0, 0
-        while placed < wanted and index < len(self.blocks_at(place)):
-            placed += self.place_on_block(order, place, index, wanted - placed)
-            index += 1
+    def place_on_existing(self, order: Order, ranks: Column, wanted: int, place: int | None = None) -> int:
+        """Fill the nodes there are, in one place or in all of the route's; returns slots placed (A2, A3)."""
+        if wanted <= 0:
+            return 0
+        view = self.view(order.part)
+        if not view.is_vector:
+            return self._fill_rows(order, self.candidates(order, ranks, place), wanted)
+        if view.shared:
+            wanted = min(wanted, self._shared_slots(view, wanted))
+        each, rows = self.capacities(order, ranks, wanted, place)
+        placed = self._fill_equally(order, view, rows, each, wanted)
+        self._take_view_shared(view, placed)
         return placed
 
-    def place_on_block(self, order: Order, place: int, index: int, wanted: int) -> int:
-        """Fill the first nodes of one block equally, as many as take the same; the rest become a block of their own."""
-        block = self.blocks_at(place)[index]
-        filling = self.try_fill(order, block.profile, block.state, 1 if order.part.one_a_node else wanted)
+    def capacities(self, order: Order, ranks: Column, limit: int, place: int | None) -> tuple[Column, Column]:
+        """Slots one node of each usable row takes, and these rows as they are tried."""
+        table = self.table
+        capacity = self.view(order.part).capacity(table, 1 if order.part.one_a_node else min(limit, PLENTY))
+        if place is not None:
+            capacity = np.where(table.place[: table.size] == place_index(place), capacity, 0)
+        elif order.part.is_colocated or (ranks < 0).any():
+            capacity = np.where(ranks[table.place[: table.size]] >= 0, capacity, 0)
+        rows = table.in_order(np.flatnonzero(capacity), ranks)
+        return capacity[rows], rows
+
+    def _fill_equally(self, order: Order, view: PartView, rows: Column, each: Column, wanted: int) -> int:
+        """Fill rows one after the other, each node with what it takes, until enough slots are placed."""
+        if not len(rows) or wanted <= 0:
+            return 0
+        reached = np.cumsum(each * self.table.count[rows])
+        last = int(np.searchsorted(reached, wanted))
+        placed = int(reached[last - 1]) if last else 0
+        if last:
+            self._charge_rows(order, view, rows[:last], each[:last])
+        if last < len(rows) and placed < wanted:
+            placed += self._fill_part_of(order, int(rows[last]), int(each[last]), wanted - placed)
+        return placed
+
+    def _charge_rows(self, order: Order, view: PartView, rows: Column, each: Column) -> None:
+        """All nodes of these rows get their slots."""
+        table = self.table
+        kinds = table.kind[rows]
+        for group in view.groups:
+            inside = None if group.kinds is None else group.kinds[kinds]
+            here, slots = (rows, each) if inside is None else (rows[inside], each[inside])
+            if not len(here):
+                continue
+            for option, used in _slots_by_option(group.options, table, here, slots):
+                for dimension, amount in option.needs:
+                    table.free[dimension][here] -= used * amount
+            table.tenant[here] = order.tenant
+            if group.takes_node:
+                table.hold[here] = SEALED
+        self.spans.append(Span(order.job, table.first[rows], table.count[rows], each))
+
+    def _fill_part_of(self, order: Order, row: int, each: int, wanted: int) -> int:
+        """Some nodes of a row: as many full ones as are wanted, then one with the rest."""
+        full, rest = divmod(wanted, each)
+        if full:
+            self._fill_row(order, row, full, each)
+        if not rest:
+            return full * each
+        next_row = self.opened[-1] if full else row
+        self._fill_row(order, next_row, 1, rest)
+        return wanted
+
+    def _fill_row(self, order: Order, row: int, nodes: int, slots: int) -> int:
+        """The first `nodes` nodes of a row take `slots` slots each; the others become a row of their own."""
+        table = self.table
+        profile = table.profiles[row]
+        filling = self.try_fill(order, profile, table.state(row), slots)
         if filling is None:
             return 0
-        nodes = self._equal_nodes(order, filling, block.count, wanted)
-        self._take_shared(order, filling, nodes)
-        self._split(place, index, nodes, filling.state)
-        self._record(order, block.first, nodes, filling.slots)
+        rest = table.split(row, nodes)
+        if rest is not None:
+            self.opened.append(rest)
+        table.set_state(row, filling.state)
+        self._record(order, int(table.first[row]), nodes, filling.slots)
         return nodes * filling.slots
+
+    def candidates(self, order: Order, ranks: Column, place: int | None) -> Column:
+        """Rows that might take the part, as they are tried; each is then looked at by itself."""
+        table = self.table
+        kinds = self._usable_kinds(order.part)
+        usable = kinds[table.kind[: table.size]] & (
+            (table.hold[: table.size] == OPEN)
+            | ((table.hold[: table.size] == HELD) & (table.tenant[: table.size] == order.tenant))
+        )
+        usable &= (table.place[: table.size] == place_index(place)) if place is not None else (
+            ranks[table.place[: table.size]] >= 0
+        )  # fmt: skip
+        return table.in_order(np.flatnonzero(usable), ranks)
+
+    def _usable_kinds(self, part: Part) -> Column:
+        """Truth by kind: whether some node of it may have an option."""
+        if part.is_live:
+            return np.ones(self.space.kind_count, bool)
+        return self.space.usable_kinds(part)
+
+    def _fill_rows(self, order: Order, rows: Column, wanted: int) -> int:
+        """Row by row, judging each node as it is just before a slot is placed (C2)."""
+        placed = 0
+        for row in rows.tolist():
+            if placed >= wanted:
+                break
+            placed += self.fill_one_row(order, row, wanted - placed)
+        return placed
+
+    def fill_one_row(self, order: Order, row: int, wanted: int) -> int:
+        """One row, its nodes equally as long as they take the same."""
+        placed = 0
+        current: int | None = row
+        while current is not None and placed < wanted:
+            table = self.table
+            limit = 1 if order.part.one_a_node else wanted - placed
+            filling = self.try_fill(order, table.profiles[current], table.state(current), limit)
+            if filling is None:
+                break
+            nodes = self._equal_nodes(order, filling, int(table.count[current]), wanted - placed)
+            self._take_shared(order, filling, nodes)
+            rest = table.split(current, nodes)
+            if rest is not None:
+                self.opened.append(rest)
+            table.set_state(current, filling.state)
+            self._record(order, int(table.first[current]), nodes, filling.slots)
+            placed += nodes * filling.slots
+            current = rest
+        return placed
+
+    def slots_per_new_node(self, order: Order, bucket: int, wanted: int) -> int:
+        """Slots one new node of the bucket would take, at most `wanted`."""
+        profile = self.space.empty[bucket]
+        limit = 1 if order.part.one_a_node else wanted
+        filling = self.try_fill(order, profile, NodeState(self.space.totals(profile)), limit)
+        return filling.slots if filling else 0
 
     def place_on_new(self, order: Order, bucket: int, wanted: int) -> int:
         """Open new nodes of a bucket as limits allow and fill them; returns slots placed."""
@@ -201,6 +331,14 @@ class State:
         allowed = self.shared.slots(option.alternative, filling.paid)
         return nodes if allowed is None else max(1, min(nodes, allowed // slots))
 
+    def _shared_slots(self, view: PartView, wanted: int) -> int:
+        allowed = self.shared.slots(view.shared[0], frozenset())
+        return wanted if allowed is None else allowed
+
+    def _take_view_shared(self, view: PartView, slots: int) -> None:
+        if view.shared and slots:
+            self.shared.take(view.shared[0], slots, frozenset())
+
     def _take_shared(self, order: Order, filling: Filling, nodes: int) -> None:
         for option, slots in filling.used:
             if option.alternative.shared:
@@ -208,88 +346,71 @@ class State:
                 self.paid = (order.tenant, paid)
 
     def _record(self, order: Order, first: int, nodes: int, slots: int) -> None:
-        self.placements.append(Placement(order.job, first, nodes, slots))
-
-    def _split(self, place: int, index: int, nodes: int, state: NodeState) -> None:
-        """Put the first `nodes` nodes of a block into a new state."""
-        blocks = self._writable(place)
-        block = blocks[index]
-        taken = Block(block.first, nodes, block.profile, state, block.key, block.is_new)
-        if nodes == block.count:
-            blocks[index] = taken
-            return
-        rest_first = block.first + nodes
-        rest = Block(rest_first, block.count - nodes, block.profile, block.state, self._key(rest_first), block.is_new)
-        blocks[index : index + 1] = [taken, rest]
-
-    def _key(self, node: int) -> tuple[tuple[int, int, str], ...]:
-        """Natural name key of a new node (blocks of more than one node hold only new ones)."""
-        for made in reversed(self.new_nodes):
-            if made.first <= node < made.first + made.count:
-                array = self.space.buckets[made.bucket].array.name
-                return natural_key(f"{self.names.series[array].prefix}{made.number + node - made.first}")
-        return ()
+        self.spans.append(Span(order.job, np.array([first]), np.array([nodes]), np.array([slots])))
 
     def _open(self, bucket: int, nodes: int, state: NodeState) -> None:
-        """Number and name new nodes and put them among the bucket's blocks by natural name."""
+        """Number and name new nodes and put them among the bucket's rows by natural name."""
         array = self.space.buckets[bucket].array.name
-        prefix = self.names.series[array].prefix
+        series = self.names.series[array]
         profile = self.space.empty[bucket]
         for number, length in self.names.take(array, nodes):
-            blocks = self._writable(bucket)
-            keys = [block.key for block in blocks]
-            first_key, last_key = natural_key(f"{prefix}{number}"), natural_key(f"{prefix}{number + length - 1}")
-            cuts = keys[bisect_left(keys, first_key) : bisect_right(keys, last_key)]
             self.new_nodes.append(NewNodes(self.next_node, length, bucket, number))
-            if cuts:
-                self._insert_singly(bucket, number, length, state)
-            else:
-                block = Block(self.next_node, length, profile, state, first_key, is_new=True)
-                blocks.insert(bisect_left(keys, first_key), block)
+            for first, count in self._runs_between_live(bucket, series.prefix, number, length):
+                before = bisect_left(self.live_keys.get(bucket, []), natural_key(f"{series.prefix}{number + first}"))
+                key = new_key(before, number + first - series.start)
+                row = self.table.append((self.next_node + first, count), bucket, key, profile, state)
+                self.opened.append(row)
             self.next_node += length
 
-    def _insert_singly(self, bucket: int, number: int, length: int, state: NodeState) -> None:
-        """Existing names stand between the new ones: each new node becomes a block of its own."""
-        array = self.space.buckets[bucket].array.name
-        prefix = self.names.series[array].prefix
-        blocks = self._writable(bucket)
-        for offset in range(length):
-            key = natural_key(f"{prefix}{number + offset}")
-            block = Block(self.next_node + offset, 1, self.space.empty[bucket], state, key, is_new=True)
-            blocks.insert(bisect_left([other.key for other in blocks], key), block)
+    def _runs_between_live(self, bucket: int, prefix: str, number: int, length: int) -> list[tuple[int, int]]:
+        """New names in runs between which no live node of the bucket stands by name."""
+        keys = self.live_keys.get(bucket, [])
+        if not keys:
+            return [(0, length)]
+        low = bisect_left(keys, natural_key(f"{prefix}{number}"))
+        high = bisect_left(keys, natural_key(f"{prefix}{number + length - 1}"))
+        if low == high:
+            return [(0, length)]
+        return [(offset, 1) for offset in range(length)]
 
-    def capacity_on_existing(self, order: Order, place: int, wanted: int) -> int:
-        """Slots the place's nodes would take, counted up to `wanted`; changes nothing."""
-        found = 0
-        for block in self.blocks_at(place):
-            filling = self.try_fill(order, block.profile, block.state, 1 if order.part.one_a_node else wanted - found)
-            if filling is not None:
-                found += filling.slots * block.count
-                if found >= wanted:
-                    return wanted
-        return found
 
-    def slots_per_new_node(self, order: Order, bucket: int, wanted: int) -> int:
-        """Slots one new node of the bucket would take, at most `wanted`."""
-        profile = self.space.empty[bucket]
-        limit = 1 if order.part.one_a_node else wanted
-        filling = self.try_fill(order, profile, NodeState(self.space.totals(profile)), limit)
-        return filling.slots if filling else 0
+def _slots_by_option(
+    options: Sequence[Option], table: NodeTable, rows: Column, slots: Column
+) -> list[tuple[Option, Column]]:
+    """How the slots of each row fall on the options: the first as often as it fits, then the next (C2)."""
+    if len(options) == 1:
+        return [(options[0], slots)]
+    left = [column[rows] for column in table.free]
+    found: list[tuple[Option, Column]] = []
+    rest = slots
+    for option in options:
+        used = rest
+        for dimension, amount in option.needs:
+            used = np.minimum(used, np.maximum(left[dimension] // amount, 0))
+        for dimension, amount in option.needs:
+            left[dimension] = left[dimension] - used * amount
+        found.append((option, used))
+        rest = rest - used
+    return found
 
 
 def add_live_nodes(state: State, offering: Sequence[bool]) -> None:
     """Put the snapshot's nodes into their places by natural name; those that offer nothing are left out (A8)."""
     space = state.space
-    nodes = (*space.snapshot.nodes, *space.snapshot.unmanaged_nodes)
     managed = len(space.snapshot.nodes)
-    for index, (node, offers) in enumerate(zip(nodes, offering, strict=True)):
-        if not offers:
-            continue
-        bucket = space.bucket_of[index] if index < managed else None
-        place = UNMANAGED if index >= managed else STRAYS if bucket is None else bucket
-        free, busy = space.left_on(node, space.profiles[index])
-        key = natural_key(node.name)
-        block = Block(index, 1, space.profiles[index], NodeState(free, MIXED if busy else EMPTY), key)
-        state.blocks.setdefault(place, []).append(block)
-    for blocks in state.blocks.values():
-        blocks.sort(key=lambda block: block.key)
+    nodes = (*space.snapshot.nodes, *space.snapshot.unmanaged_nodes)
+    places: dict[int, list[tuple[tuple[tuple[int, int, str], ...], int]]] = {}
+    for index, node in enumerate(nodes):
+        if offering[index]:
+            bucket = space.bucket_of[index] if index < managed else None
+            place = UNMANAGED if index >= managed else STRAYS if bucket is None else bucket
+            places.setdefault(place, []).append((natural_key(node.name), index))
+    rows: list[tuple[int, int, int, Profile, tuple[int | None, ...], bool]] = []
+    for place, members in places.items():
+        members.sort()
+        state.live_keys[place] = [key for key, _ in members]
+        for rank, (_, index) in enumerate(members):
+            profile = space.profiles[index]
+            free, busy = space.left_on(nodes[index], profile)
+            rows.append((index, place, live_key(rank), profile, free, busy))
+    state.table.load(rows)

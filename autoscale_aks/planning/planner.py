@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from frozendict import frozendict
 
 from autoscale_aks.matching.resources import parse_default_resources
-from autoscale_aks.model.plan import BucketOutcome, JobOutcome, JobStatus, NodeClaim, Placement, Plan
+from autoscale_aks.model.deferred import Deferred
+from autoscale_aks.model.plan import BucketOutcome, JobOutcome, JobStatus, NodeClaim, Plan
 from autoscale_aks.model.reason import Reason, ReasonCode
 from autoscale_aks.model.snapshot import NameSeries
 from autoscale_aks.planning.batching import plan_waves
@@ -17,12 +19,13 @@ from autoscale_aks.planning.demand import Demand, JobClass, Part, Run, fold_jobs
 from autoscale_aks.planning.filling import MIXED, SharedPool
 from autoscale_aks.planning.groups import Gang, place_gang, place_heap
 from autoscale_aks.planning.limit_tree import MOST_NEW_NODES, build_limit_tree
-from autoscale_aks.planning.outcomes import left_on_nodes, share_out
+from autoscale_aks.planning.outcomes import expand, first_nodes, left_on_nodes, matched_nodes, share_out, waiting_jobs
 from autoscale_aks.planning.packing import NameBook, Order, State, add_live_nodes
-from autoscale_aks.planning.ranking import Route, plan_route
+from autoscale_aks.planning.ranking import Route, Router
 from autoscale_aks.planning.reasons import NAMED_JOBS, Explainer, Shortfall
 from autoscale_aks.planning.scale_in import plan_releases
 from autoscale_aks.planning.space import STRAYS, UNMANAGED, build_space
+from autoscale_aks.planning.table import NodeTable
 from autoscale_aks.units import number_of
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ def plan(snapshot: Snapshot, policy: Policy, kinds: Kinds = _NO_KINDS) -> Plan:
                     if (left := number_of(resource.current)) is not None}),
         NameBook({array.name: snapshot.naming.get(array.name, NameSeries(prefix=f"{array.name}-"))
                   for array in snapshot.nodearrays}),
+        NodeTable(space.amounts, len(space.dimensions)),
         len(space.profiles),
     )  # fmt: skip
     add_live_nodes(state, _offering_nodes(snapshot, policy))
@@ -80,24 +84,30 @@ class _Placer:
     """Job → slots placed (nodes, where the shape counts nodes)."""
     refused: dict[int, Reason] = field(default_factory=dict)
     """Job → why its remainder was not placed."""
-    _routes: dict[tuple[int, int], Route] = field(default_factory=dict)
+    _routes: dict[tuple[int, int, frozenset[int]], Route] = field(default_factory=dict)
     _dead: set[int] = field(default_factory=set)
     """Classes of which nothing can be placed any more in this cycle."""
     _reasons: dict[tuple[int, int, int], Reason] = field(default_factory=dict)
     """(class, jobs of the record, slots placed) → reason, for classes that are dead."""
     _alone: dict[tuple[int, int], bool] = field(default_factory=dict)
     _tenants: int = 0
+    router: Router = field(init=False)
     explainer: Explainer = field(init=False)
 
     def __post_init__(self) -> None:
-        self.explainer = Explainer(self.route_of, self._fits_alone, self._takers)
+        self.router = Router(self.start, self.policy)
+        self.explainer = Explainer(self.router, self.route_of, self._fits_alone, self._takers)
 
     def route_of(self, part: Part) -> Route:
-        """The part's candidates, found once (and again when a placement group was opened)."""
-        key = (part.id, len(self.state.space.buckets) - len(self.state.space.hidden))
+        """The part's candidates now."""
+        return self._route(part, self.state)
+
+    def _route(self, part: Part, state: State) -> Route:
+        """Found once, and again when a placement group was opened."""
+        key = (part.id, len(state.space.buckets), state.revealed)
         found = self._routes.get(key)
         if found is None:
-            found = self._routes[key] = plan_route(part, self.start, self.policy)
+            found = self._routes[key] = self.router.route(part, state.revealed)
         return found
 
     def place(self, run: Run) -> None:
@@ -114,12 +124,12 @@ class _Placer:
         jobs = self.snapshot.jobs[run.first : run.stop]
         part = run.job_class.parts[0]
         wanted = [job.requested for job in jobs]
-        mark = len(self.state.placements)
+        mark = len(self.state.spans)
         placed = 0
         if run.job_class.id not in self._dead:
             placed = place_heap(self.state, Order(part, run.first, MIXED), self.route_of(part), sum(wanted))
         if len(jobs) > 1:
-            self.state.placements[mark:] = share_out(self.state.placements[mark:], run.first, wanted)
+            self.state.spans[mark:] = share_out(self.state.spans[mark:], run.first, wanted)
         for index, job in enumerate(jobs, run.first):
             done = min(placed, job.requested)
             placed -= done
@@ -134,12 +144,12 @@ class _Placer:
             self._tenants += 1
             if job_class.is_gang:
                 gang = Gang(job_class.parts, index, self._tenants)
-                if not place_gang(state, gang, self.route_of, self.policy):
+                if not place_gang(state, gang, partial(self._route, state=state), self.policy):
                     break
                 done += sum(part.slots for part in job_class.parts)
                 continue
             part = job_class.parts[0]
-            slots = place_heap(state, Order(part, index, self._tenants), self.route_of(part), part.slots)
+            slots = place_heap(state, Order(part, index, self._tenants), self._route(part, state), part.slots)
             done += slots
             if slots < part.slots:
                 break
@@ -167,7 +177,7 @@ class _Placer:
             wanted = count * sum(part.slots for part in job_class.parts)
             if job_class.is_pooled:
                 part = job_class.parts[0]
-                done = place_heap(tried, Order(part, 0, MIXED), self.route_of(part), wanted)
+                done = place_heap(tried, Order(part, 0, MIXED), self._route(part, tried), wanted)
             else:
                 done = self._place_one_by_one(tried, job_class, 0, count)
             self._alone[key] = done == wanted
@@ -176,15 +186,15 @@ class _Placer:
     def _takers(self, places: Sequence[int], sources: frozenset[str]) -> tuple[str, ...]:
         """The first few jobs placed in any of these places, or taking any of these shared resources."""
         wanted, names = set(places), []
-        for placement in self.state.placements:
-            name = self.snapshot.jobs[placement.job].name
+        for job, node in first_nodes(self.state.spans):
+            name = self.snapshot.jobs[job].name
             if name in names:
                 continue
             if sources:
-                job_class = self.demand.class_of[placement.job]
+                job_class = self.demand.class_of[job]
                 taken = job_class is not None and not sources.isdisjoint(_sources_of(job_class))
             else:
-                taken = self._place_of(placement.first_node) in wanted
+                taken = self._place_of(node) in wanted
             if taken:
                 names.append(name)
             if len(names) == NAMED_JOBS:
@@ -214,22 +224,25 @@ def _sources_of(job_class: JobClass) -> set[str]:
 
 def _complete(snapshot: Snapshot, policy: Policy, demand: Demand, placer: _Placer) -> Plan:
     state = placer.state
-    matched = {node for placement in state.placements for node in _numbers(placement)}
-    claims = _claims(state)
-    shared = dict(snapshot.shared_resources)
+    matched = matched_nodes(state.spans, len(snapshot.nodes))
+    made = sum(new.count for new in state.new_nodes)
+    claims: Deferred[NodeClaim] = Deferred(lambda: _claims(state), made)
     return Plan(
         jobs=snapshot.jobs,
         outcomes=_outcomes(snapshot, demand, placer),
-        placements=tuple(state.placements),
+        placements=Deferred(lambda: expand(state.spans)),
         claims=claims,
-        waves=plan_waves(claims, policy.machines_per_put),
+        waves=Deferred(lambda: plan_waves(claims, policy.machines_per_put)),
         releases=plan_releases(snapshot, policy, matched),
         buckets=_bucket_outcomes(placer),
         nodes=snapshot.nodes,
         unmanaged_nodes=snapshot.unmanaged_nodes,
-        left=left_on_nodes(state),
+        left=Deferred(lambda: left_on_nodes(state), state.next_node),
         shared_left=frozendict(
-            {name: state.shared.left.get(name, resource.value) for name, resource in shared.items()}
+            {
+                name: state.shared.left.get(name, resource.value)
+                for name, resource in snapshot.shared_resources.items()
+            }
         ),
         problems=(*snapshot.problems, *_warnings(snapshot.jobs, demand)),
     )
@@ -242,10 +255,6 @@ def _warnings(jobs: Sequence[Job], demand: Demand) -> list[Problem]:
         for job, job_class in found
         if job_class is not None and job_class.warning is not None
     ]
-
-
-def _numbers(placement: Placement) -> range:
-    return range(placement.first_node, placement.first_node + placement.nodes)
 
 
 def _claims(state: State) -> tuple[NodeClaim, ...]:
@@ -273,7 +282,7 @@ def _bucket_outcomes(placer: _Placer) -> tuple[BucketOutcome, ...]:
             binding=state.limits.binding(number, 1),
         )
         for number, bucket in enumerate(state.space.buckets)
-        if number not in state.space.hidden
+        if number not in state.space.hidden - state.revealed
     )
 
 
@@ -283,7 +292,7 @@ def _bounded(available: int) -> int | None:
 
 def _outcomes(snapshot: Snapshot, demand: Demand, placer: _Placer) -> tuple[JobOutcome, ...]:
     """One outcome a job record, equal ones shared."""
-    booting = _waiting_jobs(snapshot, placer.state.placements)
+    booting = waiting_jobs(placer.state.spans, snapshot)
     cache: dict[tuple[JobStatus, int, int, int], JobOutcome] = {}
     found: list[JobOutcome] = []
     for index, job in enumerate(snapshot.jobs):
@@ -310,16 +319,3 @@ def _outcome(
     if slots >= job.requested:
         return JobStatus.SUCCESS, slots, _BOOTING if is_booting else _SATISFIED
     return JobStatus.PARTIAL if slots else JobStatus.FAILED, slots, placer.refused[index]
-
-
-def _waiting_jobs(snapshot: Snapshot, placements: Sequence[Placement]) -> set[int]:
-    """Jobs with a slot on a node that is not ready now."""
-    known = (*snapshot.nodes, *snapshot.unmanaged_nodes)
-    ready = [node.is_ready for node in known]
-    waiting: set[int] = set()
-    for placement in placements:
-        if placement.job not in waiting and not all(
-            number < len(ready) and ready[number] for number in _numbers(placement)
-        ):
-            waiting.add(placement.job)
-    return waiting

@@ -4,45 +4,194 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
+from autoscale_aks.matching.constraint import NodeProperty, ResourceList
 from autoscale_aks.matching.evaluate import preference_score
 from autoscale_aks.model.policy import Objective, PlacementOrder
-from autoscale_aks.planning.filling import NodeState, SharedPool
-from autoscale_aks.planning.packing import Order, State
+from autoscale_aks.planning.filling import NodeState
+from autoscale_aks.planning.packing import Order
 from autoscale_aks.planning.space import STRAYS, UNMANAGED
+from autoscale_aks.planning.table import place_index
+from autoscale_aks.planning.views import PLENTY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from autoscale_aks.matching.alternatives import Alternative
     from autoscale_aks.matching.profile import Profile
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import BackOff, Blocked
     from autoscale_aks.planning.demand import Part
-    from autoscale_aks.planning.filling import Filling
+    from autoscale_aks.planning.packing import State
     from autoscale_aks.planning.space import Space
+    from autoscale_aks.planning.table import Column
 
-_Rank: TypeAlias = tuple[int, int, int, Fraction, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """One place on a part's way: its existing nodes, or new ones of it."""
-
-    place: int
-    is_new: bool
+NOT_A_PLACE: Final = -1
+"""Rank of a place the part cannot use."""
 
 
 @dataclass(slots=True)
 class Route:
     """A part's candidates in order."""
 
+    ranks: Column
+    """Per place (`place_index`), its rank on the part's way; NOT_A_PLACE where the part cannot be."""
     launchable: list[int] = field(default_factory=list)
     """Buckets whose empty node satisfies the part and which may get new nodes, best first (P1, P2, P3)."""
     matching: list[int] = field(default_factory=list)
     """Buckets whose empty node satisfies the part, launchable or not (back-off, throttle), best first."""
-    places: list[int] = field(default_factory=list)
-    """Where existing nodes may be used, best first, on-premise ones at the head."""
-    stops: list[Stop] = field(default_factory=list)
-    """Both in the order of A3."""
+    bucket_by_bucket: bool = False
+    """Whether each bucket's new nodes come before the next bucket's nodes (A3, `placement_order: bucket`)."""
+
+    @property
+    def places(self) -> list[int]:
+        """Where existing nodes may be used, best first, on-premise ones at the head."""
+        usable = np.flatnonzero(self.ranks >= 0)
+        return [int(index) - 2 for index in usable[np.argsort(self.ranks[usable], kind="stable")]]
+
+
+@dataclass(slots=True)
+class Router:
+    """Finds routes. What does not depend on the part is worked out once."""
+
+    start: State
+    """The state at the start of the cycle: its nodes decide what may match."""
+    policy: Policy
+    _base: dict[tuple[bool, int], Column] = field(default_factory=dict)
+    _buckets: tuple[int, Column, list[Column]] | None = None
+    _scores: dict[tuple[int, int], int] = field(default_factory=dict)
+    _grouped: Column = field(default_factory=lambda: np.zeros(0, bool))
+    _enabled: Column = field(default_factory=lambda: np.zeros(0, bool))
+
+    def route(self, part: Part, revealed: frozenset[int]) -> Route:
+        """The part's candidates. `revealed` are buckets of placement groups that were opened in this plan."""
+        space = self.start.space
+        fresh = self.fresh(part)
+        grouped, enabled = self._flags()
+        reachable = ~self._hidden(revealed)
+        if part.is_colocated:
+            reachable &= grouped
+        order = self._order(part, fresh)
+        matching = order[((fresh > 0) & reachable & enabled)[order]].tolist()
+        blocked = space.snapshot.blocked
+        launchable = (
+            [bucket for bucket in matching if may_launch(blocked, space, bucket)]
+            if _is_blocked(blocked)
+            else matching
+        )
+        ranks = np.full(len(order) + 2, NOT_A_PLACE, np.int64)
+        ranks[2 + order] = np.where(reachable[order], np.arange(1, len(order) + 1), NOT_A_PLACE)
+        if not part.is_colocated:
+            ranks[place_index(UNMANAGED)] = 0
+            ranks[place_index(STRAYS)] = len(order) + 1
+        by_bucket = self.policy.placement_order is PlacementOrder.BUCKET
+        return Route(ranks, launchable, matching, by_bucket)
+
+    def _flags(self) -> tuple[Column, Column]:
+        """Per bucket, whether it is in a placement group and whether its node array is enabled."""
+        buckets = self.start.space.buckets
+        if len(self._grouped) != len(buckets):
+            self._grouped = np.array([bucket.placement_group is not None for bucket in buckets], bool)
+            self._enabled = np.array([bucket.array.enabled for bucket in buckets], bool)
+        return self._grouped, self._enabled
+
+    def _hidden(self, revealed: frozenset[int]) -> Column:
+        hidden = np.zeros(len(self.start.space.buckets), bool)
+        hidden[list(self.start.space.hidden - revealed)] = True
+        return hidden
+
+    def fresh(self, part: Part) -> Column:
+        """Per bucket, slots that an empty node takes, shared resources set aside; 0: it cannot satisfy the part."""
+        space = self.start.space
+        view = self.start.view(part)
+        limit = 1 if part.one_a_node else PLENTY
+        if not view.is_vector:
+            return np.array([self._fill_fresh(part, bucket)[0] for bucket in range(len(space.buckets))], np.int64)
+        if self._buckets is None or self._buckets[0] != len(space.buckets):
+            kinds = np.array([profile.kind.id for profile in space.empty], np.int64)
+            totals = [space.totals(profile) for profile in space.empty]
+            columns: list[Column] = [
+                np.array([-1 if row[number] is None else row[number] for row in totals], space.amounts)
+                for number in range(len(space.dimensions))
+            ]
+            self._buckets = (len(space.buckets), kinds, columns)
+        return view.fresh(self._buckets[1], self._buckets[2], limit)
+
+    def _fill_fresh(self, part: Part, bucket: int) -> tuple[int, Alternative | None]:
+        space = self.start.space
+        profile = space.empty[bucket]
+        limit = 1 if part.one_a_node else PLENTY
+        fresh = NodeState(space.totals(profile))
+        filling = self.start.try_fill(Order(part, 0), profile, fresh, limit, for_free=True)
+        return (filling.slots, filling.used[0][0].alternative) if filling else (0, None)
+
+    def _order(self, part: Part, fresh: Column) -> Column:
+        """All buckets, best first: P3 group, P2 preference, price per slot where cost decides, priority, order."""
+        space = self.start.space
+        count = len(space.buckets)
+        by_cost = self.policy.objective is Objective.COST
+        scored = _has_preferences(part)
+        if not by_cost and not scored:
+            key = (part.speaks_of_groups, count)
+            if key not in self._base:
+                self._base[key] = np.array(sorted(range(count), key=self._rank(part, None, None)), np.int64)
+            return self._base[key]
+        scores = [self._score(part, bucket) for bucket in range(count)] if scored else None
+        slots = fresh.tolist() if by_cost else None
+        return np.array(sorted(range(count), key=self._rank(part, scores, slots)), np.int64)
+
+    def _rank(
+        self, part: Part, scores: Sequence[int] | None, slots: Sequence[int] | None
+    ) -> Callable[[int], tuple[object, ...]]:
+        """Sort key of a bucket, smaller is better."""
+        buckets = self.start.space.buckets
+
+        def rank(number: int) -> tuple[object, ...]:
+            bucket = buckets[number]
+            grouped = int(bucket.placement_group is not None and not part.speaks_of_groups)
+            score = scores[number] if scores else 0
+            price = bucket.offering.price if slots else Fraction(0)
+            unknown = price is None
+            per_slot = Fraction(0) if price is None or not slots else price / max(slots[number], 1)
+            return (grouped, -score, unknown, per_slot, -bucket.array.priority, number)
+
+        return rank
+
+    def _score(self, part: Part, bucket: int) -> int:
+        """P2: of the alternative that an empty node takes first; of a live node's where no empty one can."""
+        profile = self.start.space.empty[bucket]
+        key = (part.id, profile.kind.id)
+        if key in self._scores and not part.is_live:
+            return self._scores[key]
+        _, alternative = self._fill_fresh(part, bucket)
+        if alternative is None:
+            alternative, profile = self._live_alternative(part, bucket) or (None, profile)
+        score = 0 if alternative is None else preference_score(alternative, profile)
+        if self._fill_fresh(part, bucket)[0]:
+            self._scores[key] = score
+        return score
+
+    def _live_alternative(self, part: Part, bucket: int) -> tuple[Alternative, Profile] | None:
+        table = self.start.table
+        for row in np.flatnonzero(table.place[: table.size] == place_index(bucket)).tolist():
+            options = self.start.space.options(part, table.profiles[row])
+            if options:
+                return options[0].alternative, table.profiles[row]
+        return None
+
+
+def _has_preferences(part: Part) -> bool:
+    return any(
+        alternative.score
+        or any(
+            isinstance(criterion, ResourceList) or (isinstance(criterion, NodeProperty) and criterion.is_list)
+            for criterion in alternative.criteria
+        )
+        for alternative in part.alternatives
+    )
 
 
 def find_back_off(blocked: Blocked, space: Space, bucket: int) -> BackOff | None:
@@ -59,81 +208,11 @@ def find_back_off(blocked: Blocked, space: Space, bucket: int) -> BackOff | None
     return max(found, key=lambda back_off: back_off.until or float("inf"), default=None)
 
 
+def _is_blocked(blocked: Blocked) -> bool:
+    return bool(blocked.auth or blocked.throttled_until is not None or blocked.back_offs)
+
+
 def may_launch(blocked: Blocked, space: Space, bucket: int) -> bool:
     """Whether new nodes of a bucket may be asked for now."""
     asked = not blocked.auth and blocked.throttled_until is None
     return asked and find_back_off(blocked, space, bucket) is None
-
-
-def plan_route(part: Part, start: State, policy: Policy) -> Route:
-    """The part's candidates. `start` is the state at the start of the cycle, whose nodes decide what may match."""
-    space = start.space
-    blocked = space.snapshot.blocked
-    ranks: dict[int, _Rank] = {}
-    route = Route()
-    for bucket in range(len(space.buckets)):
-        if bucket in space.hidden or (part.is_colocated and space.buckets[bucket].placement_group is None):
-            continue
-        filling = fill_fresh(part, start, bucket)
-        if filling is not None:
-            ranks[bucket] = _rank(part, space, policy, bucket, filling)
-            if space.buckets[bucket].array.enabled:
-                route.matching.append(bucket)
-        elif any(space.options(part, block.profile) for block in start.blocks_at(bucket)):
-            ranks[bucket] = _rank(part, space, policy, bucket, None, _first_profile(part, start, bucket))
-    route.matching.sort(key=ranks.__getitem__)
-    route.launchable = [bucket for bucket in route.matching if may_launch(blocked, space, bucket)]
-    ordered = sorted(ranks, key=ranks.__getitem__)
-    route.places = ordered if part.is_colocated else [UNMANAGED, *ordered, STRAYS]
-    route.stops = _stops(route, policy)
-    return route
-
-
-def _stops(route: Route, policy: Policy) -> list[Stop]:
-    if policy.placement_order is PlacementOrder.EXISTING_FIRST:
-        existing = [Stop(place, is_new=False) for place in route.places]
-        return existing + [Stop(bucket, is_new=True) for bucket in route.launchable]
-    may_grow = set(route.launchable)
-    stops: list[Stop] = []
-    for place in route.places:
-        stops.append(Stop(place, is_new=False))
-        if place in may_grow:
-            stops.append(Stop(place, is_new=True))
-    return stops
-
-
-def fresh_slots(part: Part, state: State, bucket: int) -> int:
-    """Slots an empty node of the bucket takes; 0 when it cannot satisfy the part."""
-    filling = fill_fresh(part, state, bucket)
-    return filling.slots if filling else 0
-
-
-def fill_fresh(part: Part, state: State, bucket: int) -> Filling | None:
-    """What an empty node takes, with shared resources set aside: they say nothing of the bucket."""
-    order = Order(part, 0)
-    profile = state.space.empty[bucket]
-    options = state.space.options(part, profile)
-    if not options:
-        return None
-    plenty = SharedPool({source: 1 << 60 for option in options for shared in option.alternative.shared
-                         for source in shared.sources})  # fmt: skip
-    tried = State(state.space, state.limits, plenty, state.names, 0)
-    return tried.try_fill(order, profile, NodeState(state.space.totals(profile)), 1 if part.one_a_node else 1 << 30)
-
-
-def _first_profile(part: Part, start: State, bucket: int) -> Profile:
-    return next(block.profile for block in start.blocks_at(bucket) if start.space.options(part, block.profile))
-
-
-def _rank(
-    part: Part, space: Space, policy: Policy, bucket: int, filling: Filling | None, profile: Profile | None = None
-) -> _Rank:
-    """Sort key, smaller is better: P3 group, P2 preference, price per slot where cost decides, priority, order."""
-    facts = space.buckets[bucket]
-    grouped = int(facts.placement_group is not None and not part.speaks_of_groups)
-    seen = profile or space.empty[bucket]
-    first = filling.used[0][0] if filling else space.options(part, seen)[0]
-    score = preference_score(first.alternative, seen)
-    price = facts.offering.price if policy.objective is Objective.COST else Fraction(0)
-    unknown, per_slot = (1, Fraction(0)) if price is None else (0, price / (filling.slots if filling else 1))
-    return (grouped, -score, unknown, per_slot, -facts.array.priority, bucket)

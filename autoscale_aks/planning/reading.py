@@ -115,7 +115,10 @@ class Reader:
         found = raw.get(key)
         if found is None:
             return default
+        before = len(self.problems)
         value = self.value(found, joined(path, key))
+        if len(self.problems) > before:
+            return default
         amount = None if isinstance(value, Size) else number_of(value)
         if amount is None or amount < 0:
             self.wrong(joined(path, key), f"expected a number, 0 or more, found {found!r:.40}")

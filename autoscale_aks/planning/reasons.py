@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.matching.evaluate import TOO_LITTLE, amount_misses, first_miss
 from autoscale_aks.model.reason import Binding, Miss, Reason, ReasonCode
-from autoscale_aks.planning.ranking import Route, find_back_off, fresh_slots
+from autoscale_aks.planning.ranking import Route, Router, find_back_off
+from autoscale_aks.planning.space import STRAYS, UNMANAGED
 from autoscale_aks.units import Number, number_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Shortfall:
 class Explainer:
     """Finds reasons at the moment a job is refused. What no bucket can ever take is looked at once a class."""
 
+    router: Router
     route_of: Callable[[Part], Route]
     fits_alone: Callable[[JobClass, int], bool]
     """Whether so many jobs of a class would have fitted at the start of this cycle, without any other."""
@@ -60,14 +62,15 @@ class Explainer:
         if found is not None:
             return found
         if self.fits_alone(short.job_class, short.count):
-            places = [place for part in parts for place in self.route_of(part).places]
+            places = _rooms(state, [bucket for part in parts for bucket in self.candidates(state, part)])
             return Reason(code=ReasonCode.LOST_TO_PRIORITY, taken_by=self.takers(places, frozenset()))
         return self._limit(state, short)
 
     def candidates(self, state: State, part: Part) -> list[int]:
         """Buckets that can take the part: matching ones, and those of a group that could be opened for it (A5)."""
-        openable = sorted(state.space.hidden) if part.is_colocated else []
-        return self.route_of(part).matching + [n for n in openable if fresh_slots(part, state, n)]
+        openable = sorted(state.space.hidden - state.revealed) if part.is_colocated else []
+        fresh = self.router.fresh(part) if openable else ()
+        return self.route_of(part).matching + [number for number in openable if fresh[number]]
 
     def mismatch(self, state: State, part: Part) -> Reason | None:
         """Why no bucket can ever take the part; None when one can."""
@@ -92,9 +95,10 @@ class Explainer:
         if not part.is_colocated:
             return None
         nearest: Miss | None = None
+        fresh = self.router.fresh(part)
         for bucket in self.candidates(state, part):
             offering = state.space.buckets[bucket].offering
-            needed = -(-part.slots // fresh_slots(part, state, bucket))
+            needed = -(-part.slots // int(fresh[bucket]))
             if needed <= offering.max_placement_group_size:
                 return None
             if nearest is None or offering.max_placement_group_size > (number_of(nearest.offered) or 0):
@@ -141,8 +145,9 @@ class Explainer:
         bindings: list[Binding] = []
         for part in short.job_class.parts:
             slots = short.missing * part.slots if short.job_class.is_gang else short.missing
+            fresh = self.router.fresh(part)
             for bucket in self.candidates(state, part):
-                nodes = -(-slots // fresh_slots(part, state, bucket))
+                nodes = -(-slots // int(fresh[bucket]))
                 binding = state.limits.binding(bucket, nodes)
                 if binding is not None and binding.missing:
                     bindings.append(binding)
@@ -151,6 +156,13 @@ class Explainer:
             return Reason(code=ReasonCode.LIMIT, detail="no node has room and no bucket may get new ones")
         nearest = min(quotas or bindings, key=lambda binding: binding.missing)
         return Reason(code=ReasonCode.QUOTA if quotas else ReasonCode.LIMIT, binding=nearest)
+
+
+def _rooms(state: State, candidates: Sequence[int]) -> list[int]:
+    """Places whose nodes and limits the candidates share: every bucket of their node arrays, and on-premise nodes."""
+    arrays = {state.space.buckets[bucket].array.name for bucket in candidates}
+    inside = [number for number, bucket in enumerate(state.space.buckets) if bucket.array.name in arrays]
+    return [UNMANAGED, *inside, STRAYS]
 
 
 def _shared_needs(alternative: Alternative, part: Part, short: Shortfall) -> dict[str, Number]:
@@ -177,7 +189,7 @@ def bucket_misses(state: State, part: Part) -> tuple[Miss, ...]:
     """Per bucket, the first failing criterion of the alternative that comes closest."""
     found: list[Miss] = []
     for number, bucket in enumerate(state.space.buckets):
-        if number in state.space.hidden:
+        if number in state.space.hidden - state.revealed:
             continue
         miss = _closest(part, state.space.empty[number])
         if miss is None and part.is_colocated and bucket.placement_group is None:
@@ -213,7 +225,7 @@ def _too_big(state: State, part: Part, misses: Sequence[Miss]) -> tuple[Miss, ..
     near = {miss.bucket for miss in misses if miss.note == TOO_LITTLE}
     exceeded: dict[str, list[Miss]] = {}
     for number, bucket in enumerate(state.space.buckets):
-        if bucket.id in near and number not in state.space.hidden:
+        if bucket.id in near and number not in state.space.hidden - state.revealed:
             for miss in _exceeded_in_every_way(part, state.space.empty[number]):
                 exceeded.setdefault(miss.criterion, []).append(
                     Miss(miss.criterion, miss.wanted, miss.offered, miss.note, bucket.id)

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from frozendict import deepfreeze
 
+from autoscale_aks.errors import ConstraintError
+from autoscale_aks.matching.parse import parse_constraints
 from autoscale_aks.model.job import Chunk, Job, JobShape, PackingStrategy
 from autoscale_aks.planning.keys import json_key
 from autoscale_aks.planning.reading import Reader
@@ -58,7 +60,7 @@ class JobDecoder:
         try:
             key = json_key([raw.get(name) for name in _SHAPE_KEYS])
         except ValueError as error:
-            reader.wrong(f"{path}.constraints", str(error))
+            _find_problem(raw, path, str(error), reader)
             return _NOT_READ
         found = self._shapes.get(key)
         if found is not None:
@@ -78,6 +80,16 @@ class JobDecoder:
         if len(reader.problems) == before:
             self._shapes[key] = shape
         return shape
+
+
+def _find_problem(raw: Mapping[str, Any], path: str, message: str, reader: Reader) -> None:
+    """Name the very key that cannot be read, where the constraints have it."""
+    try:
+        parse_constraints(raw.get("constraints", []), f"{path}.constraints")
+    except ConstraintError as error:
+        reader.problems.extend(error.problems)
+    else:
+        reader.wrong(path, message)
 
 
 def _constraints(raw: Mapping[str, Any], path: str, reader: Reader) -> tuple[Mapping[str, Any], ...]:

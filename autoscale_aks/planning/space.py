@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import lcm
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from frozendict import frozendict
 
 from autoscale_aks.matching.evaluate import Untouched, criterion_holds
 from autoscale_aks.matching.profile import MEMORY, Kind, Profile
 from autoscale_aks.matching.resources import ResourceRules, resolve_kind
 from autoscale_aks.model.bucket import Bucket, expand_buckets
-from autoscale_aks.units import Number, number_of
+from autoscale_aks.planning.keys import json_key
+from autoscale_aks.units import Number, Size, exact, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from autoscale_aks.matching.alternatives import Alternative
+    from autoscale_aks.matching.alternatives import Alternative, Criterion
     from autoscale_aks.model.bucket import NodeArray, Offering
     from autoscale_aks.model.node import Node
     from autoscale_aks.model.snapshot import Snapshot
     from autoscale_aks.planning.demand import JobClass, Part
+    from autoscale_aks.planning.table import Column
     from autoscale_aks.units import Value
 
 UNMANAGED: Final = -1
 """Number of the place that holds on-premise nodes; they come before all buckets (P1)."""
+_LARGEST_VECTOR: Final = 1 << 55
+"""Amounts up to here stay exact in 64-bit vectors, sums included."""
 STRAYS: Final = -2
 """Number of the place that holds nodes whose bucket left the configuration; they come after all buckets."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Option:
-    """One alternative of a part, bound to a kind: what a slot takes, by dimension number."""
+    """One alternative of a part, bound to a kind: what a slot takes, by dimension number, in scaled whole numbers."""
 
-    needs: tuple[tuple[int, Number], ...]
+    needs: tuple[tuple[int, int], ...]
     alternative: Alternative
 
 
@@ -56,6 +63,20 @@ class Space:
     _kinds: dict[Any, Kind] = field(default_factory=dict)
     _options: dict[tuple[int, int, int], tuple[Option, ...]] = field(default_factory=dict)
     _numbers: dict[tuple[str, str, str | None, str | None], int] = field(default_factory=dict)
+    _offerings: dict[tuple[str, str, str | None], Offering | None] = field(default_factory=dict)
+    _arrays: dict[str, NodeArray] = field(init=False)
+    _criteria: dict[Any, Column] = field(default_factory=dict)
+    _defined: dict[tuple[str, bool], Column] = field(default_factory=dict)
+    _schemas: list[tuple[Profile, Column | None]] = field(default_factory=list)
+    _schema_count: int = -1
+    _usable: dict[int, Column] = field(default_factory=dict)
+    _every: Column = field(default_factory=lambda: np.ones(0, bool))
+    scales: list[int] = field(default_factory=list)
+    """Per dimension, what amounts are multiplied by to be whole."""
+    amounts: type = np.int64
+
+    def __post_init__(self) -> None:
+        self._arrays = {array.name: array for array in self.snapshot.nodearrays}
 
     def add_bucket(self, bucket: Bucket) -> int:
         """Number of a bucket, new or known."""
@@ -70,18 +91,32 @@ class Space:
         """Number of a bucket that is known."""
         return self._numbers[bucket.key]
 
-    def add_node(self, node: Node, arrays: Mapping[str, NodeArray]) -> None:
+    def add_node(self, node: Node) -> None:
         """Number a managed node and find its bucket; unlisted placement groups become known through their nodes."""
-        array = arrays.get(node.nodearray or "")
-        offering = _offering_of(array, node)
+        array = self._arrays.get(node.nodearray or "")
+        offering = None if array is None else self._offering_of(array, node)
         if array is None or offering is None:
             self.bucket_of.append(None)
             self.profiles.append(self._stray(node, array))
             return
-        number = self.add_bucket(Bucket(array, offering, node.placement_group))
+        number = self._numbers.get((array.name, offering.vm_size, offering.zone, node.placement_group))
+        if number is None:
+            number = self.add_bucket(Bucket(array, offering, node.placement_group))
         own = frozendict({**array.resources, **node.resources}) if node.resources else array.resources
         self.bucket_of.append(number)
+        if not node.resources and node.zone in {None, offering.zone} and not self.rules.is_live:
+            self.profiles.append(Profile(self.empty[number].kind, node))
+            return
         self.profiles.append(Profile(self._bucket_kind(self.buckets[number], node, own), node))
+
+    def _offering_of(self, array: NodeArray, node: Node) -> Offering | None:
+        """The array's offering of a node's size, of its own zone where there are several."""
+        key = (array.name, node.vm_size or "", node.zone)
+        if key not in self._offerings:
+            found = [offering for offering in array.offerings if offering.vm_size == node.vm_size]
+            same_zone = [offering for offering in found if offering.zone == node.zone]
+            self._offerings[key] = next(iter(same_zone or found), None)
+        return self._offerings[key]
 
     def add_unmanaged(self, node: Node) -> None:
         """Number an on-premise node: it has only what the scheduler reports of it."""
@@ -116,16 +151,55 @@ class Space:
         """Every kind of node there is."""
         return self._kinds.values()
 
+    @property
+    def kind_count(self) -> int:
+        """How many kinds there are now."""
+        return len(self._kinds)
+
     def number_dimensions(self, classes: Iterable[JobClass]) -> None:
-        """Number every dimension that any class asks an amount of, on any kind."""
-        names = sorted(
-            {name for job_class in classes for part in job_class.parts for name in _asked(part.alternatives)}
-        )
-        schemas = {frozenset(kind.units) for kind in self.kinds}
-        for name in names:
-            for schema in schemas:
-                dimension = MEMORY if name in schema else name
-                self.dimensions.setdefault(dimension, len(self.dimensions))
+        """Number every dimension that any class asks an amount of on any kind, and find whole-number scales."""
+        needs = {
+            (need.name, need.amount): need
+            for job_class in classes
+            for part in job_class.parts
+            for need in part.amounts
+        }
+        schemas = {frozenset(kind.units.items()): Profile(kind) for kind in self.kinds}
+        amounts: dict[str, list[Number]] = {}
+        for name in sorted({need.name for need in needs.values()}):
+            for profile in schemas.values():
+                amounts.setdefault(MEMORY if name in profile.kind.units else name, [])
+        self.dimensions = {name: number for number, name in enumerate(amounts)}
+        for need in needs.values():
+            for profile in schemas.values():
+                dimension, amount = profile.amount(need)
+                amounts[dimension].append(amount)
+        for kind in self.kinds:
+            for dimension, found in amounts.items():
+                if dimension in kind.totals:
+                    found.append(kind.totals[dimension])
+        for profile in self.profiles:
+            for name, value in profile.node.available.items() if profile.node else ():
+                said = value.bytes if isinstance(value, Size) else value
+                if isinstance(said, Fraction):
+                    dimension = MEMORY if name in profile.kind.units else name
+                    amounts.get(dimension, []).append(said)
+        self._choose_scales(amounts)
+
+    def _choose_scales(self, amounts: Mapping[str, list[Number]]) -> None:
+        """Scales that make every need and total whole, and 64 bits where they are enough."""
+        self.scales = [lcm(*{amount.denominator for amount in found}) for found in amounts.values()]
+        largest = max(map(_largest, amounts.values(), self.scales), default=0)
+        self.amounts = np.int64 if largest < _LARGEST_VECTOR else object
+
+    def scaled(self, dimension: int, amount: Number) -> int:
+        """An amount as the whole number that columns hold; a fraction of a step is cut off (it fits nothing)."""
+        return int(amount * self.scales[dimension])
+
+    def unscaled(self, dimension: int, amount: int) -> Number:
+        """The amount again."""
+        scale = self.scales[dimension]
+        return amount if scale == 1 else exact(Fraction(amount, scale))
 
     def options(self, part: Part, profile: Profile) -> tuple[Option, ...]:
         """The part's alternatives that this node's fixed facts allow, in order, bound to its dimensions."""
@@ -140,53 +214,136 @@ class Space:
         untouched = Untouched(profile)
         if not all(criterion_holds(criterion, profile, untouched) for criterion in alternative.criteria):
             return None
-        amounts: dict[int, Number] = {}
+        return self.bind_needs(alternative, profile)
+
+    def usable_kinds(self, part: Part) -> Column:
+        """Truth by kind: whether any alternative's fixed facts allow it."""
+        found = self._usable.get(part.id)
+        if found is None or len(found) < self.kind_count:
+            profiles = (Profile(kind) for kind in self.kinds)
+            found = np.fromiter((bool(self.options(part, profile)) for profile in profiles), bool, self.kind_count)
+            self._usable[part.id] = found
+        return found
+
+    def bind_needs(self, alternative: Alternative, profile: Profile) -> Option | None:
+        """What one slot takes on a kind; None when the kind does not define what is asked."""
         for need in alternative.needs:
             dimension, amount = profile.amount(need)
             if amount == 0:
                 if profile.resource(need.name) is None:
                     return None
-            elif profile.total(dimension) is None:
+            elif dimension not in self.dimensions or profile.total(dimension) is None:
                 return None
-            else:
-                number = self.dimensions.get(dimension)
-                if number is None:
-                    return None
-                amounts[number] = amounts.get(number, 0) + amount
+        return self.bind_amounts(alternative, profile)
+
+    def bind_amounts(self, alternative: Alternative, profile: Profile) -> Option:
+        """What one slot takes, by the way this kind views its memory."""
+        amounts: dict[int, int] = {}
+        for need in alternative.needs:
+            dimension, amount = profile.amount(need)
+            if amount:
+                number = self.dimensions[dimension]
+                amounts[number] = amounts.get(number, 0) + int(amount * self.scales[number])
         return Option(tuple(amounts.items()), alternative)
 
-    def totals(self, profile: Profile) -> tuple[Number | None, ...]:
-        """What an empty node of this kind holds of each dimension."""
-        return tuple(profile.total(dimension) for dimension in self.dimensions)
+    def schemas(self) -> list[tuple[Profile, Column | None]]:
+        """The ways of viewing memory there are, each with its kinds; None: all of them."""
+        if self._schema_count != self.kind_count:
+            by_units: dict[Any, list[int]] = {}
+            for number, kind in enumerate(self.kinds):
+                by_units.setdefault(frozenset(kind.units.items()), []).append(number)
+            kinds = list(self.kinds)
+            self._schemas = []
+            for members in by_units.values():
+                mask = None
+                if len(by_units) > 1:
+                    mask = np.zeros(self.kind_count, bool)
+                    mask[members] = True
+                self._schemas.append((Profile(kinds[members[0]]), mask))
+            self._schema_count = self.kind_count
+        return self._schemas
 
-    def left_on(self, node: Node, profile: Profile) -> tuple[tuple[Number | None, ...], bool]:
-        """What is left of a live node by dimension, and whether any work is on it (A8)."""
-        left: dict[str, Number] = {}
+    def defines(self, name: str, *, amount: bool) -> Column:
+        """Truth by kind: whether it holds an amount of a resource, or the resource at all (A10)."""
+        key = (name, amount)
+        found = self._defined.get(key)
+        if found is None or len(found) < self.kind_count:
+            values = (kind.resources.get(name) for kind in self.kinds)
+            found = self._whole(
+                np.fromiter(
+                    ((number_of(value) if amount else value) is not None for value in values), bool, self.kind_count
+                )
+            )
+            self._defined[key] = found
+        return found
+
+    @property
+    def every_kind(self) -> Column:
+        """Truth for every kind; always the same object, so that masks can be told to be it."""
+        if len(self._every) != self.kind_count:
+            self._every = np.ones(self.kind_count, bool)
+        return self._every
+
+    def _whole(self, mask: Column) -> Column:
+        return self.every_kind if mask.all() else mask
+
+    def criterion_mask(self, criterion: Criterion) -> Column:
+        """Truth by kind of a fixed criterion, judged once however many classes say it."""
+        key = (type(criterion), json_key(criterion_source(criterion).to_json()))
+        found = self._criteria.get(key)
+        if found is None or len(found) < self.kind_count:
+            profiles = (Profile(kind) for kind in self.kinds)
+            found = np.fromiter(
+                (criterion_holds(criterion, profile, Untouched(profile)) for profile in profiles),
+                bool,
+                self.kind_count,
+            )
+            self._criteria[key] = found
+        return found
+
+    def totals(self, profile: Profile) -> tuple[int | None, ...]:
+        """What an empty node of this kind holds of each dimension, scaled."""
+        found = (profile.total(dimension) for dimension in self.dimensions)
+        return tuple(
+            None if amount is None else int(amount * scale) for amount, scale in zip(found, self.scales, strict=True)
+        )
+
+    def left_on(self, node: Node, profile: Profile) -> tuple[tuple[int | None, ...], bool]:
+        """What is left of a live node by dimension, scaled, and whether any work is on it (A8)."""
         busy = bool(node.job_ids)
+        if not node.available:
+            return self.totals(profile), busy
+        left: dict[str, Number] = {}
+        units, totals = profile.kind.units, profile.kind.totals
         for name, value in node.available.items():
             amount = number_of(value)
             if amount is None:
                 continue
-            unit = profile.kind.units.get(name)
             dimension = name
-            if unit is not None:
-                dimension, amount = MEMORY, amount * (unit if not hasattr(value, "bytes") else 1)
+            if name in units:
+                dimension, amount = MEMORY, amount if isinstance(value, Size) else amount * units[name]
             amount = max(amount, 0)
-            left[dimension] = min(left.get(dimension, amount), amount)
-            total = profile.total(dimension)
-            busy = busy or (total is not None and amount < total)
-        return tuple(left.get(dimension, profile.total(dimension)) for dimension in self.dimensions), busy
+            if dimension not in left or amount < left[dimension]:
+                left[dimension] = amount
+            busy = busy or amount < totals.get(dimension, amount)
+        return tuple(
+            None if amount is None else int(amount * scale)
+            for amount, scale in zip(
+                (left.get(dimension, totals.get(dimension)) for dimension in self.dimensions),
+                self.scales,
+                strict=True,
+            )
+        ), busy
 
 
 def build_space(snapshot: Snapshot, rules: ResourceRules) -> Space:
     """Number all buckets in configuration order, then all nodes."""
     space = Space(snapshot, rules)
-    arrays = {array.name: array for array in snapshot.nodearrays}
     for array in snapshot.nodearrays:
         for bucket in expand_buckets(array):
             space.add_bucket(bucket)
     for node in snapshot.nodes:
-        space.add_node(node, arrays)
+        space.add_node(node)
     for node in snapshot.unmanaged_nodes:
         space.add_unmanaged(node)
     return space
@@ -220,21 +377,10 @@ def bucket_facts(bucket: Bucket, zone: str | None) -> Mapping[str, Any]:
     }
 
 
-def _offering_of(array: NodeArray | None, node: Node) -> Offering | None:
-    """The array's offering of a node's size, of its own zone where there are several."""
-    found = [offering for offering in array.offerings if offering.vm_size == node.vm_size] if array else []
-    same_zone = [offering for offering in found if offering.zone == node.zone]
-    return next(iter(same_zone or found), None)
+def _largest(amounts: list[Number], scale: int) -> int:
+    return max((int(amount * scale) for amount in amounts), default=0)
 
 
-def _asked(alternatives: Iterable[Alternative]) -> set[str]:
-    names: set[str] = set()
-    for alternative in alternatives:
-        names.update(need.name for need in alternative.needs)
-        for criterion in (*alternative.criteria, *alternative.moving):
-            inner = getattr(criterion, "alternatives", None)
-            for nested in (inner,) if inner is not None else getattr(criterion, "children", ()):
-                if not isinstance(nested, tuple):
-                    continue
-                names |= _asked(nested)
-    return names
+def criterion_source(criterion: Any) -> Any:
+    """The constraint a criterion was compiled from."""
+    return getattr(criterion, "source", criterion)

@@ -31,7 +31,10 @@ def render_message(reason: Reason) -> str:
         return _binding(reason.binding)
     if reason.misses:
         return render_miss(reason.misses[0])
-    return reason.detail or (f"until {render_time(reason.until)}" if reason.until else code.value)
+    if reason.detail:
+        return reason.detail
+    until = f" until {render_time(reason.until)}" if reason.until else ""
+    return f"{_HELD.get(code, code.value)}{until}"
 
 
 def render_next(reason: Reason) -> str:
@@ -97,6 +100,11 @@ def _next_for_binding(binding: Binding) -> str:
     return f"raise {_SETTING[binding.kind]} of {binding.name} by {binding.missing} {unit}"
 
 
+_HELD = {
+    ReasonCode.API_THROTTLED: "the cloud API wants no requests",
+    ReasonCode.CAPACITY_BACKOFF: "every bucket that could take it is left alone after a refusal",
+    ReasonCode.BOOT_CIRCUIT_OPEN: "machines of every bucket that could take it did not join",
+}
 _SETTING = {
     LimitKind.CLUSTER_CORES: "limits.cluster_max_cores",
     LimitKind.CLUSTER_NODES: "limits.cluster_max_nodes",

@@ -1,0 +1,153 @@
+"""A part of a job class as vectors see it: which kinds of node can take it, with which options, how many slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from autoscale_aks.planning.filling import EMPTY, OPEN
+
+if TYPE_CHECKING:
+    from autoscale_aks.matching.alternatives import Alternative
+    from autoscale_aks.planning.demand import Part
+    from autoscale_aks.planning.space import Option, Space
+    from autoscale_aks.planning.table import Column, NodeTable
+
+PLENTY: Final = 1 << 40
+"""Slots of a part that takes nothing: as many as anybody asks for (A10)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OptionGroup:
+    """Kinds on which a part has the same options."""
+
+    options: tuple[Option, ...]
+    kinds: Column | None
+    """Truth by kind; None: every kind."""
+
+    @property
+    def takes_node(self) -> bool:
+        """Whether one slot takes a node that must be empty (exclusive, or a lone exclusive task)."""
+        return any(option.alternative.exclusive or option.alternative.exclusive_task for option in self.options)
+
+
+@dataclass(slots=True, eq=False)
+class PartView:
+    """Vector view of a part. Parts whose criteria look at single nodes or at what is left have none (`is_vector`)."""
+
+    part: Part
+    groups: list[OptionGroup] = field(default_factory=list)
+    is_vector: bool = True
+    shared: tuple[Alternative, ...] = ()
+    """Set when slots take shared resources: the one alternative there is."""
+
+    def capacity(self, table: NodeTable, limit: int) -> Column:
+        """Slots that one node of each row takes, at most `limit`; 0 where the part cannot be."""
+        found = np.zeros(table.size, np.int64)
+        free = [column[: table.size] for column in table.free]
+        is_open = table.hold[: table.size] == OPEN
+        is_empty = table.tenant[: table.size] == EMPTY
+        for group in self.groups:
+            slots = _slots(group, free, limit)
+            allowed = is_open & is_empty if group.takes_node else is_open
+            if group.kinds is not None:
+                allowed = allowed & group.kinds[table.kind[: table.size]]
+            found = np.where(allowed, slots, found)
+        return found
+
+    def fresh(self, kinds: Column, totals: list[Column], limit: int) -> Column:
+        """Slots that an empty node of each bucket takes; `kinds` and `totals` are per bucket."""
+        found = np.zeros(len(kinds), np.int64)
+        for group in self.groups:
+            slots = _slots(group, totals, limit)
+            found = slots if group.kinds is None else np.where(group.kinds[kinds], slots, found)
+        return found
+
+    def options_of(self, kind: int) -> tuple[Option, ...]:
+        """The options on a kind of node."""
+        for group in self.groups:
+            if group.kinds is None or group.kinds[kind]:
+                return group.options
+        return ()
+
+
+def _slots(group: OptionGroup, free: list[Column], limit: int) -> Column:
+    """Slots by amounts: each option in turn as often as it fits on what the ones before it left (C2)."""
+    if group.takes_node:
+        limit = 1
+    if len(group.options) == 1:
+        return _by_amounts(group.options[0], free, limit)
+    left = list(free)
+    found: Column = np.int64(0)
+    for option in group.options:
+        slots = np.minimum(_by_amounts(option, left, limit), limit - found)
+        found = found + slots
+        for dimension, amount in option.needs:
+            left[dimension] = left[dimension] - slots * amount
+    return found
+
+
+def _by_amounts(option: Option, free: list[Column], limit: int) -> Column:
+    size = len(free[0]) if free else None
+    slots: Column = None
+    for dimension, amount in option.needs:
+        fits = free[dimension] // amount
+        slots = fits if slots is None else np.minimum(slots, fits)
+    if slots is None:
+        return np.int64(limit) if size is None else np.full(size, limit, np.int64)
+    return np.clip(slots, 0, limit).astype(np.int64, copy=False)
+
+
+def make_view(part: Part, space: Space) -> PartView:
+    """The view of a part over every kind there is now."""
+    view = PartView(part, is_vector=_is_vector(part))
+    if not view.is_vector:
+        return view
+    view.shared = tuple(alternative for alternative in part.alternatives if alternative.shared)
+    bound = [(option, mask) for alternative in part.alternatives for option, mask in _bind(alternative, space)]
+    if len(bound) > _MOST_OPTIONS:
+        view.is_vector = False
+        return view
+    if len(bound) == 1:
+        option, mask = bound[0]
+        view.groups = [OptionGroup((option,), None if mask is space.every_kind else mask)]
+        return view
+    codes = np.zeros(space.kind_count, np.int64)
+    for number, (_, mask) in enumerate(bound):
+        codes |= mask.astype(np.int64) << number
+    for code in np.unique(codes[codes > 0]).tolist():
+        options = tuple(option for number, (option, _) in enumerate(bound) if code >> number & 1)
+        group = OptionGroup(options, codes == code)
+        view.is_vector = view.is_vector and (len(options) == 1 or not group.takes_node)
+        view.groups.append(group)
+    return view
+
+
+_MOST_OPTIONS: Final = 60
+
+
+def _is_vector(part: Part) -> bool:
+    """Whether slots can be counted by amounts alone, node by node and independent of the job."""
+    takes_shared = [alternative for alternative in part.alternatives if alternative.shared]
+    if part.is_live or part.has_moving_criteria or (takes_shared and len(part.alternatives) > 1):
+        return False
+    if any(alternative.exclusive_task for alternative in part.alternatives) and part.slots != 1:
+        return False
+    return not any(shared.once for alternative in takes_shared for shared in alternative.shared)
+
+
+def _bind(alternative: Alternative, space: Space) -> list[tuple[Option, Column]]:
+    """The alternative's options with the kinds each is for: one for each way of viewing memory."""
+    masks = [space.criterion_mask(criterion) for criterion in alternative.criteria]
+    found: list[tuple[Option, Column]] = []
+    for profile, mask in space.schemas():
+        defined = [space.defines(need.name, amount=bool(profile.amount(need)[1])) for need in alternative.needs]
+        here = space.every_kind
+        for one in (*masks, *defined, *(() if mask is None else (mask,))):
+            if one is not here:
+                here = one if here is space.every_kind else here & one
+        if here is space.every_kind or here.any():
+            found.append((space.bind_amounts(alternative, profile), here))
+    return found
