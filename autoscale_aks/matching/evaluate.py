@@ -147,9 +147,7 @@ def holds_alone(
     return verdict
 
 
-def alternative_holds(
-    alternative: Alternative, profile: Profile, node: Remaining, known: Known | None = None
-) -> bool:
+def alternative_holds(alternative: Alternative, profile: Profile, node: Remaining, known: Known | None = None) -> bool:
     """Whether a conjunction holds on a node as it is."""
     if alternative.exclusive and node.busy:
         return False
@@ -219,7 +217,7 @@ TOO_LITTLE: Final = "too little"
 def amount_misses(alternative: Alternative, profile: Profile) -> tuple[Miss, ...]:
     """Every amount that an empty node of this kind does not hold."""
     asked: dict[str, Number] = {}
-    misses: list[Miss] = []
+    misses: dict[str, Miss] = {}
     for need in alternative.needs:
         dimension, amount = profile.amount(need)
         asked[dimension] = asked.get(dimension, 0) + amount
@@ -227,10 +225,10 @@ def amount_misses(alternative: Alternative, profile: Profile) -> tuple[Miss, ...
         if total is None:
             if amount or offered is None:
                 note = "not an amount" if offered is not None else "not defined here"
-                misses.append(Miss(need.name, need.amount, offered, note))
+                misses[need.name] = Miss(need.name, need.amount, offered, note)
         elif total < asked[dimension]:
-            misses.append(Miss(need.name, _as_asked(asked[dimension], dimension), offered, TOO_LITTLE))
-    return tuple(misses)
+            misses[need.name] = Miss(need.name, _as_asked(asked[dimension], dimension), offered, TOO_LITTLE)
+    return tuple(misses.values())
 
 
 def _as_asked(amount: Number, dimension: str) -> Value:
@@ -267,6 +265,4 @@ def _describe(criterion: Any, profile: Profile) -> Miss:
 
 
 def _scalar(value: Any) -> Value:
-    return (
-        value if value is None or isinstance(value, bool | int | str) or number_of(value) is not None else str(value)
-    )
+    return value if value is None or isinstance(value, bool | int | str) or number_of(value) is not None else str(value)

@@ -7,7 +7,8 @@ Grammar::
     sum        := product { ("+" | "-") product }
     product    := unary { ("*" | "/" | "//") unary }
     unary      := "-" unary | atom
-    atom       := NUMBER | SIZE | 'TEXT' | node.PROPERTY | ("min" | "max") "(" choice { "," choice } ")" | "(" choice ")"
+    atom       := NUMBER | SIZE | 'TEXT' | node.PROPERTY | extreme | "(" choice ")"
+    extreme    := ("min" | "max") "(" choice { "," choice } ")"
 """
 
 from __future__ import annotations

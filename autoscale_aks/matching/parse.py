@@ -161,10 +161,15 @@ def _text(raw: Any, path: str) -> str:
     return raw
 
 
+_SHARED_KEYS: Final = {
+    "resources", "amount", "decrement_once", "once", "resource-name", "source", "sources", "requested",
+    "initial-value", "initial-values", "current-value", "current-values",
+}  # fmt: skip
+
+
 def _parse_shared_consumable(raw: Any, path: str) -> SharedConsumable:
     """Short form `{resources, amount, decrement_once}`; long form `{resource-name, sources, requested, once}`."""
-    entry = _keys(raw, path, {"resources", "amount", "decrement_once", "once", "resource-name", "source", "sources",
-                              "requested", "initial-value", "initial-values", "current-value", "current-values"})  # fmt: skip
+    entry = _keys(raw, path, _SHARED_KEYS)
     names = entry.get("resources", entry.get("sources", entry.get("source", entry.get("resource-name"))))
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):

@@ -209,9 +209,7 @@ def _entry_value(entry: DefaultResource, draft: Profile) -> Value:
         value = entry.value.evaluate(draft.property) if isinstance(entry.value, Expression) else entry.value
         if value is None or entry.operator is None:
             return (
-                value
-                if value is None or isinstance(value, str | bool) or number_of(value) is not None
-                else str(value)
+                value if value is None or isinstance(value, str | bool) or number_of(value) is not None else str(value)
             )
         return arithmetic(entry.operator, value, entry.magnitude)
     except ValueError:
@@ -238,9 +236,7 @@ def _memory_units(names: Mapping[str, int], memory: Any, resources: Mapping[str,
     }
 
 
-def _define_memory(
-    units: Mapping[str, int], memory: Any, resources: dict[str, Value], sources: dict[str, str]
-) -> None:
+def _define_memory(units: Mapping[str, int], memory: Any, resources: dict[str, Value], sources: dict[str, str]) -> None:
     """The built-in names, each in its own unit (D6)."""
     for name, unit in units.items():
         if name not in resources:

@@ -42,6 +42,13 @@ class JobShape:
     colocated: bool = False
     packing_strategy: PackingStrategy | None = None
     chunks: tuple[Chunk, ...] = ()
+    slots: int = field(init=False)
+    """Slots (or nodes) one job asks for; the sum over its chunks when it has some."""
+
+    def __post_init__(self) -> None:
+        whole = self.node_count or self.iterations
+        parts = sum(chunk.node_count or chunk.iterations for chunk in self.chunks)
+        object.__setattr__(self, "slots", parts if self.chunks else whole)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +72,4 @@ class Job:
     @property
     def requested(self) -> int:
         """Slots asked for, or nodes where the shape counts nodes (scenario.md, Out)."""
-        return self.count * slots_of(self.shape)
-
-
-def slots_of(shape: JobShape) -> int:
-    """Slots (or nodes) one job of this shape asks for; the sum over its chunks when it has some."""
-    if shape.chunks:
-        return sum(chunk.node_count or chunk.iterations for chunk in shape.chunks)
-    return shape.node_count or shape.iterations
+        return self.count * self.shape.slots

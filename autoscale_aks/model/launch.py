@@ -135,7 +135,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineListing:
-    """All machines of one pool. `complete` is False when any page failed: then nothing may be concluded from absence."""
+    """All machines of one pool. `complete` is False when any page failed: then absence proves nothing."""
 
     pool: str
     machines: tuple[Machine, ...]

@@ -25,15 +25,14 @@ def split_evenly(count: int, workers: int) -> int:
         raise ValueError(f"machine_workers must be positive, not {workers}")
     if count < 0 or count % workers:
         raise ValueError(f"{count} machines cannot be split evenly over {workers} workers")
-    if count // workers > MACHINES_PER_PUT:
-        raise ValueError(
-            f"{count} machines over {workers} workers are {count // workers} a PUT; at most {MACHINES_PER_PUT}"
-        )
-    return count // workers
+    each = count // workers
+    if each > MACHINES_PER_PUT:
+        raise ValueError(f"{count} machines over {workers} workers are {each} a PUT; at most {MACHINES_PER_PUT}")
+    return each
 
 
 def wave_shapes(count: int, per_put: int = MACHINES_PER_PUT) -> tuple[tuple[int, int], ...]:
-    """`(workers, per_worker)` of each wave for `count` machines: fewest PUTs, then fewest waves, then equal chunks (B3).
+    """`(workers, per_worker)` of each wave of `count` machines: fewest PUTs, then waves, then equal chunks (B3).
 
     1000 → ((20, 50),); 96 → ((2, 48),); 97 → ((1, 50), (1, 47)); 53 → ((1, 50), (1, 3)); 0 → ().
     """

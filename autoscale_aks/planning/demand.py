@@ -83,26 +83,26 @@ class JobClass:
     problem: Problem | None = None
     warning: Problem | None = None
 
-    @property
-    def is_gang(self) -> bool:
-        """Whether a job of this class is placed wholly or not at all."""
-        return len(self.parts) > 1 or self.parts[0].rule not in _PARTIAL_RULES
+    is_gang: bool = field(init=False)
+    """Whether a job of this class is placed wholly or not at all."""
+    may_fit_later: bool = field(init=False)
+    """Whether a refusal says nothing of the next job of the class: others' work may make a node fit, and a scattered
+    job is refused for want of different nodes while they still have room."""
+    is_pooled: bool = field(init=False)
+    """Whether jobs of this class may be placed as one heap of slots: nothing speaks of "the same job"."""
 
-    @property
-    def may_fit_later(self) -> bool:
-        """Whether a refusal says nothing of the next job of the class: others' work may make a node fit, and a
-        scattered job is refused for want of different nodes while they still have room."""
-        return any(part.has_moving_criteria or part.rule is Rule.SPREAD for part in self.parts)
-
-    @property
-    def is_pooled(self) -> bool:
-        """Whether jobs of this class may be placed as one heap of slots: nothing speaks of "the same job"."""
-        if self.is_gang or self.parts[0].rule is Rule.SPREAD:
-            return False
-        return not any(
+    def __post_init__(self) -> None:
+        rules = {part.rule for part in self.parts}
+        alternatives = [alternative for part in self.parts for alternative in part.alternatives]
+        is_gang = len(self.parts) > 1 or not rules <= _PARTIAL_RULES
+        speaks_of_job = any(
             alternative.exclusive_task or alternative.moving or any(shared.once for shared in alternative.shared)
-            for alternative in self.parts[0].alternatives
+            for alternative in alternatives
         )
+        object.__setattr__(self, "is_gang", is_gang)
+        may_fit_later = Rule.SPREAD in rules or any(part.has_moving_criteria for part in self.parts)
+        object.__setattr__(self, "may_fit_later", may_fit_later)
+        object.__setattr__(self, "is_pooled", not (is_gang or Rule.SPREAD in rules or speaks_of_job))
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,8 +176,7 @@ def _place_colocated(state: State, gang: Gang, route_of: Callable[[Part], Route]
             continue
         others = (_within(route_of(part), buckets, group) for part in gang.parts[1:])
         if all(
-            _place_part(tried, gang.order(part), way, policy)
-            for part, way in zip(gang.parts[1:], others, strict=True)
+            _place_part(tried, gang.order(part), way, policy) for part, way in zip(gang.parts[1:], others, strict=True)
         ):
             state.adopt(tried)
             return True

@@ -40,25 +40,20 @@ if TYPE_CHECKING:
 
 MANY: Final = 100_000
 """Slots a node from which on we say "any number": nothing that a slot takes is bounded there (A10)."""
-_NO_KINDS: Final[Kinds] = frozendict()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preference:
-    """What decides between buckets, in this order (P3, P2)."""
+    """What decides between buckets, in this order: not `grouped` where the job does not speak of groups (P3); the
+    preference score; the price of a slot an hour if `by_price`, unknown ones last; the node array's priority; the
+    place in the configuration (P2)."""
 
     grouped: bool
-    """In a placement group while the job does not speak of groups: looked at last (P3)."""
     score: int
-    """Sum over the job's preference lists; higher first (P2, 1)."""
     price_per_slot: Fraction | None
-    """An hour; None: not known, comes last."""
     by_price: bool
-    """Whether the objective is cost, so that the price counts."""
     priority: int
-    """Of the node array; higher first (P2, 2)."""
     position: int
-    """In the configuration (P2, 3)."""
 
     @property
     def key(self) -> tuple[int, int, tuple[int, Fraction], int, int]:
@@ -129,9 +124,10 @@ class Inspector:
     snapshot: Snapshot
     policy: Policy
     decided: Plan
-    kinds: Kinds = _NO_KINDS
+    kinds: Kinds = field(default_factory=frozendict)
     _space: Space = field(init=False)
     _parts: dict[int, tuple[PartInspection, ...]] = field(init=False, default_factory=dict)
+    _slots: dict[tuple[object, object], int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         raw = self.snapshot.default_resources
@@ -141,12 +137,8 @@ class Inspector:
     def inspect(self, index: int) -> JobInspection:
         """The job record at `index` of the plan's jobs."""
         job = self.decided.jobs[index]
-        return JobInspection(
-            job=job,
-            outcome=self.decided.outcomes[index],
-            parts=() if job.problem else self._parts_of(job),
-            landings=self._landings(index),
-        )
+        outcome, parts = self.decided.outcomes[index], () if job.problem else self._parts_of(job)
+        return JobInspection(job=job, outcome=outcome, parts=parts, landings=self._landings(index))
 
     def _parts_of(self, job: Job) -> tuple[PartInspection, ...]:
         found = self._parts.get(id(job.shape))
@@ -180,8 +172,12 @@ class Inspector:
         number = self._space.add_bucket(bucket)
         profile = self._space.empty[number]
         miss = _bucket_miss(part, profile, bucket)
-        alone = part.one_a_node
-        slots = 0 if miss else 1 if alone else _slots_on_one(self.snapshot, part, constraints, bucket, self.kinds)
+        slots = 0 if miss else 1
+        if not miss and not part.one_a_node:
+            key = (part.alternatives, _signature(part, profile))
+            if key not in self._slots:
+                self._slots[key] = _slots_on_one(self.snapshot, part, constraints, bucket, self.kinds)
+            slots = self._slots[key]
         return BucketVerdict(
             bucket=bucket,
             miss=miss,
@@ -209,9 +205,7 @@ class Inspector:
         decided = self.decided
         known = (*decided.nodes, *decided.unmanaged_nodes)
         found: dict[tuple[object, bool], tuple[Bucket | None, dict[str, int]]] = {}
-        for placement in decided.placements:
-            if placement.job != index:
-                continue
+        for placement in (one for one in decided.placements if one.job == index):
             for number in range(placement.first_node, placement.first_node + placement.nodes):
                 is_new = number >= len(known)
                 claim = decided.claims[number - len(known)] if is_new else None
@@ -234,17 +228,21 @@ def bounded(outcome: BucketOutcome, policy: Policy) -> BucketOutcome:
     return outcome
 
 
+def _signature(part: Part, profile: Profile) -> object:
+    """Equal for empty nodes that take equally many slots of a part."""
+    kind, holds = profile.kind, tuple(first_miss(one, profile) is None for one in part.alternatives)
+    same = (frozenset(kind.totals.items()), frozenset(kind.units.items()), holds)
+    return id(kind) if part.has_moving_criteria else same
+
+
 def _slots_on_one(
     snapshot: Snapshot, part: Part, constraints: Sequence[Mapping[str, Any]], bucket: Bucket, kinds: Kinds
 ) -> int:
     """Slots that the planner packs on one new node of a bucket when there is nothing else and licences abound."""
     group = bucket.placement_group
+    groups = () if group is None else (group,)
     offering = replace(
-        bucket.offering,
-        max_count=1,
-        available_count=None,
-        placement_groups=() if group is None else (group,),
-        max_placement_group_size=1,
+        bucket.offering, max_count=1, available_count=None, placement_groups=groups, max_placement_group_size=1
     )
     array = replace(bucket.array, offerings=(offering,), enabled=True, max_count=None, max_core_count=None)
     sources = {source for one in part.alternatives for shared in one.shared for source in shared.sources}

@@ -50,18 +50,25 @@ class LimitTree:
     """Per bucket, in the planner's numbering."""
     used: dict[int, int] = field(default_factory=dict)
     """Counter → what is charged on it; the only thing that changes while jobs are placed."""
-    _index: dict[_Counter, int] = field(default_factory=dict)
+    new_nodes: int = 0
+    """New nodes of the plan so far, held against MOST_NEW_NODES."""
+    _index: dict[tuple[LimitKind, str], int] = field(default_factory=dict)
 
     def fork(self) -> LimitTree:
         """A copy on which nodes can be tried."""
-        return LimitTree(self.counters, self.capacity, self.charges, dict(self.used), self._index)
+        return LimitTree(self.counters, self.capacity, self.charges, dict(self.used), self.new_nodes, self._index)
 
     def available(self, bucket: int) -> int:
-        """New nodes the bucket may still get; UNBOUND when nothing binds."""
+        """New nodes the bucket may still get in this plan."""
+        return min(self.allowed(bucket), MOST_NEW_NODES - self.new_nodes)
+
+    def allowed(self, bucket: int) -> int:
+        """New nodes that limits allow the bucket; UNBOUND when none binds."""
         return min((self._nodes(charge) for charge in self.charges[bucket]), default=UNBOUND)
 
     def take(self, bucket: int, nodes: int, *, are_new: bool = True) -> None:
         """Charge nodes of a bucket. The caller has asked `available` first, where they are new."""
+        self.new_nodes += nodes if are_new else 0
         for charge in self.charges[bucket]:
             if are_new or self.counters[charge.counter].kind not in _ONLY_NEW:
                 self.used[charge.counter] = self.used.get(charge.counter, 0) + charge.cost * nodes
@@ -69,6 +76,8 @@ class LimitTree:
     def binding(self, bucket: int, wanted: int) -> Binding | None:
         """The limit that allows the fewest new nodes, and what it is short of for `wanted`; None when none binds."""
         tightest = min(self.charges[bucket], key=self._nodes, default=None)
+        if MOST_NEW_NODES - self.new_nodes < min(wanted, self.allowed(bucket)):
+            return Binding(LimitKind.PLAN_SIZE, "plan", MOST_NEW_NODES - self.new_nodes, wanted)
         if tightest is None:
             return None
         left = max(self._left(tightest), 0)
@@ -82,12 +91,12 @@ class LimitTree:
         return max(0, self._left(charge) // charge.cost)
 
     def counter(self, kind: LimitKind, name: str, capacity: int) -> int:
-        """Index of a counter, made with its capacity when it is new."""
-        key = _Counter(kind, name)
+        """Index of a counter, made with its capacity when it is new. Families are one however they are spelled."""
+        key = (kind, family_key(name) if kind is LimitKind.FAMILY_QUOTA else name)
         found = self._index.get(key)
         if found is None:
             found = self._index[key] = len(self.counters)
-            self.counters.append(key)
+            self.counters.append(_Counter(kind, name))
             self.capacity.append(capacity)
         return found
 
@@ -135,8 +144,7 @@ def add_bucket(tree: LimitTree, snapshot: Snapshot, policy: Policy, bucket: Buck
     ungrouped = f"{array.name}/{offering.vm_size}" + (f":{offering.zone}" if offering.zone else "")
     charge(LimitKind.BUCKET_NODES, ungrouped, offering.max_count)
     charge(LimitKind.BUCKET_AVAILABLE, ungrouped, offering.available_count)
-    cap = policy.max_creates_per_cycle
-    charge(LimitKind.CYCLE_CREATES, "policy", MOST_NEW_NODES if cap is None else min(cap, MOST_NEW_NODES))
+    charge(LimitKind.CYCLE_CREATES, "policy", policy.max_creates_per_cycle)
     if bucket.placement_group is not None:
         group = tree.counter(LimitKind.GROUP_NODES, f"{array.name}/{bucket.placement_group}", 0)
         charges.append(_Charge(group, 1, offering.max_placement_group_size))

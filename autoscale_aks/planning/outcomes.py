@@ -26,7 +26,7 @@ def expand(spans: Iterable[Span]) -> tuple[Placement, ...]:
     """Spans as placements, in the order in which they were made."""
     found: list[Placement] = []
     for span in spans:
-        first, nodes, slots = span.first.tolist(), span.nodes.tolist(), span.slots_each.tolist()
+        first, nodes, slots = (np.asarray(column).tolist() for column in (span.first, span.nodes, span.slots_each))
         jobs = [span.job] * len(first) if isinstance(span.job, int) else span.job.tolist()
         found.extend(map(Placement, jobs, first, nodes, slots))
     return tuple(found)
@@ -36,7 +36,7 @@ def first_nodes(spans: Iterable[Span]) -> Iterable[tuple[int, int]]:
     """Job and first node of every entry."""
     for span in spans:
         jobs = span.job
-        for index, node in enumerate(span.first.tolist()):
+        for index, node in enumerate(np.asarray(span.first).tolist()):
             yield (jobs if isinstance(jobs, int) else int(jobs[index])), node
 
 
@@ -44,16 +44,24 @@ def matched_nodes(spans: Iterable[Span], managed: int) -> set[int]:
     """Numbers of the snapshot's managed nodes that work was placed on (each is a row of its own)."""
     found: set[int] = set()
     for span in spans:
-        found.update(span.first[span.first < managed].tolist())
+        if isinstance(span.first, list):
+            found.update(node for node in span.first if node < managed)
+        else:
+            found.update(span.first[span.first < managed].tolist())
     return found
 
 
 def waiting_jobs(spans: Iterable[Span], snapshot: Snapshot) -> set[int]:
     """Jobs with a slot on a node that is not ready now."""
     ready = np.array([node.is_ready for node in (*snapshot.nodes, *snapshot.unmanaged_nodes)] + [False], bool)
+    last = len(ready) - 1
     waiting: set[int] = set()
     for span in spans:
-        unready = ~ready[np.minimum(span.first, len(ready) - 1)]
+        if isinstance(span.first, list) and isinstance(span.job, int):
+            if any(node >= last or not ready[node] for node in span.first):
+                waiting.add(span.job)
+            continue
+        unready = ~ready[np.minimum(span.first, last)]
         if isinstance(span.job, int):
             if unready.any():
                 waiting.add(span.job)

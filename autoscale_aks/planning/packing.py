@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from autoscale_aks.planning.cursors import Cursor, make_cursor
 from autoscale_aks.planning.filling import (
     EMPTY,
     HELD,
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.limit_tree import LimitTree
     from autoscale_aks.planning.space import Option, Space
     from autoscale_aks.planning.table import Column
+
+
+_FEW: Final = 4
+"""Up to so many slots are placed one by one where the part's cursor stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,8 @@ class State:
     revealed: frozenset[int] = frozenset()
     """Buckets of placement groups that were opened in this plan; other hidden ones are nobody's yet (A5)."""
     views: dict[int, tuple[int, PartView]] = field(default_factory=dict)
+    cursors: dict[int, Cursor] | None = None
+    """Per part, where its next single slot goes; only the true state has any, tries do without."""
 
     def fork(self) -> State:
         """A copy on which placements can be tried."""
@@ -170,6 +177,8 @@ class State:
         if wanted <= 0:
             return 0
         view = self.view(order.part)
+        if self.cursors is not None and wanted <= _FEW and place is None and view.is_vector and not view.shared:
+            return self._place_few(self.cursors, order, view, ranks, wanted)
         if not view.is_vector:
             return self._fill_rows(order, self.candidates(order, ranks, place), wanted)
         if view.shared:
@@ -178,6 +187,36 @@ class State:
         placed = self._fill_equally(order, view, rows, each, wanted)
         self._take_view_shared(view, placed)
         return placed
+
+    def _place_few(self, cursors: dict[int, Cursor], order: Order, view: PartView, ranks: Column, wanted: int) -> int:
+        """A slot or a few, where the part's cursor stands."""
+        part = order.part
+        if part.one_a_node:
+            return self._fill_rows(order, self.candidates(order, ranks, None), wanted)
+        cursor = cursors.get(part.id)
+        if cursor is None or cursor.view is not view or cursor.ranks is not ranks:
+            cursor = cursors[part.id] = make_cursor(self, view, ranks)
+        placed = 0
+        while placed < wanted:
+            found = cursor.next_row(self)
+            if found is None:
+                break
+            row, slots = found
+            placed += self._put(order, view, row, min(slots, wanted - placed))
+        return placed
+
+    def _put(self, order: Order, view: PartView, row: int, slots: int) -> int:
+        """Slots on the first node of a row."""
+        table = self.table
+        options = view.options_of(int(table.kind[row]))
+        alternative = options[0].alternative
+        if table.count[row] != 1 or len(options) != 1 or alternative.exclusive or alternative.exclusive_task:
+            return self._fill_row(order, row, 1, slots)
+        for dimension, amount in options[0].needs:
+            table.free[dimension][row] -= amount * slots
+        table.tenant[row] = order.tenant
+        self.spans.append(Span(order.job, [table.first.item(row)], [1], [slots]))
+        return slots
 
     def capacities(self, order: Order, ranks: Column, limit: int, place: int | None) -> tuple[Column, Column]:
         """Slots one node of each usable row takes, and these rows as they are tried."""

@@ -18,7 +18,7 @@ from autoscale_aks.planning.batching import plan_waves
 from autoscale_aks.planning.demand import Demand, JobClass, Part, Run, fold_jobs
 from autoscale_aks.planning.filling import MIXED, SharedPool
 from autoscale_aks.planning.groups import Gang, place_gang, place_heap
-from autoscale_aks.planning.limit_tree import MOST_NEW_NODES, build_limit_tree
+from autoscale_aks.planning.limit_tree import UNBOUND, build_limit_tree
 from autoscale_aks.planning.outcomes import expand, first_nodes, left_on_nodes, matched_nodes, share_out, waiting_jobs
 from autoscale_aks.planning.packing import NameBook, Order, State, add_live_nodes
 from autoscale_aks.planning.ranking import Route, Router
@@ -95,6 +95,7 @@ class _Placer:
     explainer: Explainer = field(init=False)
 
     def __post_init__(self) -> None:
+        self.state.cursors = {}
         self.router = Router(self.start, self.policy)
         self.explainer = Explainer(self.router, self.route_of, self._fits_alone, self._takers)
 
@@ -121,15 +122,21 @@ class _Placer:
             self._note(run.job_class, index, done, job)
 
     def _place_pool(self, run: Run) -> None:
-        jobs = self.snapshot.jobs[run.first : run.stop]
         part = run.job_class.parts[0]
+        if run.stop - run.first == 1:
+            job = self.snapshot.jobs[run.first]
+            done = 0
+            if run.job_class.id not in self._dead:
+                done = place_heap(self.state, Order(part, run.first, MIXED), self.route_of(part), job.requested)
+            self._note(run.job_class, run.first, done, job)
+            return
+        jobs = self.snapshot.jobs[run.first : run.stop]
         wanted = [job.requested for job in jobs]
         mark = len(self.state.spans)
         placed = 0
         if run.job_class.id not in self._dead:
             placed = place_heap(self.state, Order(part, run.first, MIXED), self.route_of(part), sum(wanted))
-        if len(jobs) > 1:
-            self.state.spans[mark:] = share_out(self.state.spans[mark:], run.first, wanted)
+        self.state.spans[mark:] = share_out(self.state.spans[mark:], run.first, wanted)
         for index, job in enumerate(jobs, run.first):
             done = min(placed, job.requested)
             placed -= done
@@ -239,10 +246,7 @@ def _complete(snapshot: Snapshot, policy: Policy, demand: Demand, placer: _Place
         unmanaged_nodes=snapshot.unmanaged_nodes,
         left=Deferred(lambda: left_on_nodes(state), state.next_node),
         shared_left=frozendict(
-            {
-                name: state.shared.left.get(name, resource.value)
-                for name, resource in snapshot.shared_resources.items()
-            }
+            {name: state.shared.left.get(name, resource.value) for name, resource in snapshot.shared_resources.items()}
         ),
         problems=(*snapshot.problems, *_warnings(snapshot.jobs, demand)),
     )
@@ -262,9 +266,7 @@ def _claims(state: State) -> tuple[NodeClaim, ...]:
     for made in state.new_nodes:
         bucket = state.space.buckets[made.bucket]
         prefix = state.names.series[bucket.array.name].prefix
-        claims.extend(
-            NodeClaim(f"{prefix}{number}", bucket) for number in range(made.number, made.number + made.count)
-        )
+        claims.extend(NodeClaim(f"{prefix}{number}", bucket) for number in range(made.number, made.number + made.count))
     return tuple(claims)
 
 
@@ -276,8 +278,8 @@ def _bucket_outcomes(placer: _Placer) -> tuple[BucketOutcome, ...]:
     return tuple(
         BucketOutcome(
             bucket=bucket,
-            available_before=_bounded(start.limits.available(number)),
-            available_after=_bounded(state.limits.available(number)),
+            available_before=_bounded(start.limits.allowed(number)),
+            available_after=_bounded(state.limits.allowed(number)),
             new_nodes=new.get(number, 0),
             binding=state.limits.binding(number, 1),
         )
@@ -287,7 +289,7 @@ def _bucket_outcomes(placer: _Placer) -> tuple[BucketOutcome, ...]:
 
 
 def _bounded(available: int) -> int | None:
-    return None if available >= MOST_NEW_NODES else available
+    return None if available >= UNBOUND else available
 
 
 def _outcomes(snapshot: Snapshot, demand: Demand, placer: _Placer) -> tuple[JobOutcome, ...]:
@@ -298,7 +300,10 @@ def _outcomes(snapshot: Snapshot, demand: Demand, placer: _Placer) -> tuple[JobO
     for index, job in enumerate(snapshot.jobs):
         status, slots, reason = _outcome(index, job, demand.class_of[index], placer, is_booting=index in booting)
         key = (status, job.requested, slots, id(reason))
-        found.append(cache.setdefault(key, JobOutcome(status, job.requested, slots, reason)))
+        outcome = cache.get(key)
+        if outcome is None:
+            outcome = cache[key] = JobOutcome(status, job.requested, slots, reason)
+        found.append(outcome)
     return tuple(found)
 
 

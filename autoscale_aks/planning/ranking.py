@@ -78,9 +78,7 @@ class Router:
         matching = order[((fresh > 0) & reachable & enabled)[order]].tolist()
         blocked = space.snapshot.blocked
         launchable = (
-            [bucket for bucket in matching if may_launch(blocked, space, bucket)]
-            if _is_blocked(blocked)
-            else matching
+            [bucket for bucket in matching if may_launch(blocked, space, bucket)] if _is_blocked(blocked) else matching
         )
         ranks = np.full(len(order) + 2, NOT_A_PLACE, np.int64)
         ranks[2 + order] = np.where(reachable[order], np.arange(1, len(order) + 1), NOT_A_PLACE)

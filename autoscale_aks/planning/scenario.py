@@ -74,8 +74,7 @@ def decode_scenario(raw: Any) -> tuple[Snapshot, Policy]:
     unmanaged = decode_nodes(frame.items(raw, "unmanaged_nodes", ""), "unmanaged_nodes", parts, managed=False)
     decoder = JobDecoder()
     jobs = tuple(
-        decoder.decode(item, f"jobs[{index}]")
-        for index, item in enumerate(frame.items(raw, "jobs", "", required=True))
+        decoder.decode(item, f"jobs[{index}]") for index, item in enumerate(frame.items(raw, "jobs", "", required=True))
     )
     blocked = _decode_blocked(raw.get("blocked", {}), frame)
     sources = _decode_sources(frame.items(raw, "sources", ""), frame)

@@ -85,9 +85,7 @@ def _distinct(found: Sequence[Offering | None], path: str, parts: Reader) -> tup
         key = (offering.vm_size, offering.zone)
         if key in kept:
             where = f" in zone {offering.zone}" if offering.zone else ""
-            parts.wrong(
-                f"{path}.buckets[{index}]", f"{offering.vm_size}{where} stands in the array already; left out"
-            )
+            parts.wrong(f"{path}.buckets[{index}]", f"{offering.vm_size}{where} stands in the array already; left out")
         kept.setdefault(key, offering)
     return tuple(kept.values())
 

@@ -159,10 +159,7 @@ class Space:
     def number_dimensions(self, classes: Iterable[JobClass]) -> None:
         """Number every dimension that any class asks an amount of on any kind, and find whole-number scales."""
         needs = {
-            (need.name, need.amount): need
-            for job_class in classes
-            for part in job_class.parts
-            for need in part.amounts
+            (need.name, need.amount): need for job_class in classes for part in job_class.parts for need in part.amounts
         }
         schemas = {frozenset(kind.units.items()): Profile(kind) for kind in self.kinds}
         amounts: dict[str, list[Number]] = {}
@@ -289,7 +286,8 @@ class Space:
 
     def criterion_mask(self, criterion: Criterion) -> Column:
         """Truth by kind of a fixed criterion, judged once however many classes say it."""
-        key = (type(criterion), json_key(criterion_source(criterion).to_json()))
+        source = getattr(criterion, "source", criterion)
+        key = (type(criterion), getattr(criterion, "index", None), json_key(source.to_json()))
         found = self._criteria.get(key)
         if found is None or len(found) < self.kind_count:
             profiles = (Profile(kind) for kind in self.kinds)
@@ -379,8 +377,3 @@ def bucket_facts(bucket: Bucket, zone: str | None) -> Mapping[str, Any]:
 
 def _largest(amounts: list[Number], scale: int) -> int:
     return max((int(amount * scale) for amount in amounts), default=0)
-
-
-def criterion_source(criterion: Any) -> Any:
-    """The constraint a criterion was compiled from."""
-    return getattr(criterion, "source", criterion)

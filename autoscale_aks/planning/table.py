@@ -138,6 +138,10 @@ class NodeTable:
         """One number a row: places in the order of `ranks`, nodes in them by natural name."""
         return (ranks[self.place[rows]] << KEY_BITS) + self.key[rows]
 
+    def sort_key(self, row: int, rank: int) -> int:
+        """`sort_keys` of one row."""
+        return (rank << KEY_BITS) + int(self.key[row])
+
     def in_order(self, rows: Column, ranks: Column) -> Column:
         """These rows as nodes are tried (A2, A3)."""
         keys = self.sort_keys(rows, ranks)

@@ -42,6 +42,7 @@ class PartView:
     is_vector: bool = True
     shared: tuple[Alternative, ...] = ()
     """Set when slots take shared resources: the one alternative there is."""
+    _options: dict[int, tuple[Option, ...]] = field(default_factory=dict)
 
     def capacity(self, table: NodeTable, limit: int) -> Column:
         """Slots that one node of each row takes, at most `limit`; 0 where the part cannot be."""
@@ -57,20 +58,27 @@ class PartView:
             found = np.where(allowed, slots, found)
         return found
 
+    def capacity_of(self, table: NodeTable, row: int) -> int:
+        """`capacity` of one row."""
+        group = next(group for group in self.groups if group.kinds is None or group.kinds[table.kind[row]])
+        if table.hold[row] != OPEN or (group.takes_node and table.tenant[row] != EMPTY):
+            return 0
+        return int(np.max(_slots(group, [column[row : row + 1] for column in table.free], 1 << 30)))
+
     def fresh(self, kinds: Column, totals: list[Column], limit: int) -> Column:
         """Slots that an empty node of each bucket takes; `kinds` and `totals` are per bucket."""
         found = np.zeros(len(kinds), np.int64)
         for group in self.groups:
             slots = _slots(group, totals, limit)
-            found = slots if group.kinds is None else np.where(group.kinds[kinds], slots, found)
+            found = np.where(True if group.kinds is None else group.kinds[kinds], slots, found)
         return found
 
     def options_of(self, kind: int) -> tuple[Option, ...]:
         """The options on a kind of node."""
-        for group in self.groups:
-            if group.kinds is None or group.kinds[kind]:
-                return group.options
-        return ()
+        if kind not in self._options:
+            found = (group.options for group in self.groups if group.kinds is None or group.kinds[kind])
+            self._options[kind] = next(found, ())
+        return self._options[kind]
 
 
 def _slots(group: OptionGroup, free: list[Column], limit: int) -> Column:

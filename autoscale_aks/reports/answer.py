@@ -47,8 +47,7 @@ def render_answer(plan: Plan, *, placements: bool = True) -> dict[str, Any]:
     price = plan.price_per_hour
     answer["price_per_hour"] = None if price is None else render_value(exact(price))
     answer["releases"] = [
-        {"name": release.node.name, "cause": release.cause.value, "idle_s": release.idle_s}
-        for release in plan.releases
+        {"name": release.node.name, "cause": release.cause.value, "idle_s": release.idle_s} for release in plan.releases
     ]
     if plan.problems:
         answer["errors"] = render_problems(plan.problems)

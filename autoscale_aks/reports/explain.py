@@ -193,9 +193,7 @@ def render_verdict(verdict: BucketVerdict) -> str:
     if bound:
         parts.append(f"binding limit {bound}")
     if verdict.back_off is not None:
-        parts.append(
-            f"in back-off{f' until {render_time(verdict.back_off.until)}' if verdict.back_off.until else ''}"
-        )
+        parts.append(f"in back-off{f' until {render_time(verdict.back_off.until)}' if verdict.back_off.until else ''}")
     if verdict.is_new_group:
         parts.append("a new placement group")
     return ", ".join(parts)

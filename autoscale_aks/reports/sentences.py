@@ -54,11 +54,10 @@ def render_miss(miss: Miss) -> str:
     if miss.note == "not defined here":
         return f"asks {miss.criterion} {format_value(miss.wanted)}, which is not defined{where}"
     if miss.note == "too small":
-        return f"needs {format_value(miss.wanted)} nodes in one placement group, at most {format_value(miss.offered)}{where}"
+        most = format_value(miss.offered)
+        return f"needs {format_value(miss.wanted)} nodes in one placement group, at most {most}{where}"
     if miss.note == "too little":
-        return (
-            f"asks {miss.criterion} {format_value(miss.wanted)}, largest offers {format_value(miss.offered)}{where}"
-        )
+        return f"asks {miss.criterion} {format_value(miss.wanted)}, largest offers {format_value(miss.offered)}{where}"
     return f"asks {miss.criterion} {format_value(miss.wanted)}, nearest offers {format_value(miss.offered)}{where}"
 
 
@@ -93,6 +92,8 @@ def _next_for_binding(binding: Binding) -> str:
         return f"raise {binding.name} by {binding.missing} cores"
     if binding.kind.is_quota:
         return f"raise the {binding.kind.value} of {binding.name} by {binding.missing} cores"
+    if binding.kind is LimitKind.PLAN_SIZE:
+        return "ask for less at once: no plan is larger"
     if binding.kind is LimitKind.CYCLE_CREATES:
         return "wait for the next cycle, or raise policy.max_creates_per_cycle"
     if binding.kind is LimitKind.BUCKET_AVAILABLE:
