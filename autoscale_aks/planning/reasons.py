@@ -194,7 +194,7 @@ def bucket_misses(state: State, part: Part) -> tuple[Miss, ...]:
         miss = _closest(part, state.space.empty[number])
         if miss is None and part.is_colocated and bucket.placement_group is None:
             miss = Miss("in-a-placement-group", wanted=True, offered=False)
-        if miss is None and not bucket.array.enabled:
+        if not bucket.array.enabled:
             miss = Miss("enabled", wanted=True, offered=False, note="the node array is not enabled")
         if miss is not None:
             found.append(Miss(miss.criterion, miss.wanted, miss.offered, miss.note, bucket.id))

@@ -106,7 +106,7 @@ def scenario_names(arrays: Iterable[str], raw: Mapping[str, Any]) -> Mapping[str
     numbered = re.compile(r"(.*)-(0|[1-9]\d{0,17})\Z", re.DOTALL)
     written = (node for key in ("existing_nodes", "unmanaged_nodes") for node in raw.get(key) or ())
     for node in written:
-        name = node.get("name") if isinstance(node, Mapping) else None
+        name = node.get("name", node.get("hostname")) if isinstance(node, Mapping) else None
         match = numbered.match(name) if isinstance(name, str) else None
         if match and match.group(1) in taken:
             taken[match.group(1)].add(int(match.group(2)))

@@ -286,7 +286,7 @@ class Space:
 
     def criterion_mask(self, criterion: Criterion) -> Column:
         """Truth by kind of a fixed criterion, judged once however many classes say it."""
-        source = getattr(criterion, "source", criterion)
+        source: Any = getattr(criterion, "source", criterion)
         key = (type(criterion), getattr(criterion, "index", None), json_key(source.to_json()))
         found = self._criteria.get(key)
         if found is None or len(found) < self.kind_count:
