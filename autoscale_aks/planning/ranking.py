@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,8 +17,6 @@ from autoscale_aks.planning.table import place_index
 from autoscale_aks.planning.views import PLENTY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from autoscale_aks.matching.alternatives import Alternative
     from autoscale_aks.matching.profile import Profile
     from autoscale_aks.model.policy import Policy
@@ -53,6 +50,15 @@ class Route:
         return [int(index) - 2 for index in usable[np.argsort(self.ranks[usable], kind="stable")]]
 
 
+@dataclass(frozen=True, slots=True)
+class _RankColumns:
+    """What buckets are ordered by, per bucket. Prices only order here, so that floats do; unknown is NaN."""
+
+    position: Column
+    priority: Column
+    price: Column
+
+
 @dataclass(slots=True)
 class Router:
     """Finds routes. What does not depend on the part is worked out once."""
@@ -63,6 +69,7 @@ class Router:
     _base: dict[tuple[bool, int], Column] = field(default_factory=dict)
     _buckets: tuple[int, Column, list[Column]] | None = None
     _scores: dict[tuple[int, int], int] = field(default_factory=dict)
+    _columns: _RankColumns | None = None
     _grouped: Column = field(default_factory=lambda: np.zeros(0, bool))
     _enabled: Column = field(default_factory=lambda: np.zeros(0, bool))
 
@@ -128,35 +135,36 @@ class Router:
 
     def _order(self, part: Part, fresh: Column) -> Column:
         """All buckets, best first: P3 group, P2 preference, price per slot where cost decides, priority, order."""
-        space = self.start.space
-        count = len(space.buckets)
         by_cost = self.policy.objective is Objective.COST
         scored = _has_preferences(part)
-        if not by_cost and not scored:
-            key = (part.speaks_of_groups, count)
-            if key not in self._base:
-                self._base[key] = np.array(sorted(range(count), key=self._rank(part, None, None)), np.int64)
+        count = len(self.start.space.buckets)
+        key = (part.speaks_of_groups, count)
+        if not by_cost and not scored and key in self._base:
             return self._base[key]
-        scores = [self._score(part, bucket) for bucket in range(count)] if scored else None
-        slots = fresh.tolist() if by_cost else None
-        return np.array(sorted(range(count), key=self._rank(part, scores, slots)), np.int64)
+        columns = self._rank_columns()
+        keys = [columns.position, -columns.priority]
+        if by_cost:
+            known = ~np.isnan(columns.price)
+            keys += [np.where(known, columns.price / np.maximum(fresh, 1), 0.0), ~known]
+        if scored:
+            keys.append(-np.array([self._score(part, bucket) for bucket in range(count)], np.int64))
+        if not part.speaks_of_groups:
+            keys.append(self._flags()[0])
+        order = np.lexsort(keys)
+        if not by_cost and not scored:
+            self._base[key] = order
+        return order
 
-    def _rank(
-        self, part: Part, scores: Sequence[int] | None, slots: Sequence[int] | None
-    ) -> Callable[[int], tuple[object, ...]]:
-        """Sort key of a bucket, smaller is better."""
+    def _rank_columns(self) -> _RankColumns:
         buckets = self.start.space.buckets
-
-        def rank(number: int) -> tuple[object, ...]:
-            bucket = buckets[number]
-            grouped = int(bucket.placement_group is not None and not part.speaks_of_groups)
-            score = scores[number] if scores else 0
-            price = bucket.offering.price if slots else Fraction(0)
-            unknown = price is None
-            per_slot = Fraction(0) if price is None or not slots else price / max(slots[number], 1)
-            return (grouped, -score, unknown, per_slot, -bucket.array.priority, number)
-
-        return rank
+        if self._columns is None or len(self._columns.position) != len(buckets):
+            prices = [bucket.offering.price for bucket in buckets]
+            self._columns = _RankColumns(
+                position=np.arange(len(buckets)),
+                priority=np.array([bucket.array.priority for bucket in buckets], np.int64),
+                price=np.array([np.nan if price is None else float(price) for price in prices], np.float64),
+            )
+        return self._columns
 
     def _score(self, part: Part, bucket: int) -> int:
         """P2: of the alternative that an empty node takes first; of a live node's where no empty one can."""
