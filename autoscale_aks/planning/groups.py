@@ -13,11 +13,10 @@ from autoscale_aks.planning.demand import Rule
 from autoscale_aks.planning.limit_tree import add_bucket
 from autoscale_aks.planning.packing import Order, State
 from autoscale_aks.planning.ranking import NOT_A_PLACE, Route, may_launch
-from autoscale_aks.planning.space import UNMANAGED
 from autoscale_aks.planning.table import place_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from autoscale_aks.model.bucket import NodeArray
     from autoscale_aks.model.policy import Policy
@@ -86,16 +85,25 @@ def _spread(state: State, order: Order, route: Route) -> bool:
     return True
 
 
-def _whole_choices(state: State, order: Order, route: Route, policy: Policy) -> list[int]:
-    """Places that can take the gang whole: fewest new nodes first, ties in route order (A4)."""
-    may_grow = set(route.launchable)
+def _whole_choices(state: State, order: Order, route: Route, policy: Policy) -> Iterator[int]:
+    """Places that can take the gang whole: fewest new nodes first, ties in route order (A4). Found as they are asked
+    for: mostly the first one is taken."""
+    wanted = order.part.slots
     there = _slots_by_place(state, order, route)
-    found: list[tuple[int, int, int]] = []
-    for rank, place in enumerate(route.places):
-        new = _new_nodes_needed(state, order, place, there.get(place, 0), can_grow=place in may_grow)
-        if new is not None:
-            found.append((new if policy.placement_order is PlacementOrder.EXISTING_FIRST else 0, rank, place))
-    return [place for _, _, place in sorted(found)]
+    places = route.places
+    may_grow = set(route.launchable)
+    needed: list[tuple[int, int, int]] = []
+    for rank, place in enumerate(places):
+        missing = wanted - there.get(place, 0)
+        if missing > 0 and place not in may_grow:
+            continue
+        new = -(-missing // min(route.slots_of(place), missing)) if missing > 0 else 0
+        first = new if policy.placement_order is PlacementOrder.EXISTING_FIRST else 0
+        needed.append((first, rank, new))
+    needed.sort()
+    for _, rank, new in needed:
+        if not new or new <= state.limits.available(places[rank]):
+            yield places[rank]
 
 
 def _slots_by_place(state: State, order: Order, route: Route) -> dict[int, int]:
@@ -122,20 +130,6 @@ def _sums(places: Column, slots: Column) -> tuple[Column, Column]:
     """Distinct places and the sum of slots in each."""
     distinct, inverse = np.unique(places, return_inverse=True)
     return distinct, np.bincount(inverse, weights=slots, minlength=len(distinct)).astype(np.int64)
-
-
-def _new_nodes_needed(state: State, order: Order, place: int, there: int, *, can_grow: bool) -> int | None:
-    """New nodes the gang would need in this place; None when it cannot be whole there."""
-    missing = order.part.slots - there
-    if missing <= 0:
-        return 0
-    if not can_grow or place <= UNMANAGED:
-        return None
-    each = state.slots_per_new_node(order, place, missing)
-    if not each:
-        return None
-    new = -(-missing // each)
-    return new if new <= state.limits.available(place) else None
 
 
 def _place_in(state: State, order: Order, place: int, route: Route) -> bool:
@@ -180,7 +174,7 @@ def _place_colocated(state: State, gang: Gang, route_of: Callable[[Part], Route]
         ):
             state.adopt(tried)
             return True
-    return any(_place_in_new_group(state, gang, array, policy) for array in state.space.snapshot.nodearrays)
+    return any(_place_in_new_group(state, gang, array, route_of, policy) for array in state.space.snapshot.nodearrays)
 
 
 def _within(route: Route, buckets: Sequence[Bucket], group: tuple[str, str | None]) -> Route:
@@ -190,29 +184,32 @@ def _within(route: Route, buckets: Sequence[Bucket], group: tuple[str, str | Non
         return place >= 0 and (buckets[place].array.name, buckets[place].placement_group) == group
 
     places = [place for place in route.places if inside(place)]
-    return _route_over(len(buckets), places, [place for place in route.launchable if inside(place)])
+    return _route_over(route.fresh, places, [place for place in route.launchable if inside(place)])
 
 
-def _route_over(buckets: int, places: list[int], launchable: list[int]) -> Route:
+def _route_over(fresh: Column, places: list[int], launchable: list[int]) -> Route:
     """A route over few places, in this order."""
-    ranks = np.full(buckets + 2, NOT_A_PLACE, np.int64)
+    ranks = np.full(len(fresh) + 2, NOT_A_PLACE, np.int64)
     for rank, place in enumerate(places):
         ranks[place_index(place)] = rank
-    return Route(ranks, launchable)
+    return Route(ranks, fresh, launchable)
 
 
-def _place_in_new_group(state: State, gang: Gang, array: NodeArray, policy: Policy) -> bool:
+def _place_in_new_group(
+    state: State, gang: Gang, array: NodeArray, route_of: Callable[[Part], Route], policy: Policy
+) -> bool:
     """All parts in a group that does not exist yet. Its buckets stay hidden from others until nodes are in it."""
     if not (array.new_placement_groups and array.enabled):
         return False
     space = state.space
-    numbers = open_group(state, array, policy)
     blocked = space.snapshot.blocked
-    usable = [number for number in numbers if may_launch(blocked, space, number)]
-    route = _route_over(len(space.buckets), usable, usable)
+    numbers = [number for number in open_group(state, array, policy) if may_launch(blocked, space, number)]
     tried = state.fork()
-    if not all(_place_part(tried, gang.order(part), route, policy) for part in gang.parts):
-        return False
+    for part in gang.parts:
+        fresh = route_of(part).fresh
+        usable = [number for number in numbers if fresh[number]]
+        if not _place_part(tried, gang.order(part), _route_over(fresh, usable, usable), policy):
+            return False
     tried.revealed |= {made.bucket for made in tried.new_nodes} & space.hidden
     state.adopt(tried)
     return True

@@ -36,6 +36,8 @@ class Route:
 
     ranks: Column
     """Per place (`place_index`), its rank on the part's way; NOT_A_PLACE where the part cannot be."""
+    fresh: Column
+    """Per bucket, slots that an empty node takes; 0 where it cannot satisfy the part."""
     launchable: list[int] = field(default_factory=list)
     """Buckets whose empty node satisfies the part and which may get new nodes, best first (P1, P2, P3)."""
     matching: list[int] = field(default_factory=list)
@@ -48,6 +50,10 @@ class Route:
         """Where existing nodes may be used, best first, on-premise ones at the head."""
         usable = np.flatnonzero(self.ranks >= 0)
         return [int(index) - 2 for index in usable[np.argsort(self.ranks[usable], kind="stable")]]
+
+    def slots_of(self, bucket: int) -> int:
+        """Slots that an empty node of a bucket takes."""
+        return int(self.fresh[bucket])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ class Router:
             ranks[place_index(UNMANAGED)] = 0
             ranks[place_index(STRAYS)] = len(order) + 1
         by_bucket = self.policy.placement_order is PlacementOrder.BUCKET
-        return Route(ranks, launchable, matching, by_bucket)
+        return Route(ranks, fresh, launchable, matching, by_bucket)
 
     def _flags(self) -> tuple[Column, Column]:
         """Per bucket, whether it is in a placement group and whether its node array is enabled."""

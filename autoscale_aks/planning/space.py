@@ -70,6 +70,7 @@ class Space:
     _schemas: list[tuple[Profile, Column | None]] = field(default_factory=list)
     _schema_count: int = -1
     _usable: dict[int, Column] = field(default_factory=dict)
+    _totals: dict[int, tuple[int | None, ...]] = field(default_factory=dict)
     _every: Column = field(default_factory=lambda: np.ones(0, bool))
     scales: list[int] = field(default_factory=list)
     """Per dimension, what amounts are multiplied by to be whole."""
@@ -301,10 +302,14 @@ class Space:
 
     def totals(self, profile: Profile) -> tuple[int | None, ...]:
         """What an empty node of this kind holds of each dimension, scaled."""
-        found = (profile.total(dimension) for dimension in self.dimensions)
-        return tuple(
-            None if amount is None else int(amount * scale) for amount, scale in zip(found, self.scales, strict=True)
-        )
+        found = self._totals.get(profile.kind.id)
+        if found is None:
+            amounts = (profile.total(dimension) for dimension in self.dimensions)
+            found = self._totals[profile.kind.id] = tuple(
+                None if amount is None else int(amount * scale)
+                for amount, scale in zip(amounts, self.scales, strict=True)
+            )
+        return found
 
     def left_on(self, node: Node, profile: Profile) -> tuple[tuple[int | None, ...], bool]:
         """What is left of a live node by dimension, scaled, and whether any work is on it (A8)."""
