@@ -94,6 +94,20 @@ def compile_alternatives(constraint: Constraint, path: str = "") -> tuple[Altern
     return tuple(_expand(constraint, path))
 
 
+def speaks_of_tasks(criteria: Iterable[object]) -> bool:
+    """Whether a `not` or `xor` rules on exclusive tasks, so that it matters whose work is on a node."""
+    sources = (criterion.source for criterion in criteria if isinstance(criterion, Rejects | Picks))
+    return any(_names_task(source) for source in sources)
+
+
+def _names_task(constraint: Constraint) -> bool:
+    if isinstance(constraint, And | Or | Xor):
+        return any(_names_task(child) for child in constraint.children)
+    if isinstance(constraint, Not):
+        return _names_task(constraint.child)
+    return isinstance(constraint, ExclusiveTask)
+
+
 def amounts_in(constraint: Constraint) -> Iterator[MinResource]:
     """Every amount the constraint speaks of, asked for or ruled out."""
     if isinstance(constraint, MinResource):

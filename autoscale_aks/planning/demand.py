@@ -13,6 +13,7 @@ from autoscale_aks.matching.alternatives import (
     compile_alternatives,
     mentions_groups,
     mentions_live,
+    speaks_of_tasks,
 )
 from autoscale_aks.matching.constraint import And, MinResource
 from autoscale_aks.matching.parse import Kinds, parse_constraints
@@ -96,7 +97,9 @@ class JobClass:
         alternatives = [alternative for part in self.parts for alternative in part.alternatives]
         is_gang = len(self.parts) > 1 or not rules <= _PARTIAL_RULES
         speaks_of_job = any(
-            alternative.exclusive_task or alternative.moving or any(shared.once for shared in alternative.shared)
+            alternative.exclusive_task
+            or any(shared.once for shared in alternative.shared)
+            or speaks_of_tasks(alternative.moving)
             for alternative in alternatives
         )
         object.__setattr__(self, "is_gang", is_gang)

@@ -177,7 +177,7 @@ class State:
         if wanted <= 0:
             return 0
         view = self.view(order.part)
-        if self.cursors is not None and wanted <= _FEW and place is None and view.is_vector and not view.shared:
+        if self.cursors is not None and wanted <= _FEW and place is None and view.has_cursor:
             return self._place_few(self.cursors, order, view, ranks, wanted)
         if not view.is_vector:
             return self._fill_rows(order, self.candidates(order, ranks, place), wanted)

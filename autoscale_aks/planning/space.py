@@ -244,6 +244,20 @@ class Space:
                 amounts[number] = amounts.get(number, 0) + int(amount * self.scales[number])
         return Option(tuple(amounts.items()), alternative)
 
+    def bind(self, alternative: Alternative) -> list[tuple[Option, Column]]:
+        """The alternative's options with the kinds each is for: one for each way of viewing memory."""
+        masks = [self.criterion_mask(criterion) for criterion in alternative.criteria]
+        found: list[tuple[Option, Column]] = []
+        for profile, mask in self.schemas():
+            defined = [self.defines(need.name, amount=bool(profile.amount(need)[1])) for need in alternative.needs]
+            here = self.every_kind
+            for one in (*masks, *defined, *(() if mask is None else (mask,))):
+                if one is not here:
+                    here = one if here is self.every_kind else here & one
+            if here is self.every_kind or here.any():
+                found.append((self.bind_amounts(alternative, profile), here))
+        return found
+
     def schemas(self) -> list[tuple[Profile, Column | None]]:
         """The ways of viewing memory there are, each with its kinds; None: all of them."""
         if self._schema_count != self.kind_count:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from autoscale_aks.planning.filling import EMPTY, OPEN
+from autoscale_aks.planning.masks import is_steady, moving_mask
 
 if TYPE_CHECKING:
-    from autoscale_aks.matching.alternatives import Alternative
+    from autoscale_aks.matching.alternatives import Alternative, Picks, Rejects
     from autoscale_aks.planning.demand import Part
     from autoscale_aks.planning.space import Option, Space
     from autoscale_aks.planning.table import Column, NodeTable
@@ -28,6 +29,11 @@ class OptionGroup:
     """Truth by kind; None: every kind."""
 
     @property
+    def moving(self) -> tuple[Rejects | Picks, ...]:
+        """Criteria on what is left; a group with any has one option."""
+        return self.options[0].alternative.moving
+
+    @property
     def takes_node(self) -> bool:
         """Whether one slot takes a node that must be empty (exclusive, or a lone exclusive task)."""
         return any(option.alternative.exclusive or option.alternative.exclusive_task for option in self.options)
@@ -38,11 +44,17 @@ class PartView:
     """Vector view of a part. Parts whose criteria look at single nodes or at what is left have none (`is_vector`)."""
 
     part: Part
+    space: Space
     groups: list[OptionGroup] = field(default_factory=list)
     is_vector: bool = True
     shared: tuple[Alternative, ...] = ()
     """Set when slots take shared resources: the one alternative there is."""
     _options: dict[int, tuple[Option, ...]] = field(default_factory=dict)
+
+    @property
+    def has_cursor(self) -> bool:
+        """Whether single slots may be placed where a cursor stands: rows that were refused stay refused."""
+        return self.is_vector and not self.shared and not self.part.has_moving_criteria
 
     def capacity(self, table: NodeTable, limit: int) -> Column:
         """Slots that one node of each row takes, at most `limit`; 0 where the part cannot be."""
@@ -55,6 +67,8 @@ class PartView:
             allowed = is_open & is_empty if group.takes_node else is_open
             if group.kinds is not None:
                 allowed = allowed & group.kinds[table.kind[: table.size]]
+            if group.moving:
+                allowed = allowed & moving_mask(group.moving, self.space, table.kind[: table.size], free)
             found = np.where(allowed, slots, found)
         return found
 
@@ -70,7 +84,10 @@ class PartView:
         found = np.zeros(len(kinds), np.int64)
         for group in self.groups:
             slots = _slots(group, totals, limit)
-            found = np.where(True if group.kinds is None else group.kinds[kinds], slots, found)
+            allowed = np.ones(len(kinds), bool) if group.kinds is None else group.kinds[kinds]
+            if group.moving:
+                allowed = allowed & moving_mask(group.moving, self.space, kinds, totals)
+            found = np.where(allowed, slots, found)
         return found
 
     def options_of(self, kind: int) -> tuple[Option, ...]:
@@ -110,11 +127,11 @@ def _by_amounts(option: Option, free: list[Column], limit: int) -> Column:
 
 def make_view(part: Part, space: Space) -> PartView:
     """The view of a part over every kind there is now."""
-    view = PartView(part, is_vector=_is_vector(part))
+    view = PartView(part, is_vector=_is_vector(part, space), space=space)
     if not view.is_vector:
         return view
     view.shared = tuple(alternative for alternative in part.alternatives if alternative.shared)
-    bound = [(option, mask) for alternative in part.alternatives for option, mask in _bind(alternative, space)]
+    bound = [(option, mask) for alternative in part.alternatives for option, mask in space.bind(alternative)]
     if len(bound) > _MOST_OPTIONS:
         view.is_vector = False
         return view
@@ -128,7 +145,8 @@ def make_view(part: Part, space: Space) -> PartView:
     for code in np.unique(codes[codes > 0]).tolist():
         options = tuple(option for number, (option, _) in enumerate(bound) if code >> number & 1)
         group = OptionGroup(options, codes == code)
-        view.is_vector = view.is_vector and (len(options) == 1 or not group.takes_node)
+        is_plain = not group.takes_node and not any(option.alternative.moving for option in options)
+        view.is_vector = view.is_vector and (len(options) == 1 or is_plain)
         view.groups.append(group)
     return view
 
@@ -136,26 +154,13 @@ def make_view(part: Part, space: Space) -> PartView:
 _MOST_OPTIONS: Final = 60
 
 
-def _is_vector(part: Part) -> bool:
+def _is_vector(part: Part, space: Space) -> bool:
     """Whether slots can be counted by amounts alone, node by node and independent of the job."""
     takes_shared = [alternative for alternative in part.alternatives if alternative.shared]
-    if part.is_live or part.has_moving_criteria or (takes_shared and len(part.alternatives) > 1):
+    if part.is_live or (takes_shared and len(part.alternatives) > 1):
+        return False
+    if part.has_moving_criteria and not is_steady(part, space):
         return False
     if any(alternative.exclusive_task for alternative in part.alternatives) and part.slots != 1:
         return False
     return not any(shared.once for alternative in takes_shared for shared in alternative.shared)
-
-
-def _bind(alternative: Alternative, space: Space) -> list[tuple[Option, Column]]:
-    """The alternative's options with the kinds each is for: one for each way of viewing memory."""
-    masks = [space.criterion_mask(criterion) for criterion in alternative.criteria]
-    found: list[tuple[Option, Column]] = []
-    for profile, mask in space.schemas():
-        defined = [space.defines(need.name, amount=bool(profile.amount(need)[1])) for need in alternative.needs]
-        here = space.every_kind
-        for one in (*masks, *defined, *(() if mask is None else (mask,))):
-            if one is not here:
-                here = one if here is space.every_kind else here & one
-        if here is space.every_kind or here.any():
-            found.append((space.bind_amounts(alternative, profile), here))
-    return found
