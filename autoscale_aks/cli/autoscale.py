@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoscale_aks.cli.main import DONE, IN_PART
+from autoscale_aks.cli.main import DONE, IN_PART, UNAVAILABLE
 from autoscale_aks.cli.options import config_option, format_option, quiet_option
 from autoscale_aks.cli.output import console, print_demand, print_json
 from autoscale_aks.cli.progress import ChunkProgress
@@ -46,6 +46,8 @@ def command(config_path: Path, form: str, quiet: bool) -> int:
     else:
         print_demand(summarise(report.plan, report.observation.snapshot), out)
         print_cycle(report, out)
+    if report.is_cloud_down:
+        return UNAVAILABLE
     return DONE if report.is_clean else IN_PART
 
 

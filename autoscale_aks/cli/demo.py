@@ -16,8 +16,8 @@ from autoscale_aks.cli.progress import ChunkProgress
 from autoscale_aks.cli.wiring import reading_world, with_emulator, writing_world
 from autoscale_aks.cloud.aks.readiness import new_node_percentiles
 from autoscale_aks.config import LedgerConfig, SchedulerConfig, load_config
-from autoscale_aks.emulator.server import EmulatorServer
 from autoscale_aks.emulator.settings import ClusterSpec, EmulatorSettings
+from autoscale_aks.errors import ConfigError, Problem
 from autoscale_aks.loop import run_until
 from autoscale_aks.reconcile import observe_and_plan, run_cycle
 from autoscale_aks.reports.demand import summarise
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from autoscale_aks.config import Config
+    from autoscale_aks.emulator.server import EmulatorServer
     from autoscale_aks.reconcile import CycleReport, World
 
 SPEED: Final = 30.0
@@ -73,7 +74,7 @@ def command(directory: Path) -> int:
         location=config.aks.location or "southcentralus",
     )
     settings = EmulatorSettings(clusters=(cluster,), speed=SPEED, latency_s=LATENCY_S)
-    with tempfile.TemporaryDirectory(prefix="azaks-demo-") as scratch, EmulatorServer(settings) as emulator:
+    with tempfile.TemporaryDirectory(prefix="azaks-demo-") as scratch, _emulator(settings) as emulator:
         config = replace(
             with_emulator(config, emulator.base_url), ledger=LedgerConfig(path=Path(scratch) / "ledger.sqlite")
         )
@@ -84,6 +85,16 @@ def command(directory: Path) -> int:
     for failure in story.failures or ():
         out.print(f"FAILED: {failure}", style="red")
     return IN_PART if story.failures else DONE
+
+
+def _emulator(settings: EmulatorSettings) -> EmulatorServer:
+    try:
+        from autoscale_aks.emulator.server import EmulatorServer  # noqa: PLC0415  an extra, which --help must not need
+    except ImportError as error:
+        raise ConfigError(
+            [Problem("demo", f"needs the extra: pip install autoscale_aks[emulator] ({error})")]
+        ) from error
+    return EmulatorServer(settings)
 
 
 def _tell(config: Config, samples: Path, emulator: EmulatorServer, out: Console) -> _Story:
@@ -189,8 +200,8 @@ def _writes(emulator: EmulatorServer) -> int:
 def _sum_up(story: _Story, report: CycleReport, out: Console) -> None:
     price = report.plan.price_per_hour
     out.print(
-        f"planned {story.planned:,} machines, made {story.made:,} with {story.puts:,} PUTs, deleted {story.deleted:,}; "
-        f"while they ran they would have cost ${money(price)} an hour."
+        f"planned {story.planned:,} machines, made {story.made:,} with {story.puts:,} PUTs, "
+        f"deleted {story.deleted:,}; while they ran they would have cost ${money(price)} an hour."
     )
 
 

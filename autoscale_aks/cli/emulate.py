@@ -24,12 +24,18 @@ def command(port: int, speed: float, settings_path: Path | None) -> None:
     Example: azaks emulate --port 8085 --speed 20
     """
     try:
-        from autoscale_aks.emulator.server import serve  # noqa: PLC0415
+        from autoscale_aks.emulator.server import EmulatorServer  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError(
             [Problem("emulate", f"needs the extra: pip install autoscale_aks[emulator] ({error})")]
         ) from error
     from autoscale_aks.emulator.settings_file import load_settings  # noqa: PLC0415
 
-    settings = load_settings(settings_path, speed=speed)
-    serve(settings, "127.0.0.1", port, lambda server: click.echo(f"serving on {server.base_url}"))
+    try:
+        server = EmulatorServer(load_settings(settings_path, speed=speed), port)
+    except (ValueError, TypeError, OSError) as error:
+        raise ConfigError([Problem(str(settings_path or "--speed"), str(error))]) from error
+    try:
+        server.run(lambda running: click.echo(f"serving on {running.base_url}"))
+    except OSError as error:
+        raise ConfigError([Problem("--port", f"{port} cannot be listened on: {error.strerror}")]) from error

@@ -15,6 +15,7 @@ status  meaning
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 import traceback
 from typing import Any, Final
@@ -30,6 +31,8 @@ _VERBS: Final = {
     "autoscale": "autoscale_aks.cli.autoscale",
     "demand": "autoscale_aks.cli.demand",
     "plan": "autoscale_aks.cli.plan",
+    "explain": "autoscale_aks.cli.explain",
+    "buckets": "autoscale_aks.cli.buckets",
     "emulate": "autoscale_aks.cli.emulate",
     "demo": "autoscale_aks.cli.demo",
 }
@@ -70,6 +73,9 @@ def cli(debug: bool) -> None:
 def main(args: list[str] | None = None) -> int:
     """Run `azaks`; returns the exit status."""
     arguments = sys.argv[1:] if args is None else args
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a character the terminal lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
         result = cli.main(arguments, prog_name="azaks", standalone_mode=False)
     except click.exceptions.Abort:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
 from autoscale_aks.cli.main import BAD_INPUT, DONE
-from autoscale_aks.cli.output import console, print_demand
+from autoscale_aks.cli.output import console, print_demand, print_json
 from autoscale_aks.errors import InputError, Problem, ScenarioError
 from autoscale_aks.planning.planner import plan
 from autoscale_aks.planning.scenario import decode_scenario, parse_json
 from autoscale_aks.reports.answer import render_answer, render_problems
 from autoscale_aks.reports.demand import summarise
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_Document: TypeAlias = "tuple[str, str, int | None]"
+"""A scenario's text, how to call it in messages, and the indent of its answer."""
+
 
 @click.command("plan")
-@click.option(
-    "--scenario", "source", required=True, metavar="FILE|-", help="A scenario, or JSON Lines; - reads stdin."
-)
+@click.option("--scenario", "source", required=True, metavar="FILE|-", help="A scenario, or JSON Lines; - reads stdin.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="json", show_default=True)
 @click.option("--no-placements", is_flag=True, help="Leave out the per-job nodes and the node lists.")
 def command(source: str, form: str, no_placements: bool) -> int:
@@ -32,16 +34,14 @@ def command(source: str, form: str, no_placements: bool) -> int:
     \b
     Example: azaks plan --scenario scenario.json --format table
     """
-    text = _read(source)
-    documents = _documents(text)
     status = DONE
-    for raw, indent in documents:
+    for text, where, indent in _documents(_read(source)):
         try:
-            snapshot, policy = decode_scenario(raw() if callable(raw) else raw)
+            snapshot, policy = decode_scenario(parse_json(text, where))
             decided = plan(snapshot, policy)
         except InputError as error:
             status = BAD_INPUT
-            _write({"ok": False, "errors": render_problems(error.problems)}, indent)
+            print_json({"ok": False, "errors": render_problems(error.problems)}, indent)
             if form == "table":
                 for problem in error.problems:
                     click.echo(f"error: {problem}", err=True)
@@ -49,27 +49,33 @@ def command(source: str, form: str, no_placements: bool) -> int:
         if form == "table":
             print_demand(summarise(decided, snapshot), console())
         else:
-            _write(render_answer(decided, placements=not no_placements), indent)
+            print_json(render_answer(decided, placements=not no_placements), indent)
     return status
 
 
 def _read(source: str) -> str:
+    """The text, which JSON wants in UTF-8 whatever the locale says."""
     try:
-        if source == "-":
-            return sys.stdin.read()
-        with click.open_file(source, encoding="utf-8-sig") as stream:
-            return str(stream.read())
+        with click.open_file(source, "rb") as stream:
+            return bytes(stream.read()).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError([Problem(source, f"cannot be read: {error}")]) from error
 
 
-def _documents(text: str) -> list[tuple[Any, int | None]]:
-    """The scenarios of a text with the indent of their answers: one document, or one a line."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    if len(lines) > 1 and _is_json(lines[0]):
-        return [(lambda line=line, number=number: parse_json(line, f"line {number}"), None)
-                for number, line in enumerate(lines, 1)]  # fmt: skip
-    return [(lambda: parse_json(text), 2)]
+def _documents(text: str) -> Iterator[_Document]:
+    """The scenarios of a text: one document, or one a line."""
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if len(lines) > 1 and _is_lines([line for _, line in lines]):
+        yield from ((line, f"line {number}", None) for number, line in lines)
+    else:
+        yield text, "", 2
+
+
+def _is_lines(lines: list[str]) -> bool:
+    """Whether a text is JSON Lines: its first line is a document, or, where that is bad, any other is a scenario."""
+    if _is_json(lines[0]):
+        return True
+    return any('"jobs"' in line and line.lstrip().startswith("{") and _is_json(line) for line in lines[1:])
 
 
 def _is_json(line: str) -> bool:
@@ -78,7 +84,3 @@ def _is_json(line: str) -> bool:
     except ScenarioError:
         return False
     return True
-
-
-def _write(document: Any, indent: int | None) -> None:
-    sys.stdout.write(json.dumps(document, indent=indent, ensure_ascii=False) + "\n")

@@ -6,6 +6,7 @@ import os
 import uuid
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from frozendict import frozendict
@@ -66,7 +67,9 @@ def reading_world(config: Config, clock: Clock | None = None) -> Iterator[World]
 def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> World:
     return World(
         config=config,
-        scheduler=build_scheduler({"type": config.scheduler.type, **config.scheduler.settings}),
+        scheduler=build_scheduler(
+            {"type": config.scheduler.type, **config.scheduler.settings}, base=Path(config.source).parent
+        ),
         cloud=client,
         ledger=ledger,
         clock=clock,

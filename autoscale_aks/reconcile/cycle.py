@@ -10,7 +10,7 @@ from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.model.launch import LaunchState
 from autoscale_aks.planning.planner import plan
 from autoscale_aks.reconcile.launch import launch
-from autoscale_aks.reconcile.observe import Observation, observe
+from autoscale_aks.reconcile.observe import MACHINES, Observation, observe
 from autoscale_aks.reconcile.release import Releases, release
 
 if TYPE_CHECKING:
@@ -57,6 +57,15 @@ class CycleReport:
         """Whether everything that was decided was also accepted."""
         return not (self.names(LaunchState.REJECTED) or self.names(LaunchState.UNKNOWN) or self.releases.kept)
 
+    @property
+    def is_cloud_down(self) -> bool:
+        """Whether the cloud let nothing be done: no token, throttled, or no list of it could be read."""
+        blocked = self.observation.snapshot.blocked
+        if blocked.auth is not None or blocked.throttled_until is not None:
+            return True
+        lists = [source for source in self.observation.snapshot.sources if source.name.startswith(MACHINES)]
+        return not any(source.complete for source in lists) and not self.names(LaunchState.ACCEPTED)
+
 
 def observe_and_plan(world: World) -> tuple[Observation, Plan]:
     """The decision without its effects: what `demand` shows is what `autoscale` does (user ask T25a)."""
@@ -85,27 +94,35 @@ def run_cycle(world: World, progress: Progress | None = None) -> CycleReport:
         raise
     if progress is not None:
         progress.planned(decided)
-    _record_sightings(world, seen)
+    notices = _record_sightings(world, seen)
     chunks = launch(world, decided, plan_id, progress.chunk_done if progress else None)
-    accepted = [
-        outcome.name for chunk in chunks for outcome in chunk.outcomes if outcome.state is LaunchState.ACCEPTED
-    ]
-    notices = _add_nodes(world, accepted)
+    accepted = [outcome.name for chunk in chunks for outcome in chunk.outcomes if outcome.state is LaunchState.ACCEPTED]
+    notices += _add_nodes(world, accepted)
     releases = release(world, seen, decided)
+    notices += tuple(releases.notices)
     _record_idle(world, seen, decided)
     report = CycleReport(
         plan_id=plan_id, observation=seen, plan=decided, chunks=chunks, releases=releases, notices=notices
     )
-    world.ledger.end_cycle(plan_id, world.clock.now(), "ok" if report.is_clean else "incomplete", _summary(report))
+    world.ledger.end_cycle(plan_id, world.clock.now(), _status(report), _summary(report))
     return report
 
 
-def _record_sightings(world: World, seen: Observation) -> None:
+def _status(report: CycleReport) -> str:
+    if report.is_cloud_down:
+        return "cloud unavailable"
+    return "ok" if report.is_clean else "incomplete"
+
+
+def _record_sightings(world: World, seen: Observation) -> tuple[str, ...]:
     """What was seen becomes what is known; machines that are gone free the scheduler of their nodes."""
+    notices, forgotten = _remove_gone(world, seen)
     now = world.clock.now()
     if seen.unrecorded:
         world.ledger.adopt(seen.unrecorded, now)
-    states = dict.fromkeys(seen.gone, MachineState.GONE)
+    for back_off, why in seen.back_offs.items():
+        world.ledger.add_back_off(back_off, why, now)
+    states = dict.fromkeys(forgotten, MachineState.GONE)
     early = {MachineState.INTENDED, MachineState.ACCEPTED, MachineState.UNKNOWN, MachineState.REJECTED}
     for name in seen.listed:
         if name in seen.records and seen.records[name].state in early:
@@ -115,9 +132,19 @@ def _record_sightings(world: World, seen: Observation) -> None:
             states[name] = MachineState.READY
     if states:
         world.ledger.record_seen(states, now, seen.ready)
-    gone = [seen.scheduler_names[name] for name in seen.gone if name in seen.scheduler_names]
-    if gone:
-        world.scheduler.remove_nodes(gone)
+    return notices
+
+
+def _remove_gone(world: World, seen: Observation) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Notices, and the machines that are done with. One whose node the scheduler still has is told of again."""
+    known = {name: seen.scheduler_names[name] for name in seen.gone if name in seen.scheduler_names}
+    try:
+        if known:
+            world.scheduler.remove_nodes(list(known.values()))
+    except SchedulerError as error:
+        notice = f"the scheduler could not be told of {len(known)} nodes that are gone: {error}"
+        return (notice,), tuple(name for name in seen.gone if name not in known)
+    return (), seen.gone
 
 
 def _add_nodes(world: World, names: list[str]) -> tuple[str, ...]:

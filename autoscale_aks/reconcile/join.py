@@ -3,7 +3,7 @@
 ===========  ==========================================  =====================================================
 LIST shows   and                                         then
 ===========  ==========================================  =====================================================
-nothing      the listing is not complete                 in flight, or as last known: absence proves nothing
+nothing      the listing is not complete                 as last known, or in flight: absence proves nothing
 nothing      asked for less than VISIBILITY_GRACE_S ago  in flight: a create may not show yet
 nothing      the ledger says rejected or deleting        gone
 nothing      otherwise                                   gone: never made, evicted, or deleted by somebody else
@@ -51,7 +51,7 @@ def join_machine(seen: Sighting, now: float) -> Node | None:
     """The machine as a node of the snapshot; None when it is gone."""
     record, machine = seen.record, seen.machine
     if machine is None:
-        return None if _is_gone(seen, now) else _node(seen, Stage.IN_FLIGHT, "Creating")
+        return None if _is_gone(seen, now) else _last_known(seen)
     if machine.is_deleting:
         return _node(seen, Stage.DRAINING, "Deleting")
     if machine.is_failed:
@@ -60,6 +60,23 @@ def join_machine(seen: Sighting, now: float) -> Node | None:
         return _node(seen, Stage.DRAINING, "Draining")
     if not _is_booted(seen):
         return _node(seen, Stage.IN_FLIGHT, "Creating")
+    return _booted(seen)
+
+
+def _last_known(seen: Sighting) -> Node:
+    """A machine that no list shows and that may well be there.
+
+    One that was ready stays so: as a machine that boots it would lose its idle time, and, older than the boot
+    timeout, its capacity, and the work it has room for would be asked for again.
+    """
+    if seen.record.state in {MachineState.CLOSING, MachineState.DELETING}:
+        return _node(seen, Stage.DRAINING, "Draining" if seen.record.state is MachineState.CLOSING else "Deleting")
+    if seen.record.state is MachineState.READY:
+        return _booted(seen)
+    return _node(seen, Stage.IN_FLIGHT, "Creating")
+
+
+def _booted(seen: Sighting) -> Node:
     if not seen.scheduler_reports_nodes:
         return _node(seen, Stage.EXISTING, "Ready")
     if seen.scheduler_node is None or seen.scheduler_node.state == "Booting":

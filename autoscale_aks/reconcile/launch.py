@@ -16,8 +16,7 @@ from autoscale_aks.model.launch import (
     LaunchState,
     MachineSpec,
 )
-from autoscale_aks.model.reason import ReasonCode
-from autoscale_aks.model.snapshot import BackOff
+from autoscale_aks.reconcile.back_offs import back_off_for
 from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, number_of_name
 
 if TYPE_CHECKING:
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from autoscale_aks.model.bucket import Bucket
     from autoscale_aks.model.plan import LaunchBatch, Plan
     from autoscale_aks.reconcile.world import World
-
-BACK_OFF_S: Mapping[FaultKind, float] = frozendict({FaultKind.CAPACITY: 3600.0, FaultKind.QUOTA: 600.0})
-"""How long a bucket is left alone after a refusal (aks-machine-api.md §5.3)."""
 
 
 def launch(
@@ -153,16 +149,15 @@ def _back_off(world: World, batches: Sequence[LaunchBatch], outcomes: Mapping[st
     now = world.clock.now()
     for batch in batches:
         for outcome in outcomes[batch.chunk_id].outcomes:
-            lasts = BACK_OFF_S.get(outcome.kind) if outcome.kind is not None else None
-            if lasts is not None and outcome.state is LaunchState.REJECTED:
-                bucket = batch.bucket
-                back_off = BackOff(
-                    code=ReasonCode.CAPACITY_BACKOFF.value,
-                    until=now + lasts,
-                    nodearray=bucket.array.name,
-                    vm_size=bucket.vm_size,
-                    zone=bucket.offering.zone,
-                    spot=bucket.array.spot,
-                )
+            bucket = batch.bucket
+            back_off = back_off_for(
+                outcome.kind,
+                now,
+                nodearray=bucket.array.name,
+                vm_size=bucket.vm_size,
+                zone=bucket.offering.zone,
+                spot=bucket.array.spot,
+            )
+            if back_off is not None and outcome.state is LaunchState.REJECTED:
                 world.ledger.add_back_off(back_off, f"{outcome.code}: {outcome.message}", now)
                 break

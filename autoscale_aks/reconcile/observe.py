@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from frozendict import frozendict
 
@@ -11,6 +11,7 @@ from autoscale_aks.errors import AuthError, CloudError, ThrottledError
 from autoscale_aks.ledger.records import MachineRecord, MachineState
 from autoscale_aks.model.launch import OWNER_TAG
 from autoscale_aks.model.snapshot import Blocked, NameSeries, Snapshot, Source
+from autoscale_aks.reconcile.back_offs import back_offs_of_failed
 from autoscale_aks.reconcile.join import Sighting, join_machine
 from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, machine_prefix, number_of_name
 
@@ -19,8 +20,13 @@ if TYPE_CHECKING:
 
     from autoscale_aks.model.launch import ClusterNode, Machine, MachineListing
     from autoscale_aks.model.node import Node
+    from autoscale_aks.model.snapshot import BackOff
     from autoscale_aks.reconcile.world import World
     from autoscale_aks.schedulers.port import SchedulerNode, SchedulerState
+
+
+MACHINES: Final = "machines"
+"""What the names of sources that list machines begin with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +39,8 @@ class Observation:
     unrecorded: tuple[MachineRecord, ...] = ()
     """Machines that carry our mark but were not in the ledger: to be adopted (user ask T33d)."""
     gone: tuple[str, ...] = ()
+    back_offs: Mapping[BackOff, str] = field(default_factory=frozendict)
+    """Buckets whose machines were found failed for capacity or quota, with the reason; in force at once."""
     ready: Mapping[str, str] = field(default_factory=frozendict)
     """Ready machines and their node names."""
     listed: frozenset[str] = frozenset()
@@ -53,6 +61,7 @@ def observe(world: World) -> Observation:
     unrecorded = _unrecorded(world, cloud, records, now)
     records |= {record.name: record for record in unrecorded}
     nodes, gone = _join(world, queue, cloud, records, now)
+    refused = back_offs_of_failed(cloud.machines.values(), records, now)
     config = world.config
     policy_names = {
         array.name: NameSeries(
@@ -70,7 +79,7 @@ def observe(world: World) -> Observation:
         shared_resources=frozendict({**config.shared_resources, **queue.shared_resources}),
         jobs=queue.jobs,
         naming=frozendict(policy_names),
-        blocked=replace(cloud.blocked, back_offs=world.ledger.back_offs(now)),
+        blocked=replace(cloud.blocked, back_offs=(*world.ledger.back_offs(now), *refused)),
         sources=(Source(name="scheduler", complete=queue.complete), *cloud.sources),
         problems=queue.problems,
     )
@@ -79,6 +88,7 @@ def observe(world: World) -> Observation:
         records=records,
         unrecorded=unrecorded,
         gone=gone,
+        back_offs=refused,
         ready={node.name: node.hostname or node.name for node in nodes if node.is_ready},
         listed=frozenset(cloud.machines),
         scheduler_names=_scheduler_names(queue, records, cloud),
@@ -104,7 +114,7 @@ def _ask_cloud(world: World, now: float) -> _CloudView:
     not_before = world.ledger.not_before()
     if not_before is not None and not_before > now:
         view.blocked = Blocked(throttled_until=not_before)
-        view.sources.append(Source(name="machines", complete=False, detail="throttled"))
+        view.sources.append(Source(name=MACHINES, complete=False, detail="throttled"))
         return view
     for pool in world.config.agent_pools:
         _list_pool(world, pool, view)
@@ -118,7 +128,7 @@ def _ask_cloud(world: World, now: float) -> _CloudView:
 
 
 def _list_pool(world: World, pool: str, view: _CloudView) -> None:
-    name = f"machines of pool {pool}"
+    name = f"{MACHINES} of pool {pool}"
     try:
         listing = world.cloud.list_machines(pool)
     except AuthError as error:
@@ -139,8 +149,14 @@ def _note_listing(world: World, listing: MachineListing, view: _CloudView) -> No
         view.complete_pools.add(listing.pool)
     owner = world.config.aks.owner
     for machine in listing.machines:
-        if machine.tags.get(OWNER_TAG) == owner or machine.name.startswith(f"{owner}-"):
+        if _is_ours(machine, owner):
             view.machines[machine.name] = machine
+
+
+def _is_ours(machine: Machine, owner: str) -> bool:
+    """By its tag; by its name where the header form lost the tag. Somebody else's tag is the last word (B7)."""
+    mark = machine.tags.get(OWNER_TAG)
+    return mark == owner or (mark is None and machine.name.startswith(f"{owner}-"))
 
 
 def _unrecorded(
@@ -182,7 +198,7 @@ def _join(
     gone: list[str] = []
     for record in records.values():
         cluster_node = cloud.node_of(record.name)
-        scheduler_node = by_name.get(record.name) or (by_name.get(cluster_node.name) if cluster_node else None)
+        scheduler_node = _scheduler_node(by_name, record, cluster_node)
         seen = Sighting(
             record=record,
             machine=cloud.machines.get(record.name),
@@ -208,6 +224,14 @@ def _nodes_by_machine(queue: SchedulerState) -> dict[str, SchedulerNode]:
     return found
 
 
+def _scheduler_node(
+    by_name: Mapping[str, SchedulerNode], record: MachineRecord, cluster: ClusterNode | None
+) -> SchedulerNode | None:
+    """The scheduler's node of a machine: by our name, by its node's, or by the one it was last known by."""
+    names = (record.name, cluster.name if cluster else None, record.node_name)
+    return next((by_name[name] for name in names if name is not None and name in by_name), None)
+
+
 def _jobs_on(
     queue: SchedulerState, record: MachineRecord, scheduler: SchedulerNode | None, cluster: ClusterNode | None
 ) -> tuple[str, ...]:
@@ -223,9 +247,8 @@ def _scheduler_names(
 ) -> Mapping[str, str]:
     by_name = _nodes_by_machine(queue)
     found: dict[str, str] = {}
-    for name in records:
-        cluster_node = cloud.node_of(name)
-        scheduler_node = by_name.get(name) or (by_name.get(cluster_node.name) if cluster_node else None)
+    for name, record in records.items():
+        scheduler_node = _scheduler_node(by_name, record, cloud.node_of(name))
         if scheduler_node is not None:
             found[name] = scheduler_node.name
     return found

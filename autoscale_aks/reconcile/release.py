@@ -36,6 +36,7 @@ class Releases:
     reopened: list[str] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
     """Machine → why it could not go this time."""
+    notices: list[str] = field(default_factory=list)
 
 
 def release(world: World, seen: Observation, plan: Plan) -> Releases:
@@ -78,18 +79,26 @@ def _close(world: World, seen: Observation, names: list[str], done: Releases) ->
     if not again.complete:
         done.kept.update(dict.fromkeys(names, "the jobs could not be read again"))
         open_still = set(names)
-    _reopen(world, seen, sorted(busy | open_still))
-    done.reopened.extend(sorted(busy))
+    failure = _reopen(world, seen, sorted(busy | open_still))
+    if failure is None:
+        done.reopened.extend(sorted(busy))
+    else:
+        done.kept.update(dict.fromkeys(sorted(busy | open_still), f"not reopened: {failure}"))
     return [name for name in names if name not in busy and name not in open_still]
 
 
-def _reopen(world: World, seen: Observation, names: list[str]) -> None:
+def _reopen(world: World, seen: Observation, names: list[str]) -> SchedulerError | None:
+    """Take nodes back. When the scheduler fails they stay closing in the ledger, and the next cycle tries again."""
     if not names:
-        return
+        return None
     known = [seen.scheduler_names[name] for name in names if name in seen.scheduler_names]
-    if known:
-        world.scheduler.reopen_nodes(known)
+    try:
+        if known:
+            world.scheduler.reopen_nodes(known)
+    except SchedulerError as error:
+        return error
     world.ledger.record_seen(dict.fromkeys(names, MachineState.READY), world.clock.now())
+    return None
 
 
 def _has_job(state: SchedulerState, seen: Observation, name: str) -> bool:
@@ -110,8 +119,11 @@ def _delete(world: World, seen: Observation, names: list[str], done: Releases) -
         done.deleted.extend(outcome.accepted)
         done.kept.update({refused.name: refused.message or refused.code for refused in outcome.refused})
     gone = [seen.scheduler_names[name] for name in done.deleted if name in seen.scheduler_names]
-    if gone:
-        world.scheduler.remove_nodes(gone)
+    try:
+        if gone:
+            world.scheduler.remove_nodes(gone)
+    except SchedulerError as error:  # told again when the machines have left the list
+        done.notices.append(f"the scheduler could not be told of {len(gone)} nodes that leave: {error}")
 
 
 def _by_pool(seen: Observation, names: Iterable[str]) -> Mapping[str, list[str]]:

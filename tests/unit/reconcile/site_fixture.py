@@ -1,0 +1,48 @@
+"""The `site` fixture, for the directories that tell stories of whole cycles."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from unit.reconcile.fakes import Site, config_document, emulator_settings, patch_wiring
+
+from autoscale_aks.emulator.server import EmulatorServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def make_site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Site]]:
+    """Start an emulator with these switches and a site on it; other keywords go to the configuration."""
+    with ExitStack() as stack:
+
+        def make(switches: dict[str, Any] | None = None, **config: Any) -> Site:
+            emulator = stack.enter_context(EmulatorServer(emulator_settings(**(switches or {}))))
+            site = Site(stack.enter_context(scratch()), emulator, config_document(emulator.base_url, **config))
+            patch_wiring(monkeypatch, site)
+            return site
+
+        yield make
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site]) -> Site:
+    """The site of most stories."""
+    return make_site()
+
+
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where files are in memory, on machines that have such a place: hundreds of cycles wait for the disk otherwise."""
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory of one's own."""
+    with tempfile.TemporaryDirectory(prefix="azaks-test-", dir=MEMORY) as directory:
+        yield Path(directory)

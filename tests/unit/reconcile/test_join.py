@@ -1,0 +1,203 @@
+"""One test for each row of the table in `reconcile/join.py`, and the law above it: a machine counts once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoscale_aks.ledger.records import MachineRecord, MachineState
+from autoscale_aks.model.launch import ClusterNode, Machine
+from autoscale_aks.model.node import Stage
+from autoscale_aks.reconcile.join import VISIBILITY_GRACE_S, Sighting, join_machine
+from autoscale_aks.schedulers.port import SchedulerNode
+
+NOW = 10_000.0
+ASKED_STATES = (MachineState.INTENDED, MachineState.ACCEPTED, MachineState.UNKNOWN)
+RECORD = MachineRecord(
+    name="site-htc-1",
+    nodearray="htc",
+    pool="htc",
+    vm_size="Standard_D4s_v5",
+    zone="2",
+    spot=False,
+    placement_group="pg1",
+    plan_id="p",
+    chunk_id="chunk_0",
+    state=MachineState.LISTED,
+    asked_at=NOW - 500,
+    updated_at=NOW,
+)
+MACHINE = Machine(name="site-htc-1", pool="htc", provisioning_state="Succeeded", node_name="aks-1", resource_id="/m/1")
+READY = ClusterNode(name="aks-1", pool="htc", ready=True, private_ip="10.0.0.4")
+SCHEDULED = SchedulerNode(name="htc-1", state="Ready", machine="site-htc-1", available={"ncpus": 2})
+
+
+def sight(state: MachineState = MachineState.LISTED, asked_s_ago: float = 500.0, **more: Any) -> Sighting:
+    """A ready machine that every source knows, but for what is said otherwise."""
+    given_ = {
+        "machine": MACHINE,
+        "listing_complete": True,
+        "cluster_node": READY,
+        "reads_cluster_nodes": True,
+        "scheduler_node": SCHEDULED,
+        "scheduler_reports_nodes": True,
+        **more,
+    }
+    return Sighting(record=replace(RECORD, state=state, asked_at=NOW - asked_s_ago), **given_)
+
+
+def verdict(seen: Sighting) -> tuple[Stage, str] | None:
+    node = join_machine(seen, NOW)
+    return None if node is None else (node.stage, node.state)
+
+
+def unlisted(state: MachineState, **more: Any) -> Sighting:
+    return sight(state, machine=None, cluster_node=None, **more)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (MachineState.INTENDED, (Stage.IN_FLIGHT, "Creating")),
+        (MachineState.ACCEPTED, (Stage.IN_FLIGHT, "Creating")),
+        (MachineState.UNKNOWN, (Stage.IN_FLIGHT, "Creating")),
+        (MachineState.REJECTED, (Stage.IN_FLIGHT, "Creating")),
+        (MachineState.LISTED, (Stage.IN_FLIGHT, "Creating")),
+        (MachineState.READY, (Stage.EXISTING, "Ready")),
+        (MachineState.CLOSING, (Stage.DRAINING, "Draining")),
+        (MachineState.DELETING, (Stage.DRAINING, "Deleting")),
+    ],
+)
+def test_not_listed_in_a_list_that_is_not_complete_is_as_last_known(
+    state: MachineState, expected: tuple[Stage, str]
+) -> None:
+    assert verdict(unlisted(state, listing_complete=False, asked_s_ago=1e6)) == expected
+
+
+def test_not_listed_and_last_known_ready_has_what_the_scheduler_says_of_it() -> None:
+    seen = unlisted(MachineState.READY, listing_complete=False)
+    assert join_machine(seen, NOW).available == {"ncpus": 2}  # type: ignore[union-attr]
+    assert verdict(replace(seen, scheduler_node=None)) == (Stage.IN_FLIGHT, "Joining")
+    assert verdict(replace(seen, scheduler_node=None, scheduler_reports_nodes=False)) == (Stage.EXISTING, "Ready")
+
+
+@pytest.mark.parametrize("state", ASKED_STATES)
+def test_not_listed_and_asked_for_within_the_grace_is_in_flight(state: MachineState) -> None:
+    assert verdict(unlisted(state, asked_s_ago=VISIBILITY_GRACE_S)) == (Stage.IN_FLIGHT, "Creating")
+
+
+@pytest.mark.parametrize("state", ASKED_STATES)
+def test_not_listed_and_asked_for_before_the_grace_is_gone(state: MachineState) -> None:
+    assert verdict(unlisted(state, asked_s_ago=VISIBILITY_GRACE_S + 1)) is None
+
+
+@pytest.mark.parametrize("state", [MachineState.REJECTED, MachineState.DELETING])
+def test_not_listed_and_rejected_or_deleting_is_gone_at_once(state: MachineState) -> None:
+    assert verdict(unlisted(state, asked_s_ago=1.0)) is None
+
+
+@pytest.mark.parametrize("state", [MachineState.LISTED, MachineState.READY, MachineState.CLOSING])
+def test_not_listed_though_it_was_listed_before_is_gone(state: MachineState) -> None:
+    assert verdict(unlisted(state, asked_s_ago=1.0)) is None
+
+
+@pytest.mark.parametrize("state", list(MachineState))
+def test_deleting_is_draining_whatever_the_ledger_says(state: MachineState) -> None:
+    assert verdict(sight(state, machine=replace(MACHINE, provisioning_state="Deleting"))) == (
+        Stage.DRAINING,
+        "Deleting",
+    )
+
+
+@pytest.mark.parametrize(
+    "change", [{"provisioning_state": "Failed"}, {"provisioning_state": "Canceled"}, {"vm_state": "Deleted"}]
+)
+def test_failed_or_without_its_vm_is_failed_and_offers_nothing(change: dict[str, str]) -> None:
+    node = join_machine(sight(machine=replace(MACHINE, **change)), NOW)
+    assert node is not None
+    assert (node.is_failed, node.offers(NOW, 1e9), node.available) == (True, False, {})
+
+
+@pytest.mark.parametrize("state", [MachineState.CLOSING, MachineState.DELETING])
+def test_listed_while_the_ledger_closes_it_is_draining(state: MachineState) -> None:
+    assert verdict(sight(state)) == (Stage.DRAINING, "Draining")
+
+
+@pytest.mark.parametrize("node", [None, replace(READY, ready=False)])
+def test_listed_without_a_ready_node_is_in_flight(node: ClusterNode | None) -> None:
+    assert verdict(sight(cluster_node=node)) == (Stage.IN_FLIGHT, "Creating")
+
+
+def test_where_the_cluster_cannot_be_asked_a_machine_that_was_made_has_booted() -> None:
+    blind = {"cluster_node": None, "reads_cluster_nodes": False}
+    assert verdict(sight(**blind)) == (Stage.EXISTING, "Ready")
+    creating = replace(MACHINE, provisioning_state="Creating")
+    assert verdict(sight(**blind, machine=creating)) == (Stage.IN_FLIGHT, "Creating")
+
+
+@pytest.mark.parametrize("node", [None, replace(SCHEDULED, state="Booting")])
+def test_ready_and_not_joined_in_the_scheduler_is_in_flight(node: SchedulerNode | None) -> None:
+    assert verdict(sight(scheduler_node=node)) == (Stage.IN_FLIGHT, "Joining")
+
+
+def test_ready_in_cluster_and_scheduler_exists_with_what_the_scheduler_reports() -> None:
+    node = join_machine(sight(job_ids=("7",)), NOW)
+    assert node is not None
+    assert (node.stage, node.state, node.is_ready, node.hostname) == (Stage.EXISTING, "Ready", True, "htc-1")
+    assert (node.available, node.job_ids, node.private_ip) == ({"ncpus": 2}, ("7",), "10.0.0.4")
+    assert (node.nodearray, node.vm_size, node.zone, node.placement_group, node.instance_id) == (
+        "htc", "Standard_D4s_v5", "2", "pg1", "/m/1",
+    )  # fmt: skip
+
+
+def test_ready_where_the_scheduler_reports_no_nodes_exists() -> None:
+    assert verdict(sight(scheduler_node=None, scheduler_reports_nodes=False)) == (Stage.EXISTING, "Ready")
+
+
+@pytest.mark.parametrize("state", ["Closed", "Down"])
+def test_ready_and_closed_in_the_scheduler_exists_and_offers_nothing(state: str) -> None:
+    node = join_machine(sight(scheduler_node=replace(SCHEDULED, state=state)), NOW)
+    assert node is not None
+    assert (node.stage, node.is_ready, node.offers(NOW, 1e9)) == (Stage.EXISTING, False, False)
+
+
+sightings = st.builds(
+    sight,
+    state=st.sampled_from(MachineState),
+    asked_s_ago=st.sampled_from([0.0, VISIBILITY_GRACE_S, VISIBILITY_GRACE_S + 1, 1e6]),
+    machine=st.none()
+    | st.builds(
+        lambda provisioning, vm: replace(MACHINE, provisioning_state=provisioning, vm_state=vm),
+        st.sampled_from(["Creating", "Succeeded", "Updating", "Failed", "Canceled", "Deleting", "New"]),
+        st.sampled_from([None, "Running", "Deleted"]),
+    ),
+    listing_complete=st.booleans(),
+    cluster_node=st.sampled_from([None, READY, replace(READY, ready=False)]),
+    reads_cluster_nodes=st.booleans(),
+    scheduler_node=st.none()
+    | st.sampled_from(["Ready", "Closed", "Down", "Booting"]).map(lambda state: replace(SCHEDULED, state=state)),
+    scheduler_reports_nodes=st.booleans(),
+    job_ids=st.sampled_from([(), ("7",)]),
+)
+
+
+@given(seen=sightings)
+def test_law_every_combination_of_sources_is_one_node_or_none(seen: Sighting) -> None:
+    node = join_machine(seen, NOW)
+    if node is None:
+        assert seen.machine is None, "what is listed is never gone"
+        assert seen.listing_complete, "absence from half a list proves nothing"
+        return
+    assert node.name == RECORD.name
+    assert node.stage is not Stage.PLANNED
+    if node.is_ready:
+        assert seen.record.state not in {MachineState.CLOSING, MachineState.DELETING}
+        assert seen.scheduler_node is not None or not seen.scheduler_reports_nodes
+    else:
+        assert node.available == {}, "only a ready node has something left"
+    if seen.machine is not None and (seen.machine.is_failed or seen.machine.is_deleting):
+        assert not node.offers(NOW, None)
