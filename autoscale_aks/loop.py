@@ -40,10 +40,10 @@ def run_until(
 ) -> list[CycleReport]:
     """Cycles at an interval until `done` says so, at most `cycles` of them."""
     reports: list[CycleReport] = []
-    for _ in range(cycles):
-        report = run_cycle(world, progress)
-        reports.append(report)
-        if done(report):
+    while len(reports) < cycles:
+        if reports:
+            world.clock.sleep(interval_s)
+        reports.append(run_cycle(world, progress))
+        if done(reports[-1]):
             break
-        world.clock.sleep(interval_s)
     return reports

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autoscale_aks.cli.logs import configure_logging
 from autoscale_aks.cli.main import DONE, IN_PART, UNAVAILABLE
 from autoscale_aks.cli.options import config_option, format_option, quiet_option
 from autoscale_aks.cli.output import console, print_demand, print_json
@@ -37,7 +38,9 @@ def command(config_path: Path, form: str, quiet: bool) -> int:
     Example: azaks autoscale -c autoscale.json
     """
     out = console(stderr=form == "json")
-    with writing_world(load_config(config_path)) as world:
+    config = load_config(config_path)
+    configure_logging(config.logging)
+    with writing_world(config) as world:
         for notice in world.ledger.notices:
             out.print(f"note: {notice}", markup=False)
         report = run_cycle(world, ChunkProgress(out, quiet=quiet))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autoscale_aks.cli.logs import configure_logging
 from autoscale_aks.cli.options import config_option, format_option
 from autoscale_aks.cli.output import console, print_demand, print_json
 from autoscale_aks.cli.wiring import reading_world
@@ -29,7 +30,9 @@ def command(config_path: Path, form: str) -> None:
     \b
     Example: azaks demand -c autoscale.json --format json
     """
-    with reading_world(load_config(config_path)) as world:
+    config = load_config(config_path)
+    configure_logging(config.logging)
+    with reading_world(config) as world:
         seen, plan = observe_and_plan(world)
     report = summarise(plan, seen.snapshot)
     if form == "json":

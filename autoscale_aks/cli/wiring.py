@@ -26,6 +26,7 @@ from autoscale_aks.cloud.aks.endpoints import AksEndpoints
 from autoscale_aks.cloud.aks.wire import HeaderForm, HeaderLimits, machines_per_put
 from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.loop import writing_ledger
+from autoscale_aks.matching.resources import parse_default_resources
 from autoscale_aks.model.bucket import expand_buckets
 from autoscale_aks.reconcile import World
 from autoscale_aks.reconcile.launch import machine_tags
@@ -49,8 +50,10 @@ def writing_world(config: Config, clock: Clock | None = None) -> Iterator[World]
         writing_ledger(config.ledger.path, config.aks.owner, os.getpid(), clock) as ledger,
         build_client(config, ledger) as client,
     ):
-        yield _world(config, client, ledger, clock)
-        _remember(ledger, client)
+        try:
+            yield _world(config, client, ledger, clock)
+        finally:
+            _remember(ledger, client)
 
 
 @contextmanager
@@ -65,6 +68,7 @@ def reading_world(config: Config, clock: Clock | None = None) -> Iterator[World]
 
 
 def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> World:
+    parse_default_resources(config.default_resources, disable_defaults=config.disable_default_resources)
     return World(
         config=config,
         scheduler=build_scheduler(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from autoscale_aks.errors import SchedulerError
 from autoscale_aks.ledger.records import MachineState
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from autoscale_aks.model.plan import Plan
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.reconcile.world import World
+
+
+KEPT_S: Final = 30 * 86_400.0
+"""How long the ledger remembers machines that are gone; their names never come back all the same."""
 
 
 class Progress(Protocol):
@@ -105,6 +109,7 @@ def run_cycle(world: World, progress: Progress | None = None) -> CycleReport:
         plan_id=plan_id, observation=seen, plan=decided, chunks=chunks, releases=releases, notices=notices
     )
     world.ledger.end_cycle(plan_id, world.clock.now(), _status(report), _summary(report))
+    world.ledger.forget_gone(world.clock.now() - KEPT_S)
     return report
 
 

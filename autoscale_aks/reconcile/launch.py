@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from frozendict import frozendict
 
-from autoscale_aks.errors import CloudError
+from autoscale_aks.errors import AuthError, CloudError, ThrottledError
 from autoscale_aks.ledger.records import MachineRecord, MachineState
 from autoscale_aks.model.launch import (
     ChunkOutcome,
@@ -87,20 +87,20 @@ def _next_numbers(records: Sequence[MachineRecord]) -> dict[str, int]:
     return numbers
 
 
-def _ensure_pools(world: World, batches: Sequence[LaunchBatch]) -> tuple[set[str], dict[str, str]]:
+def _ensure_pools(world: World, batches: Sequence[LaunchBatch]) -> tuple[set[str], dict[str, CloudError]]:
     """Pools that can take machines, and those that cannot with the reason."""
     ready: set[str] = set()
-    refused: dict[str, str] = {}
+    refused: dict[str, CloudError] = {}
     for pool in dict.fromkeys(batch.bucket.array.agent_pool for batch in batches):
         try:
             world.cloud.ensure_pool(pool)
             ready.add(pool)
         except CloudError as error:
-            refused[pool] = str(error)
+            refused[pool] = error
     return ready, refused
 
 
-def _refuse(batches: Sequence[LaunchBatch], refused: Mapping[str, str], now: float) -> list[ChunkOutcome]:
+def _refuse(batches: Sequence[LaunchBatch], refused: Mapping[str, CloudError], now: float) -> list[ChunkOutcome]:
     return [
         ChunkOutcome(
             chunk_id=batch.chunk_id,
@@ -109,9 +109,9 @@ def _refuse(batches: Sequence[LaunchBatch], refused: Mapping[str, str], now: flo
                 LaunchOutcome(
                     name=name,
                     state=LaunchState.REJECTED,
-                    kind=FaultKind.UNKNOWN,
+                    kind=_kind_of(refused[batch.bucket.array.agent_pool]),
                     code="PoolNotReady",
-                    message=refused[batch.bucket.array.agent_pool],
+                    message=str(refused[batch.bucket.array.agent_pool]),
                 )
                 for name in batch.names
             ),
@@ -123,6 +123,12 @@ def _refuse(batches: Sequence[LaunchBatch], refused: Mapping[str, str], now: flo
         for batch in batches
         if batch.bucket.array.agent_pool in refused
     ]
+
+
+def _kind_of(error: CloudError) -> FaultKind:
+    if isinstance(error, AuthError):
+        return FaultKind.AUTH
+    return FaultKind.THROTTLE if isinstance(error, ThrottledError) else FaultKind.UNKNOWN
 
 
 def machine_tags(bucket: Bucket, plan_id: str) -> Mapping[str, str]:

@@ -50,9 +50,10 @@ def release(world: World, seen: Observation, plan: Plan) -> Releases:
     ]
     if not all(source.complete for source in seen.snapshot.sources):
         return done
-    needs_closing = [name for name, cause in causes.items() if cause is ReleaseCause.IDLE]
+    # A failed machine runs nothing; a late one may join and take a job at any moment, so it is looked at again too.
+    at_once = [name for name, cause in causes.items() if cause is ReleaseCause.FAILED]
+    needs_closing = [name for name, cause in causes.items() if cause is not ReleaseCause.FAILED]
     closed = _close(world, seen, [*needs_closing, *begun], done)
-    at_once = [name for name, cause in causes.items() if cause is not ReleaseCause.IDLE]
     _delete(world, seen, [*at_once, *closed], done)
     return done
 
