@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autoscale_aks.planning.filling import EMPTY, OPEN
+from autoscale_aks.planning.nodestate import EMPTY, OPEN
 
 if TYPE_CHECKING:
     from autoscale_aks.planning.packing import State

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from autoscale_aks.matching.alternatives import Picks, Rejects
 from autoscale_aks.matching.evaluate import criterion_holds
+from autoscale_aks.planning.nodestate import EMPTY, HELD, MIXED, OPEN, SEALED, NodeState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,24 +16,6 @@ if TYPE_CHECKING:
     from autoscale_aks.matching.profile import Profile
     from autoscale_aks.planning.space import Option, Space
     from autoscale_aks.units import Number
-
-EMPTY: Final = -1
-"""Tenant of a node without work."""
-MIXED: Final = -2
-"""Tenant of a node with work of several jobs, or of jobs that ran before this plan."""
-
-OPEN, HELD, SEALED = 0, 1, 2
-"""Who may add work: anybody; only the tenant (exclusive task); nobody (exclusive)."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeState:
-    """What is left of a node and who is on it."""
-
-    free: tuple[int | None, ...]
-    """By dimension, scaled."""
-    tenant: int = EMPTY
-    hold: int = OPEN
 
 
 @dataclass(slots=True)

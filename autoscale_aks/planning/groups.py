@@ -11,8 +11,8 @@ from autoscale_aks.model.bucket import Bucket
 from autoscale_aks.model.policy import PlacementOrder
 from autoscale_aks.planning.demand import Rule
 from autoscale_aks.planning.limit_tree import add_bucket
-from autoscale_aks.planning.packing import Order, State
 from autoscale_aks.planning.ranking import NOT_A_PLACE, Route, may_launch
+from autoscale_aks.planning.records import Order
 from autoscale_aks.planning.table import place_index
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.bucket import NodeArray
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.planning.demand import Part
+    from autoscale_aks.planning.packing import State
     from autoscale_aks.planning.table import Column
 
 

@@ -10,7 +10,7 @@ from frozendict import frozendict
 
 from autoscale_aks.matching.profile import MEMORY
 from autoscale_aks.model.plan import Placement
-from autoscale_aks.planning.packing import Span
+from autoscale_aks.planning.records import Span
 from autoscale_aks.units import Size, exact, number_of
 
 if TYPE_CHECKING:

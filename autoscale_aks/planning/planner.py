@@ -16,13 +16,15 @@ from autoscale_aks.model.reason import Reason, ReasonCode
 from autoscale_aks.model.snapshot import NameSeries
 from autoscale_aks.planning.batching import plan_waves
 from autoscale_aks.planning.demand import Demand, JobClass, Part, Run, fold_jobs
-from autoscale_aks.planning.filling import MIXED, SharedPool
+from autoscale_aks.planning.filling import SharedPool
 from autoscale_aks.planning.groups import Gang, place_gang, place_heap
 from autoscale_aks.planning.limit_tree import UNBOUND, build_limit_tree
+from autoscale_aks.planning.nodestate import MIXED
 from autoscale_aks.planning.outcomes import expand, first_nodes, left_on_nodes, matched_nodes, share_out, waiting_jobs
-from autoscale_aks.planning.packing import NameBook, Order, State, add_live_nodes
+from autoscale_aks.planning.packing import State, add_live_nodes
 from autoscale_aks.planning.ranking import Route, Router
 from autoscale_aks.planning.reasons import NAMED_JOBS, Explainer, Shortfall
+from autoscale_aks.planning.records import NameBook, Order
 from autoscale_aks.planning.scale_in import plan_releases
 from autoscale_aks.planning.space import STRAYS, UNMANAGED, build_space
 from autoscale_aks.planning.table import NodeTable

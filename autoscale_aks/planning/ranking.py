@@ -10,8 +10,8 @@ import numpy as np
 from autoscale_aks.matching.constraint import NodeProperty, ResourceList
 from autoscale_aks.matching.evaluate import preference_score
 from autoscale_aks.model.policy import Objective, PlacementOrder
-from autoscale_aks.planning.filling import NodeState
-from autoscale_aks.planning.packing import Order
+from autoscale_aks.planning.nodestate import NodeState
+from autoscale_aks.planning.records import Order
 from autoscale_aks.planning.space import STRAYS, UNMANAGED
 from autoscale_aks.planning.table import place_index
 from autoscale_aks.planning.views import PLENTY

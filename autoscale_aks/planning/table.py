@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from autoscale_aks.planning.filling import EMPTY, MIXED, NodeState
+from autoscale_aks.planning.nodestate import EMPTY, MIXED, NodeState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

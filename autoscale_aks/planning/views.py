@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from autoscale_aks.planning.filling import EMPTY, OPEN
 from autoscale_aks.planning.masks import is_steady, moving_mask
+from autoscale_aks.planning.nodestate import EMPTY, OPEN
 
 if TYPE_CHECKING:
     from autoscale_aks.matching.alternatives import Alternative, Picks, Rejects
