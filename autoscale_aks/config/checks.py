@@ -65,9 +65,7 @@ def _check_aks(aks: Mapping[str, Any]) -> Iterator[Finding]:
         yield from _check_emulator(credential, local)
     if "kubernetes_ca_file" in aks and "kubernetes_url" not in aks:
         about = (("aks", "kubernetes_url"),)
-        yield Finding(
-            ("aks", "kubernetes_ca_file"), "is of no use without kubernetes_url; give that too", about=about
-        )
+        yield Finding(("aks", "kubernetes_ca_file"), "is of no use without kubernetes_url; give that too", about=about)
 
 
 def _check_emulator(credential: list[Any], local: bool) -> Iterator[Finding]:

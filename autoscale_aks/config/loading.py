@@ -69,9 +69,7 @@ def _pruned(value: Document, faulty: set[Path], path: Path = ()) -> Any:
     if path in faulty:
         return None
     if isinstance(value, dict):
-        return {
-            key: _pruned(child, faulty, (*path, key)) for key, child in value.items() if (*path, key) not in faulty
-        }
+        return {key: _pruned(child, faulty, (*path, key)) for key, child in value.items() if (*path, key) not in faulty}
     if isinstance(value, list):
         return [_pruned(child, faulty, (*path, index)) for index, child in enumerate(value)]
     return value

@@ -100,9 +100,7 @@ def read_document(text: str, source: str) -> tuple[Document, list[Finding]]:
             object_pairs_hook=_object,
             parse_float=_number,
             parse_int=_number,
-            parse_constant=lambda name: _Unreadable(
-                f"{name} is not a number that can be used; write one with digits"
-            ),
+            parse_constant=lambda name: _Unreadable(f"{name} is not a number that can be used; write one with digits"),
         )
     except json.JSONDecodeError as error:
         raise _unusable(source, _syntax_message(error, text)) from None

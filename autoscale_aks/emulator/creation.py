@@ -169,9 +169,7 @@ class Creator:
             return None
         internal = rule.kind == "internal_error"
         code = rule.code or ("InternalOperationError" if internal else "InvalidParameter")
-        return Failure(
-            order.name, code, rule.message or ("could not be prepared" if internal else "is not valid here")
-        )
+        return Failure(order.name, code, rule.message or ("could not be prepared" if internal else "is not valid here"))
 
     def _room_problem(self, pool: Pool) -> str:
         cap = self._settings.machines_per_pool

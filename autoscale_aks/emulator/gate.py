@@ -172,9 +172,7 @@ class FrontDoor:
         size += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
         if size <= settings.header_cap_bytes:
             return None
-        text = (
-            "Request Header Or Cookie Too Large" if settings.header_cap_status == 400 else "Header fields too large"
-        )
+        text = "Request Header Or Cookie Too Large" if settings.header_cap_status == 400 else "Header fields too large"
         return Response(f"<html><body>{text}</body></html>", settings.header_cap_status, media_type="text/html")
 
 

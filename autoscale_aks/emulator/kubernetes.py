@@ -161,6 +161,5 @@ def _conditions(ready: bool, since: str) -> list[dict[str, str]]:
     rows.append(("NetworkUnavailable", "False", "NodeInitialization"))
     rows.append(("Ready", "True" if ready else "False", "KubeletReady" if ready else "KubeletNotReady"))
     return [
-        {"type": kind, "status": status, "reason": reason, "lastTransitionTime": since}
-        for kind, status, reason in rows
+        {"type": kind, "status": status, "reason": reason, "lastTransitionTime": since} for kind, status, reason in rows
     ]

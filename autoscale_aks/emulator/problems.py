@@ -60,9 +60,7 @@ def arm(status: int, code: str, message: str) -> RefusalError:
 
 def no_token() -> RefusalError:
     """401 (§10.1)."""
-    return arm(
-        401, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing or invalid."
-    )
+    return arm(401, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing or invalid.")
 
 
 def missing_api_version() -> RefusalError:

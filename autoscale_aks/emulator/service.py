@@ -113,9 +113,7 @@ class Service:
 
     def _none_valid(self, pool: Pool) -> RefusalError:
         names = ", ".join(machine.name for machine in pool.listed())
-        message = (
-            f"Cannot find any valid machines to delete. Valid machines in agent pool '{pool.name}' are: [{names}]"
-        )
+        message = f"Cannot find any valid machines to delete. Valid machines in agent pool '{pool.name}' are: [{names}]"
         return RefusalError(400, "InvalidParameter", message, wrapped=self.store.settings.delete_error_wrapped)
 
     def nodes(self, cluster: Cluster, now: float) -> list[Machine]:

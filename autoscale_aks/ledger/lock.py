@@ -128,9 +128,7 @@ def _describe(lock: Path, content: dict[str, Any]) -> str:
     who = f"{content.get('owner') or 'unknown'}, process {content.get('pid', 'unknown')}"
     if content.get("host"):
         who += f" on {content['host']}"
-    return (
-        f"another run ({who}) is the writer since {_moment(content.get('started_at'))}; {lock} is free when it ends"
-    )
+    return f"another run ({who}) is the writer since {_moment(content.get('started_at'))}; {lock} is free when it ends"
 
 
 def _moment(seconds: object) -> str:

@@ -94,9 +94,7 @@ class SubprocessRunner:
         lines = tuple(line for line in errors.text().splitlines() if line.strip())
         if code:
             said = " | ".join(lines[:_SHOWN_LINES]) or " | ".join(output.text().splitlines()[:_SHOWN_LINES])
-            raise SchedulerError(
-                f"{shown}: exit code {code}: {said or 'it said nothing'}; run it by hand to see more"
-            )
+            raise SchedulerError(f"{shown}: exit code {code}: {said or 'it said nothing'}; run it by hand to see more")
         return Answer(output.text(), lines)
 
     def _environment(self, env: Mapping[str, str]) -> dict[str, str]:

@@ -64,9 +64,7 @@ class Written:
 class MachineWriter:
     """PUTs machines, many at once or one by one. Thread-safe; never raises for a machine."""
 
-    def __init__(
-        self, caller: Caller, endpoints: AksEndpoints, limits: HeaderLimits, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, caller: Caller, endpoints: AksEndpoints, limits: HeaderLimits, now: Callable[[], float]) -> None:
         self._caller = caller
         self._endpoints = endpoints
         self._limits = limits

@@ -92,9 +92,7 @@ class RateBudget:
         """Per lane, the moment before which the service wants nothing; lanes that are free are left out."""
         now = self._effects.now()
         with self._lock:
-            return {
-                lane.value: bucket.not_before for lane, bucket in self._buckets.items() if bucket.not_before > now
-            }
+            return {lane.value: bucket.not_before for lane, bucket in self._buckets.items() if bucket.not_before > now}
 
     def wait(self, lane: Lane, patience_s: float) -> None:
         """Sleep until one request may go out.

@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 class Deleter:
     """Deletes machines of a pool; a chunk's failure never hides another's success."""
 
-    def __init__(
-        self, caller: Caller, endpoints: AksEndpoints, list_machines: Callable[[str], MachineListing]
-    ) -> None:
+    def __init__(self, caller: Caller, endpoints: AksEndpoints, list_machines: Callable[[str], MachineListing]) -> None:
         self._caller = caller
         self._endpoints = endpoints
         self._list_machines = list_machines

@@ -129,9 +129,7 @@ class AksEndpoints:
 def check_machine_name(name: str) -> None:
     """Raise ValueError unless `name` is a machine name that survives as a Kubernetes node name (§2.6)."""
     if not _MACHINE_NAME.fullmatch(name):
-        raise ValueError(
-            f"machine name {name[:60]!r}: at most 34 characters a-z, 0-9 and -, a letter first, no - last"
-        )
+        raise ValueError(f"machine name {name[:60]!r}: at most 34 characters a-z, 0-9 and -, a letter first, no - last")
 
 
 def check_pool_name(pool: str) -> None:

@@ -179,9 +179,7 @@ class Launcher:
         for (draft, machine), first, again in zip(missing, before, after, strict=True):
             draft.outcomes[machine.name] = judge_again(first, again)
         unsure = [
-            (draft, machine)
-            for draft, machine in missing
-            if draft.outcomes[machine.name].state is LaunchState.UNKNOWN
+            (draft, machine) for draft, machine in missing if draft.outcomes[machine.name].state is LaunchState.UNKNOWN
         ]
         if unsure:
             self._judge(executor, unsure)

@@ -57,9 +57,7 @@ def get_pool(caller: Caller, endpoints: AksEndpoints, pool: str, effects: Effect
     response = answer.result
     if isinstance(response, Response) and response.ok:
         return decode_pool(response.body)
-    if isinstance(response, Response) and is_absent_pool(
-        response.status, parse_fault(response.status, response.body)
-    ):
+    if isinstance(response, Response) and is_absent_pool(response.status, parse_fault(response.status, response.body)):
         return None
     raise _failure(answer, caller, Lane.READ, effects.now())
 

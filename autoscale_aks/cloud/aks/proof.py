@@ -99,11 +99,7 @@ def judge_again(before: LaunchOutcome, after: LaunchOutcome) -> LaunchOutcome:
     412 after a 2xx: it exists, the list lags. A refusal that says nothing of the machine, and a conflict with an
     operation on it, leave it unknown.
     """
-    if (
-        after.state is LaunchState.UNKNOWN
-        and after.kind is FaultKind.CONFLICT
-        and before.state is LaunchState.ACCEPTED
-    ):
+    if after.state is LaunchState.UNKNOWN and after.kind is FaultKind.CONFLICT and before.state is LaunchState.ACCEPTED:
         return accept(after.name)
     passing = {FaultKind.THROTTLE, FaultKind.AUTH, FaultKind.TRANSIENT, FaultKind.CONFLICT}
     if after.state is LaunchState.REJECTED and after.kind in passing:

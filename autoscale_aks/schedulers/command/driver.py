@@ -125,12 +125,8 @@ def read_settings(raw: Mapping[str, Any], *, path: str = "scheduler", base: Path
     return settings
 
 
-def build(
-    settings: Mapping[str, Any], *, environment: Mapping[str, str], base: Path | None = None
-) -> CommandScheduler:
+def build(settings: Mapping[str, Any], *, environment: Mapping[str, str], base: Path | None = None) -> CommandScheduler:
     """`{"type": "command", …}` → a scheduler. Raises ConfigError."""
     parsed = read_settings(settings, base=base)
-    runner = SubprocessRunner(
-        environment=environment, timeout_s=parsed.timeout_s, output_limit=parsed.max_output_bytes
-    )
+    runner = SubprocessRunner(environment=environment, timeout_s=parsed.timeout_s, output_limit=parsed.max_output_bytes)
     return CommandScheduler(parsed, runner)

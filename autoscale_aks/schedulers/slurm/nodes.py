@@ -148,9 +148,7 @@ def _amounts(record: NodeRecord, settings: SlurmSettings) -> tuple[dict[str, Val
     }
     available: dict[str, Value] = {
         settings.cpu_resource: max(0, cpus - parse_count(pairs.get("CPUAlloc", ""), "CPUAlloc")),
-        settings.memory_resource: Size(
-            max(0, memory - parse_count(pairs.get("AllocMem", ""), "AllocMem")) * MEGABYTE
-        ),
+        settings.memory_resource: Size(max(0, memory - parse_count(pairs.get("AllocMem", ""), "AllocMem")) * MEGABYTE),
     }
     used = _gres_in_use(record)
     for name, total in _counted(pairs.get("Gres", ""), "Gres").items():
