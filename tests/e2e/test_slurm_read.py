@@ -72,9 +72,7 @@ def nodes(state: SchedulerState) -> dict[str, SchedulerNode]:
     return {node.name: node for node in state.nodes}
 
 
-def test_jobs_and_nodes_of_a_real_cluster_are_read_closed_and_reopened(
-    rig: SlurmRig, scheduler: SchedulerPort
-) -> None:
+def test_jobs_and_nodes_of_a_real_cluster_are_read_closed_and_reopened(rig: SlurmRig, scheduler: SchedulerPort) -> None:
     state = scheduler.read()
     assert (state.jobs, state.problems, state.complete) == ((), (), True)
     assert {name: node.state for name, node in nodes(state).items()} == {"htc-1": "Ready", "htc-2": "Ready"}

@@ -211,9 +211,7 @@ def test_why_not_of_the_chosen_size_says_that_it_is_chosen() -> None:
 
 
 def test_why_not_names_what_decides_between_buckets() -> None:
-    def asked(
-        size: str, constraint: Json | None = None, arrays: list[Json] | None = None, **extra: Any
-    ) -> WhyNotCode:
+    def asked(size: str, constraint: Json | None = None, arrays: list[Json] | None = None, **extra: Any) -> WhyNotCode:
         return answers(scenario(job("a", constraint or {"ncpus": 1}), arrays=arrays or TWO, **extra), size)[0]
 
     assert asked("Standard_F2") is WhyNotCode.ORDER
@@ -329,9 +327,7 @@ def test_the_table_names_the_closest_miss_and_answers_why_not(
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
-def test_a_job_without_any_bucket_says_so(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_without_any_bucket_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     status, out, _ = run(capsys, monkeypatch, scenario(job(), arrays=[]), "a")
     assert status == 0
     assert "There is no bucket." in out

@@ -71,9 +71,7 @@ class FakeTokens:
 class ScriptedTransport:
     """Answers from a list, then with the last of it for ever; or from a function."""
 
-    def __init__(
-        self, script: Sequence[Response | SendFailure] | Callable[[Request], Response | SendFailure]
-    ) -> None:
+    def __init__(self, script: Sequence[Response | SendFailure] | Callable[[Request], Response | SendFailure]) -> None:
         self._script = script
         self._lock = threading.Lock()
         self.requests: list[Request] = []

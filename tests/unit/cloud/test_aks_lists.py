@@ -312,9 +312,7 @@ def test_absent_is_success_and_never_keeps_a_known_machine_alive(mixed: str) -> 
     assert sorted(arm.machines) == ["other"]
 
 
-@pytest.mark.parametrize(
-    "reply", [GONE, answer(404, b""), error(404, "NotFound"), answer(204), answer(202)], ids=repr
-)
+@pytest.mark.parametrize("reply", [GONE, answer(404, b""), error(404, "NotFound"), answer(204), answer(202)], ids=repr)
 def test_gone_machines_are_deleted_machines(reply: Response) -> None:
     outcome = client_of(ScriptedTransport([reply])).delete_machines("pool1", ["a"])
     assert (outcome.accepted, outcome.refused) == (("a",), ())

@@ -80,9 +80,7 @@ def request(url: str, method: str = "GET", **fields: object) -> Request:
 
 def test_bytes_go_out_and_come_back(transport: RequestsTransport) -> None:
     with serving(lambda handler: handler.give(201, b'{"a":1}', X_Thing="7")) as (url, seen):
-        result = transport.send(
-            request(url + "/p?api-version=1", "PUT", headers={"BatchPutMachine": "{}"}, body=b"{}")
-        )
+        result = transport.send(request(url + "/p?api-version=1", "PUT", headers={"BatchPutMachine": "{}"}, body=b"{}"))
     assert isinstance(result, Response)
     assert (result.status, result.ok, result.body, result.headers["x-thing"]) == (201, True, b'{"a":1}', "7")
     method, path, headers, body = seen[0]

@@ -215,9 +215,7 @@ def test_a_failed_machine_says_why_by_its_compute_error() -> None:
                 "provisioningError": {
                     "code": "QuotaExceeded",
                     "message": "outer",
-                    "details": [
-                        {"code": "OperationNotAllowed", "message": "approved standardDSv3Family Cores quota."}
-                    ],
+                    "details": [{"code": "OperationNotAllowed", "message": "approved standardDSv3Family Cores quota."}],
                 }
             },
         },

@@ -60,9 +60,7 @@ class Caller:
         answer = self.call("GET", f"{self.pool}/machines").json()
         yield from answer["value"]
         while "nextLink" in answer:
-            answer = self.session.get(
-                answer["nextLink"], headers={"Authorization": "Bearer token"}, timeout=10
-            ).json()
+            answer = self.session.get(answer["nextLink"], headers={"Authorization": "Bearer token"}, timeout=10).json()
             yield from answer["value"]
 
     def delete(self, *names: str) -> requests.Response:

@@ -180,7 +180,5 @@ def test_delete_needs_a_list_of_names(aks, body):
 
 def test_an_unknown_operation_is_404(aks):
     """§6.4."""
-    url = (
-        f"/subscriptions/{aks.spec.subscription}/providers/Microsoft.ContainerService/locations/eastus2/operations/x"
-    )
+    url = f"/subscriptions/{aks.spec.subscription}/providers/Microsoft.ContainerService/locations/eastus2/operations/x"
     assert aks.call("GET", url).status_code == 404

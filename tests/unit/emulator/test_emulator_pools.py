@@ -23,9 +23,7 @@ def test_a_machines_pool_is_created_201_and_succeeds_after_a_moment(aks):
     assert not {"count", "vmSize"} & set(properties)
     assert get_pool(aks, "pool2").json()["properties"]["provisioningState"] == "Creating"
     operation = answer.headers["Azure-AsyncOperation"]
-    assert (
-        aks.session.get(operation, headers={"Authorization": "Bearer t"}, timeout=5).json()["status"] == "InProgress"
-    )
+    assert aks.session.get(operation, headers={"Authorization": "Bearer t"}, timeout=5).json()["status"] == "InProgress"
     aks.advance(1)
     assert get_pool(aks, "pool2").json()["properties"]["provisioningState"] == "Succeeded"
     done = aks.session.get(operation, headers={"Authorization": "Bearer t"}, timeout=5).json()

@@ -112,9 +112,7 @@ def test_a_reader_looking_at_what_a_killed_run_left_does_not_stop_a_writer(
         os.close(reader)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\xff\xfe", b"[1]", b'{"owner": 3, "started_at": 1e99}', b'{"started_at":']
-)
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[1]", b'{"owner": 3, "started_at": 1e99}', b'{"started_at":'])
 def test_a_lock_file_that_makes_no_sense_still_locks(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     file = path.parent / "ledger.db.lock"

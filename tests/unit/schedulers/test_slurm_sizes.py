@@ -73,9 +73,7 @@ CASES: list[tuple[str, dict[str, str], tuple[str, int], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("said", "fields", "how", "amounts"), CASES, ids=[case[0] for case in CASES])
-def test_what_one_slot_takes(
-    said: str, fields: dict[str, str], how: tuple[str, int], amounts: dict[str, Any]
-) -> None:
+def test_what_one_slot_takes(said: str, fields: dict[str, str], how: tuple[str, int], amounts: dict[str, Any]) -> None:
     (job,) = read(line(**fields)).jobs
     assert job.problem is None
     shape = job.shape
