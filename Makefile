@@ -41,6 +41,9 @@ check-only:
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: $(DEV_STAMP)  ## Measure the planner and audit every plan (BENCH='--case ca-51k --repeat 20')
+	$(BIN)/python -m benchmarks.run $(BENCH)
+
 format: $(DEV_STAMP)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
