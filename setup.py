@@ -27,6 +27,7 @@ setup(
         "azure-identity>=1.15",
         "jsonschema>=4.20",
         "frozendict>=2.4",
+        "numpy>=1.26",
         "click>=8.1",
         "rich>=13.7",
     ],
