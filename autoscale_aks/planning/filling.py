@@ -189,6 +189,8 @@ def _until_change(
         left, step = state.free[dimension], needs.get(dimension)
         if step and left is not None and left >= amount:
             steps = min(steps, (left - amount) // step + 1)
+    if not context.uses_shared:
+        return steps
     taken = {source: (per_slot, once) for source, per_slot, once in shared_needs(chosen.alternative)}
     for source, threshold in _shared_thresholds(options):
         per_slot, once = taken.get(source, (0, 0))

@@ -272,11 +272,13 @@ class State:
         """Open new nodes of a bucket as limits allow and fill them; returns slots placed."""
         placed = 0
         profile = self.space.empty[bucket]
-        fresh = NodeState(self.space.totals(profile))
         while placed < wanted:
             allowed = self.limits.available(bucket)
+            if not allowed:
+                break
+            fresh = NodeState(self.space.totals(profile))
             limit = 1 if order.part.one_a_node else wanted - placed
-            filling = self.try_fill(order, profile, fresh, limit) if allowed else None
+            filling = self.try_fill(order, profile, fresh, limit)
             if filling is None:
                 break
             nodes = self._equal_nodes(order, filling, allowed, wanted - placed)

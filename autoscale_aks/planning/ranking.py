@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import lcm
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,6 +19,8 @@ from autoscale_aks.planning.table import place_index
 from autoscale_aks.planning.views import PLENTY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from autoscale_aks.matching.alternatives import Alternative
     from autoscale_aks.matching.profile import Profile
     from autoscale_aks.model.policy import Policy
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.space import Space
     from autoscale_aks.planning.table import Column
 
+_EXACT: Final = 1 << 62
 NOT_A_PLACE: Final = -1
 """Rank of a place the part cannot use."""
 
@@ -58,11 +63,12 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class _RankColumns:
-    """What buckets are ordered by, per bucket. Prices only order here, so that floats do; unknown is NaN."""
+    """What buckets are ordered by, per bucket. Prices are whole numbers of one small coin; 0 where unknown."""
 
     position: Column
     priority: Column
     price: Column
+    unknown: Column
 
 
 @dataclass(slots=True)
@@ -150,8 +156,7 @@ class Router:
         columns = self._rank_columns()
         keys = [columns.position, -columns.priority]
         if by_cost:
-            known = ~np.isnan(columns.price)
-            keys += [np.where(known, columns.price / np.maximum(fresh, 1), 0.0), ~known]
+            keys += [_cost_ranks(columns.price, fresh), columns.unknown]
         if scored:
             keys.append(-np.array([self._score(part, bucket) for bucket in range(count)], np.int64))
         if not part.speaks_of_groups:
@@ -168,7 +173,8 @@ class Router:
             self._columns = _RankColumns(
                 position=np.arange(len(buckets)),
                 priority=np.array([bucket.array.priority for bucket in buckets], np.int64),
-                price=np.array([np.nan if price is None else float(price) for price in prices], np.float64),
+                price=_whole_prices(prices),
+                unknown=np.array([price is None for price in prices], bool),
             )
         return self._columns
 
@@ -193,6 +199,32 @@ class Router:
             if options:
                 return options[0].alternative, table.profiles[row]
         return None
+
+
+def _whole_prices(prices: Sequence[Fraction | None]) -> Column:
+    coin = lcm(*(price.denominator for price in prices if price is not None))
+    found = [0 if price is None else int(price * coin) for price in prices]
+    return np.array(found, np.int64 if max(found, default=0) < _EXACT else object)
+
+
+def _cost_ranks(price: Column, slots: Column) -> Column:
+    """Equal numbers for equal prices a slot, smaller for cheaper: exact, though sorted by floats (P2)."""
+    slots = np.maximum(slots, 1)
+    if len(price) and int(price.max()) * int(slots.max()) >= _EXACT:
+        price, slots = price.astype(object), slots.astype(object)
+    ratio = (price / slots).astype(np.float64)
+    order = np.argsort(ratio, kind="stable")
+    below, above = order[:-1], order[1:]
+    equal = price[below] * slots[above] == price[above] * slots[below]
+    close = ratio[above] - ratio[below] <= 1e-9 * ratio[above]
+    if bool((close & ~equal).any()):
+        exact = sorted(range(len(price)), key=lambda number: Fraction(int(price[number]), int(slots[number])))
+        order = np.array(exact, np.int64)
+        below, above = order[:-1], order[1:]
+        equal = price[below] * slots[above] == price[above] * slots[below]
+    ranks = np.zeros(len(price), np.int64)
+    ranks[above] = np.cumsum(~equal.astype(bool))
+    return ranks
 
 
 def _has_preferences(part: Part) -> bool:
