@@ -227,7 +227,8 @@ def amount_misses(alternative: Alternative, profile: Profile) -> tuple[Miss, ...
                 note = "not an amount" if offered is not None else "not defined here"
                 misses[need.name] = Miss(need.name, need.amount, offered, note)
         elif total < asked[dimension]:
-            misses[need.name] = Miss(need.name, _as_asked(asked[dimension], dimension), offered, TOO_LITTLE)
+            wanted, largest = _as_asked(asked[dimension], dimension), _as_asked(total, dimension)
+            misses[need.name] = Miss(need.name, wanted, largest, TOO_LITTLE)
     return tuple(misses.values())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -130,9 +129,7 @@ def test_the_table_of_commands_names_verbs_that_exist() -> None:
 
 @pytest.mark.parametrize("text", [text for text in TABLE if " -c autoscale.json" in text])
 def test_commands_of_the_table_that_take_a_configuration_run_as_they_stand(text: str, office: Office) -> None:
-    if len(shlex.split(text)) > 4:
-        pytest.skip("it asks for more than a configuration")
-    done = shell(text, office.directory)
+    done = shell(text.replace(" JOB", " a"), office.directory)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(office.machines()) == (2 if "autoscale -c" in text else 0)
 
