@@ -88,15 +88,11 @@ def _print_waits(report: DemandReport, out: Console) -> None:
     out.print(Text("Waits", style="bold"))
     for row, following in zip(report.waits, [*report.waits[1:], None], strict=True):
         names = ", ".join(row.examples) + (" …" if row.jobs > len(row.examples) else "")
-        out.print(
-            Padding(
-                Text(f"{row.code}: {_counted(row.jobs, 'job')}, {_counted(row.slots, 'slot')} ({names})"),
-                (0, 0, 0, 2),
-            )
-        )
-        out.print(Padding(Text(row.message), (0, 0, 0, 4)))
+        line = f"{row.code}: {_counted(row.jobs, 'job')}, {_counted(row.slots, 'slot')} ({names})"
+        out.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
+        out.print(Padding(Text(row.message), (0, 0, 0, 4), expand=False))
         if row.next_action and (following is None or following.next_action != row.next_action):
-            out.print(Padding(Text(f"next: {row.next_action}", style="dim"), (0, 0, 0, 4)))
+            out.print(Padding(Text(f"next: {row.next_action}", style="dim"), (0, 0, 0, 4), expand=False))
 
 
 def _counted(number: int, noun: str) -> str:

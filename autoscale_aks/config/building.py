@@ -63,7 +63,7 @@ def build_config(document: Mapping[str, Any], source: str) -> Config:
             {name: _build_shared(resource) for name, resource in document.get("shared_resources", {}).items()}
         ),
         logging=LoggingConfig(
-            level=logging.get("level", "INFO"),
+            level=logging.get("level", "WARNING"),
             config_file=base / logging["config_file"] if "config_file" in logging else None,
         ),
     )

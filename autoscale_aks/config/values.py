@@ -70,7 +70,7 @@ class LedgerConfig:
 class LoggingConfig:
     """Where log lines go: `config_file` when it is given, else lines of `level` and above."""
 
-    level: LogLevel = "INFO"
+    level: LogLevel = "WARNING"
     config_file: Path | None = None
 
 

@@ -142,6 +142,8 @@ class MachineListing:
     complete: bool = True
     pages: int = 1
     detail: str = ""
+    answered: bool = True
+    """False when no answer came at all: the service cannot be reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

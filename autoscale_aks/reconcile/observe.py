@@ -117,7 +117,8 @@ def _ask_cloud(world: World, now: float) -> _CloudView:
         view.sources.append(Source(name=MACHINES, complete=False, detail="throttled"))
         return view
     for pool in world.config.agent_pools:
-        _list_pool(world, pool, view)
+        if not _list_pool(world, pool, view):
+            return view
     if world.reads_cluster_nodes:
         try:
             view.nodes = {node.name: node for node in world.cloud.list_nodes(world.config.agent_pools)}
@@ -127,7 +128,8 @@ def _ask_cloud(world: World, now: float) -> _CloudView:
     return view
 
 
-def _list_pool(world: World, pool: str, view: _CloudView) -> None:
+def _list_pool(world: World, pool: str, view: _CloudView) -> bool:
+    """Whether the cloud answered; where it does not, asking for the next pool would only wait as long again."""
     name = f"{MACHINES} of pool {pool}"
     try:
         listing = world.cloud.list_machines(pool)
@@ -142,6 +144,8 @@ def _list_pool(world: World, pool: str, view: _CloudView) -> None:
     else:
         _note_listing(world, listing, view)
         view.sources.append(Source(name=name, complete=listing.complete, detail=listing.detail))
+        return listing.answered
+    return True
 
 
 def _note_listing(world: World, listing: MachineListing, view: _CloudView) -> None:

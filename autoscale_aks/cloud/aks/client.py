@@ -168,7 +168,12 @@ class AksClient:
         if detail:
             log.warning("the list of pool %s is not complete: %s", pool, detail)
         return MachineListing(
-            pool=pool, machines=tuple(machines.values()), complete=not detail, pages=found.pages, detail=detail
+            pool=pool,
+            machines=tuple(machines.values()),
+            complete=not detail,
+            pages=found.pages,
+            detail=detail,
+            answered=found.refusal is None or isinstance(found.refusal.result, Response),
         )
 
     def create_machines(

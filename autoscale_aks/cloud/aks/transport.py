@@ -194,5 +194,6 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _describe(error: BaseException) -> str:
-    """The error's type and a short text; `requests` puts the URL in it, which holds no secret of ours."""
-    return f"{type(error).__name__}: {error}"[:300]
+    """The error's type and what the system said; where it said nothing, what the library did (no secret is in it)."""
+    said = [cause.strerror for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror]
+    return f"{type(error).__name__}: {said[-1] if said else error}"[:300]

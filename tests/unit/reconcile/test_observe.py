@@ -109,3 +109,17 @@ def test_names_end_in_their_number_and_stay_within_the_services_34() -> None:
     assert [number_of_name(name) for name in ("site-htc-", "site", "site-htc-x", "41")] == [None] * 4
     longest = machine_prefix("o" * 8, "n" * 16) + "9" * 8
     assert len(longest) == LONGEST_NAME
+
+
+def test_a_cloud_that_cannot_be_reached_is_asked_for_one_pool_only(make_site: Any) -> None:
+    """Every further pool would wait through all its retries again, and the cycle would take minutes."""
+    site = make_site(nodearrays={
+        "htc": {"buckets": [bucket()]}, "big": {"buckets": [bucket("Standard_D8s_v5", vcpu_count=8)]},
+    })  # fmt: skip
+    site.scheduler.submit("small")
+    site.emulator.stop()
+    report = site.cycle()
+    sources = {source.name: source.complete for source in report.observation.snapshot.sources}
+    assert sources == {"scheduler": True, "machines of pool htc": False}
+    assert "refused" in report.observation.snapshot.sources[1].detail.lower()
+    assert report.is_cloud_down
