@@ -642,6 +642,9 @@ class _Check:
         places = list(self.nodes.values())
         for place in self.new.values():
             room, name = self.world.room(place.array, place.bucket, place.group, places)
+            if name == "placement group":  # sizes that share a group may differ in its cap: the largest counts
+                mates = [p for p in places if p.bucket and p.array is place.array and p.group == place.group]
+                room = max(p.bucket.get("max_placement_group_size", 100) for p in mates) - len(mates)
             if room < 0:
                 self.wrong(f"L1: {name} is exceeded with {place.name}")
 

@@ -297,7 +297,7 @@ class State:
         if len(order.part.alternatives) > 1 or len(filling.used) > 1:
             return 1
         option, slots = filling.used[0]
-        allowed = self.shared.slots(option.alternative, filling.paid)
+        allowed = self.shared.slots(option.alternative, self._paid_by(order))
         return nodes if allowed is None else max(1, min(nodes, allowed // slots))
 
     def _shared_slots(self, view: PartView, wanted: int) -> int:

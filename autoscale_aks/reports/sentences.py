@@ -82,7 +82,7 @@ def _shared(reason: Reason) -> str:
 
 def _binding(binding: Binding) -> str:
     unit = "cores" if binding.kind.counts_cores else "nodes"
-    name = "" if binding.name in {"cluster", "policy"} else f" {binding.name}"
+    name = "" if binding.name in {"cluster", "policy", "plan"} else f" {binding.name}"
     return f"{binding.kind.value}{name}: {binding.left} {unit} left, {binding.missing} missing"
 
 

@@ -264,6 +264,12 @@ def test_c5_two_needs_of_one_pool_add_up() -> None:
     assert (status, outcome(answer, "a")["slots"], answer["shared_resources"]) == ("partial", 1, {"lic": 0.5})
 
 
+def test_c5_a_slot_need_and_a_once_need_of_one_pool_add_up() -> None:
+    needs = [{"ncpus": 1}, licence(1), licence(1, once=True)]
+    status, _, answer = placed(*needs, iterations=3, shared_resources={"lic": {"initial": 2}})
+    assert (status, outcome(answer, "a")["slots"], answer["shared_resources"]) == ("partial", 1, {"lic": 0})
+
+
 @pytest.mark.parametrize(("wanted", "expected"), [("1.2.3", True), ("1.*", True), ("2.0", False)])
 def test_shared_non_consumable_equals_the_current_value(wanted: str, expected: bool) -> None:
     pools = {"prodversion": {"value": "1.2.3"}}
