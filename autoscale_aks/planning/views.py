@@ -58,7 +58,7 @@ class PartView:
 
     def capacity(self, table: NodeTable, limit: int) -> Column:
         """Slots that one node of each row takes, at most `limit`; 0 where the part cannot be."""
-        found = np.zeros(table.size, np.int64)
+        found: Column = np.zeros(table.size, np.int64)
         free = [column[: table.size] for column in table.free]
         is_open = table.hold[: table.size] == OPEN
         is_empty = table.tenant[: table.size] == EMPTY
@@ -81,7 +81,7 @@ class PartView:
 
     def fresh(self, kinds: Column, totals: list[Column], limit: int) -> Column:
         """Slots that an empty node of each bucket takes; `kinds` and `totals` are per bucket."""
-        found = np.zeros(len(kinds), np.int64)
+        found: Column = np.zeros(len(kinds), np.int64)
         for group in self.groups:
             slots = _slots(group, totals, limit)
             allowed = np.ones(len(kinds), bool) if group.kinds is None else group.kinds[kinds]
