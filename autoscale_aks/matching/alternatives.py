@@ -83,11 +83,6 @@ class Alternative:
     score: int = 0
     """Preference of the `or` choices made: sum of (number of options − index) (P2)."""
 
-    @property
-    def takes_nothing(self) -> bool:
-        """Whether any number of slots share one node (A10)."""
-        return not self.exclusive and all(_is_zero(need) for need in self.needs)
-
 
 def compile_alternatives(constraint: Constraint, path: str = "") -> tuple[Alternative, ...]:
     """All alternatives in document order. Raises ConstraintError when there are more than MAX_ALTERNATIVES."""

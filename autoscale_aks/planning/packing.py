@@ -118,12 +118,9 @@ class State:
 
     def _place_few(self, cursors: dict[int, Cursor], order: Order, view: PartView, ranks: Column, wanted: int) -> int:
         """A slot or a few, where the part's cursor stands."""
-        part = order.part
-        if part.one_a_node:
-            return self._fill_rows(order, self.candidates(order, ranks, None), wanted)
-        cursor = cursors.get(part.id)
+        cursor = cursors.get(order.part.id)
         if cursor is None or cursor.view is not view or cursor.ranks is not ranks:
-            cursor = cursors[part.id] = make_cursor(self, view, ranks)
+            cursor = cursors[order.part.id] = make_cursor(self, view, ranks)
         placed = 0
         while placed < wanted:
             found = cursor.next_row(self)
@@ -260,13 +257,6 @@ class State:
             placed += nodes * filling.slots
             current = rest
         return placed
-
-    def slots_per_new_node(self, order: Order, bucket: int, wanted: int) -> int:
-        """Slots one new node of the bucket would take, at most `wanted`."""
-        profile = self.space.empty[bucket]
-        limit = 1 if order.part.one_a_node else wanted
-        filling = self.try_fill(order, profile, NodeState(self.space.totals(profile)), limit)
-        return filling.slots if filling else 0
 
     def place_on_new(self, order: Order, bucket: int, wanted: int) -> int:
         """Open new nodes of a bucket as limits allow and fill them; returns slots placed."""

@@ -54,7 +54,7 @@ class PartView:
     @property
     def has_cursor(self) -> bool:
         """Whether single slots may be placed where a cursor stands: rows that were refused stay refused."""
-        return self.is_vector and not self.shared and not self.part.has_moving_criteria
+        return self.is_vector and not (self.shared or self.part.one_a_node or self.part.has_moving_criteria)
 
     def capacity(self, table: NodeTable, limit: int) -> Column:
         """Slots that one node of each row takes, at most `limit`; 0 where the part cannot be."""

@@ -10,6 +10,7 @@ nothing      otherwise                                   gone: never made, evict
 Deleting     any                                         draining: offers nothing, still counts against limits
 Failed       any, or its VM is gone                      failed: offers nothing, to be deleted
 otherwise    the ledger says closing                     draining: its delete protocol goes on
+otherwise    the nodes could not be read                 as last known
 otherwise    the node is not ready                       in flight
 otherwise    ready, and the scheduler has it ready       existing
 otherwise    ready, and the scheduler closed it          existing, closed: offers nothing, left alone
@@ -42,6 +43,8 @@ class Sighting:
     listing_complete: bool
     cluster_node: ClusterNode | None
     reads_cluster_nodes: bool
+    cluster_answered: bool = True
+    """False when the cluster's nodes should have been read and could not be."""
     scheduler_node: SchedulerNode | None
     scheduler_reports_nodes: bool
     job_ids: tuple[str, ...] = ()
@@ -93,7 +96,12 @@ def _is_gone(seen: Sighting, now: float) -> bool:
 
 
 def _is_booted(seen: Sighting) -> bool:
-    """Ready in the cluster; where the cluster cannot be asked, a machine that was made counts (§2.4, §7.1)."""
+    """Ready in the cluster; where no cluster is configured, a machine that was made counts (§2.4, §7.1).
+
+    A cluster that does not answer proves nothing: what was ready stays ready (see `_last_known`).
+    """
+    if seen.reads_cluster_nodes and not seen.cluster_answered:
+        return seen.record.state is MachineState.READY
     if seen.reads_cluster_nodes:
         return seen.cluster_node is not None and seen.cluster_node.ready
     return seen.machine is not None and seen.machine.provisioning_state == "Succeeded"

@@ -100,6 +100,7 @@ class _CloudView:
     machines: dict[str, Machine] = field(default_factory=dict)
     complete_pools: set[str] = field(default_factory=set)
     nodes: dict[str, ClusterNode] = field(default_factory=dict)
+    nodes_read: bool = False
     blocked: Blocked = field(default_factory=Blocked)
     sources: list[Source] = field(default_factory=list)
 
@@ -122,6 +123,7 @@ def _ask_cloud(world: World, now: float) -> _CloudView:
     if world.reads_cluster_nodes:
         try:
             view.nodes = {node.name: node for node in world.cloud.list_nodes(world.config.agent_pools)}
+            view.nodes_read = True
             view.sources.append(Source(name="nodes"))
         except CloudError as error:
             view.sources.append(Source(name="nodes", complete=False, detail=str(error)))
@@ -209,6 +211,7 @@ def _join(
             listing_complete=record.pool in cloud.complete_pools,
             cluster_node=cluster_node,
             reads_cluster_nodes=world.reads_cluster_nodes,
+            cluster_answered=cloud.nodes_read,
             scheduler_node=scheduler_node,
             scheduler_reports_nodes=queue.nodes is not None,
             job_ids=_jobs_on(queue, record, scheduler_node, cluster_node),

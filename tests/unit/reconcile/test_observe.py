@@ -123,3 +123,18 @@ def test_a_cloud_that_cannot_be_reached_is_asked_for_one_pool_only(make_site: An
     assert sources == {"scheduler": True, "machines of pool htc": False}
     assert "refused" in report.observation.snapshot.sources[1].detail.lower()
     assert report.is_cloud_down
+
+
+def test_a_node_list_that_fails_does_not_make_ready_machines_unborn(site: Site) -> None:
+    """Past the boot timeout they would offer nothing, and the work they have room for would be bought again."""
+    site.scheduler.submit("work", iterations=3)
+    site.cycle()
+    site.boot()
+    site.cycle()
+    site.advance(7200)
+    site.fault(kind="error_before", operations=("node.list",), status=500)
+    report = site.cycle()
+    assert not all(source.complete for source in report.observation.snapshot.sources)
+    assert [node.is_ready for node in report.observation.snapshot.nodes] == [True] * len(site.names())
+    assert claimed(report.plan) == []
+    assert report.releases.deleted == []
