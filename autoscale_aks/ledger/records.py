@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import enum
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from frozendict import frozendict
 
 from autoscale_aks.errors import LedgerError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -33,6 +31,29 @@ class MachineState(enum.Enum):
     CLOSING = "closing"
     DELETING = "deleting"
     GONE = "gone"
+
+
+_ASKED: Final = frozenset({MachineState.INTENDED, MachineState.ACCEPTED, MachineState.UNKNOWN})
+_ALL: Final = frozenset(MachineState)
+
+MOVES: Final[Mapping[MachineState, frozenset[MachineState]]] = frozendict(
+    {
+        MachineState.INTENDED: frozenset(),
+        MachineState.ACCEPTED: _ASKED,
+        MachineState.REJECTED: _ASKED | {MachineState.LISTED},
+        MachineState.UNKNOWN: _ASKED,
+        MachineState.LISTED: _ASKED | {MachineState.REJECTED, MachineState.CLOSING},
+        MachineState.READY: _ALL - {MachineState.GONE},
+        MachineState.CLOSING: _ALL - {MachineState.DELETING, MachineState.GONE},
+        MachineState.DELETING: _ALL - {MachineState.GONE},
+        MachineState.GONE: _ALL,
+    }
+)
+"""State → the states it may be reached from by what is seen or done. The store moves no machine any other way.
+
+A closed machine may be reopened, and one whose delete was lost taken back; no machine becomes unborn, and one that is
+gone comes back only by being adopted, when a list shows it.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +78,22 @@ class MachineRecord:
     idle_since: float | None = None
     node_name: str | None = None
     error_kind: str | None = None
+    """Why it was refused, or failed later: evidence that stays when the machine is gone (user ask T12e)."""
     error_code: str = ""
     error_message: str = ""
+    provisioned_at: float | None = None
+    """When its VM was first seen made."""
+    registered_at: float | None = None
+    """When its node was first seen in the cluster or by the scheduler."""
+    lost_since: float | None = None
+    """Since when a machine that was ready has not been."""
+    surplus_since: float | None = None
+    """Since when it has no work because the rest of its gang was refused."""
+
+    @property
+    def is_late(self) -> bool:
+        """It came, or may still come, although it was refused or believed gone."""
+        return self.error_kind is not None and self.state in {MachineState.REJECTED, MachineState.LISTED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +111,7 @@ class CycleRecord:
 MACHINE_COLUMNS: Final = (
     "name", "nodearray", "pool", "vm_size", "zone", "spot", "placement_group", "plan_id", "chunk_id", "state",
     "asked_at", "updated_at", "ready_at", "idle_since", "node_name", "error_kind", "error_code", "error_message",
+    "provisioned_at", "registered_at", "lost_since", "surplus_since",
 )  # fmt: skip
 
 
@@ -100,6 +136,10 @@ def encode_machine(record: MachineRecord) -> Row:
         record.error_kind,
         record.error_code,
         storable(record.error_message),
+        record.provisioned_at,
+        record.registered_at,
+        record.lost_since,
+        record.surplus_since,
     )
 
 
@@ -128,6 +168,10 @@ def decode_machine(row: Row) -> MachineRecord:
         error_kind=row[15],
         error_code=row[16],
         error_message=row[17],
+        provisioned_at=row[18],
+        registered_at=row[19],
+        lost_since=row[20],
+        surplus_since=row[21],
     )
 
 

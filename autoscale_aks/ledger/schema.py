@@ -1,6 +1,7 @@
 """The ledger's tables, and the steps from each version of them to the next.
 
-A step is never changed once released: the version in the file (`PRAGMA user_version`) counts the steps it has seen.
+Version 2 brought boot stages, protections, boot circuits, weak marks on families and machines that were observed to be
+smaller than promised. A step is never changed once released: the version in the file (`PRAGMA user_version`) counts the steps it has seen.
 `events` is written by triggers, in the same transaction as the change it tells of, and is never rewritten.
 """
 
@@ -106,7 +107,57 @@ _VERSION_1: Final = (
     """,
 )
 
-MIGRATIONS: Final[tuple[Sequence[str], ...]] = (_VERSION_1,)
+_VERSION_2: Final = (
+    "ALTER TABLE machines ADD COLUMN provisioned_at REAL",
+    "ALTER TABLE machines ADD COLUMN registered_at REAL",
+    "ALTER TABLE machines ADD COLUMN lost_since REAL",
+    "ALTER TABLE machines ADD COLUMN surplus_since REAL",
+    """
+    CREATE TABLE protections (
+        name TEXT PRIMARY KEY NOT NULL,
+        owner TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        until REAL,
+        added_at REAL NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE circuits (
+        key TEXT PRIMARY KEY NOT NULL,
+        nodearray TEXT NOT NULL,
+        vm_size TEXT NOT NULL,
+        zone TEXT,
+        spot INTEGER NOT NULL,
+        image TEXT NOT NULL,
+        failures INTEGER NOT NULL,
+        last_error TEXT NOT NULL,
+        opened_at REAL,
+        changed_at REAL NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE family_marks (
+        family TEXT PRIMARY KEY NOT NULL,
+        until REAL NOT NULL,
+        reason TEXT NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE small_sizes (
+        nodearray TEXT NOT NULL,
+        vm_size TEXT NOT NULL,
+        resource TEXT NOT NULL,
+        machine TEXT NOT NULL,
+        promised TEXT NOT NULL,
+        found TEXT NOT NULL,
+        seen_at REAL NOT NULL,
+        PRIMARY KEY (nodearray, vm_size, resource, machine)
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE proposals (name TEXT PRIMARY KEY NOT NULL, at REAL NOT NULL) WITHOUT ROWID",
+)
+
+MIGRATIONS: Final[tuple[Sequence[str], ...]] = (_VERSION_1, _VERSION_2)
 """Step N takes a file from version N to version N + 1; a new file takes them all."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
@@ -17,21 +18,24 @@ from frozendict import frozendict
 
 from autoscale_aks.errors import LedgerError
 from autoscale_aks.ledger.explaining import explained
+from autoscale_aks.ledger.guards import Guards
 from autoscale_aks.ledger.opening import open_for_writing, open_snapshot
 from autoscale_aks.ledger.records import (
     MACHINE_COLUMNS,
+    MOVES,
     MachineState,
     decode_cycle,
     decode_machine,
     encode_machine,
     storable,
 )
+from autoscale_aks.ledger.stages import Stages
 from autoscale_aks.model.snapshot import BackOff
 from autoscale_aks.units import natural_key
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
     from autoscale_aks.ledger.opening import Opened
@@ -49,7 +53,8 @@ _INSERT: Final = (
     f"VALUES ({', '.join('?' * len(MACHINE_COLUMNS))})"
 )
 _ADOPT: Final = f"""{_INSERT}
-    ON CONFLICT (name) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at, idle_since = NULL
+    ON CONFLICT (name) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at, idle_since = NULL,
+        error_kind = excluded.error_kind, error_message = excluded.error_message
     WHERE machines.state = 'gone'
 """
 _SELECT: Final = f"SELECT {', '.join(MACHINE_COLUMNS)} FROM machines"  # noqa: S608
@@ -67,8 +72,16 @@ _SEEN: Final = """
     UPDATE machines SET state = :state, node_name = coalesce(:node_name, node_name),
         ready_at = CASE WHEN :state = 'ready' THEN coalesce(ready_at, :now) ELSE ready_at END,
         updated_at = CASE WHEN state = :state THEN updated_at ELSE :now END
-    WHERE name = :name AND (state <> :state OR (:node_name IS NOT NULL AND node_name IS NOT :node_name))
+    WHERE name = :name AND state IN ({legal})
+        AND (state <> :state OR (:node_name IS NOT NULL AND node_name IS NOT :node_name))
 """
+_SEEN_INTO: Final[Mapping[MachineState, str]] = frozendict(
+    {
+        state: _SEEN.format(legal=", ".join(sorted(f"'{known.value}'" for known in {state, *sources})))
+        for state, sources in MOVES.items()
+    }
+)
+"""By the state moved to: from which states that is legal is part of the statement."""
 _BACK_OFF: Final = """
     INSERT INTO back_offs (key, code, until, nodearray, vm_size, zone, spot, reason, added_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -78,7 +91,7 @@ _BACK_OFF: Final = """
 
 
 @final
-class Ledger:
+class Ledger(Guards, Stages):
     """The open ledger; a context manager. All times are seconds since the epoch, and arguments.
 
     Assumes one writer at a time: hold a `WriterLock` while writing. Readers need no lock and see one moment.
@@ -168,16 +181,19 @@ class Ledger:
     ) -> None:
         """What was seen of machines, or done to them, by name; unknown names are ignored: they are to be adopted.
 
-        `updated_at` moves only with the state, and `ready_at` is the first time a machine was ready.
+        `updated_at` moves only with the state, and `ready_at` is the first time a machine was ready. A move that
+        `MOVES` does not have is not made: what came later is the truth.
         """
         with self._writing() as connection:
-            connection.executemany(
-                _SEEN,
-                [
-                    {"name": name, "state": state.value, "node_name": node_names.get(name), "now": now}
-                    for name, state in names_and_states.items()
-                ],
-            )
+            for into in dict.fromkeys(names_and_states.values()):
+                connection.executemany(
+                    _SEEN_INTO[into],
+                    [
+                        {"name": name, "state": state.value, "node_name": node_names.get(name), "now": now}
+                        for name, state in names_and_states.items()
+                        if state is into
+                    ],
+                )
 
     def adopt(self, records: Sequence[MachineRecord], now: float) -> None:
         """Take in machines found with our mark and not known here; names known already stay as they are.
@@ -203,6 +219,11 @@ class Ledger:
         """All machines in natural order of their names."""
         rows = self._read(_SELECT if include_gone else f"{_SELECT} WHERE state <> 'gone'")
         return tuple(decode_machine(row) for row in sorted(rows, key=lambda row: natural_key(row[0])))
+
+    def believed_gone(self, names: Iterable[str]) -> frozenset[str]:
+        """Which of these machines are known and were taken for gone."""
+        query = "SELECT name FROM machines WHERE state = 'gone' AND name IN ({})"
+        return frozenset(self._among(query, names))
 
     def history(self, name: str) -> tuple[tuple[float, str, str], ...]:
         """What happened to a machine, oldest first: when, what (`intended`, `adopted` or a state), and details."""
@@ -317,12 +338,14 @@ class Ledger:
                 connection.execute(query, (name, value))
 
     def _known(self, names: Iterable[str]) -> set[str]:
+        return self._among("SELECT name FROM machines WHERE name IN ({})", names)
+
+    def _among(self, query: str, names: Iterable[str]) -> set[str]:
         asked = list(names)
         known: set[str] = set()
         for start in range(0, len(asked), _NAMES_A_QUERY):
             part = asked[start : start + _NAMES_A_QUERY]
-            query = f"SELECT name FROM machines WHERE name IN ({', '.join('?' * len(part))})"  # noqa: S608
-            known.update(row[0] for row in self._connection.execute(query, part))
+            known.update(row[0] for row in self._read(query.format(", ".join("?" * len(part))), *part))
         return known
 
     @contextmanager

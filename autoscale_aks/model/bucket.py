@@ -44,6 +44,8 @@ class Offering:
     last_capacity_failure: float | None = None
     """Seconds since the last capacity failure; None: none known."""
     vm_capabilities: Mapping[str, Value] = field(default_factory=frozendict)
+    observed: Mapping[str, Value] = field(default_factory=frozendict)
+    """Resources that its machines turned out to have less of than promised, with what they have (user ask T03c)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,8 @@ class Job:
     executing_hostnames: tuple[str, ...] = ()
     path: str = ""
     """Where it stood in the input (`jobs[3]`), for error messages."""
+    is_headroom: bool = False
+    """It stands for room that is kept free; no scheduler has it (user ask T21)."""
     problem: Problem | None = field(default=None)
     """Set when this record cannot be read; it is then answered `INVALID` and the rest is planned."""
 

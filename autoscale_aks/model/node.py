@@ -23,14 +23,6 @@ class Stage(enum.Enum):
     DRAINING = "draining"
 
 
-TRANSITIONS: Final[Mapping[Stage, frozenset[Stage]]] = {
-    Stage.PLANNED: frozenset({Stage.IN_FLIGHT}),
-    Stage.IN_FLIGHT: frozenset({Stage.EXISTING, Stage.DRAINING}),
-    Stage.EXISTING: frozenset({Stage.DRAINING}),
-    Stage.DRAINING: frozenset({Stage.EXISTING}),
-}
-"""Legal moves between stages: a closed node may be reopened, a machine never becomes unborn."""
-
 FAILED_STATES: Final = frozenset({"failed", "error", "canceled", "cancelled", "unavailable"})
 CLOSED_STATES: Final = frozenset(
     {"closed", "draining", "drained", "offline", "down", "deleting", "terminated", "terminating", "off",
@@ -62,6 +54,14 @@ class Node:
     last_match_time: float | None = None
     idle_since: float | None = None
     """When it was first seen without work, from the ledger; None: not idle, or not known."""
+    boot_deadline: float | None = None
+    """When a machine that has not booted is given up; None: `create_time` and the policy's boot timeout."""
+    lost_since: float | None = None
+    """Since when a machine that was ready has not been; None: it is, or never was."""
+    surplus_since: float | None = None
+    """Since when a machine accepted for a gang has no work because the gang's other part was refused."""
+    is_late: bool = False
+    """It was believed refused or gone and came all the same: welcome if it is wanted, else to leave."""
     private_ip: str | None = None
     instance_id: str | None = None
 
@@ -83,6 +83,8 @@ class Node:
             return True
         if self.state.lower() in CLOSED_STATES:
             return False
+        if now is not None and self.boot_deadline is not None:
+            return now <= self.boot_deadline
         if now is None or boot_timeout_s is None or self.create_time is None:
             return True
         return now - self.create_time <= boot_timeout_s

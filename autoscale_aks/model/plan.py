@@ -101,6 +101,11 @@ class ReleaseCause(enum.Enum):
     IDLE = "idle"
     FAILED = "failed"
     BOOT_TIMEOUT = "boot timeout"
+    LOST = "lost"
+    """It was ready and has not been for longer than the boot timeout."""
+    LATE = "late success"
+    """It was believed refused or gone, came all the same, and nothing wants it."""
+    SURPLUS = "surplus of a gang"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,8 @@ class Plan:
     claims: Sequence[NodeClaim]
     waves: Sequence[Wave]
     releases: tuple[Release, ...] = ()
+    withheld: tuple[Release, ...] = ()
+    """Releases that the brake on mass deletes holds back until a second cycle agrees."""
     buckets: tuple[BucketOutcome, ...] = ()
     nodes: tuple[Node, ...] = ()
     unmanaged_nodes: tuple[Node, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from frozendict import frozendict
 
@@ -41,8 +41,53 @@ class Timeout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MassDelete:
+    """When a cycle's releases are too many to believe at once (user ask T13d); two agreeing cycles carry them out."""
+
+    share: float = 0.5
+    """Of all machines; above it, and above `FREE`, the brake holds."""
+    count: int | None = 100
+    """Machines; above it the brake holds whatever their share. None: only the share counts."""
+
+    FREE: ClassVar[int] = 10
+    """So few machines may always leave at once."""
+
+    def holds(self, releases: int, machines: int) -> bool:
+        """Whether so many releases among so many machines must be agreed to by a second cycle."""
+        if releases <= self.FREE:
+            return False
+        return releases > self.share * machines or (self.count is not None and releases > self.count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackOffTimes:
+    """Seconds for which what refused is left alone, by class (user ask T08d)."""
+
+    spot_s: float = 900.0
+    """Capacity of spot machines."""
+    zone_s: float = 1800.0
+    """Capacity in one zone."""
+    region_s: float = 3600.0
+    """Capacity in the region."""
+    quota_s: float = 600.0
+    validation_s: float = 300.0
+    """A request that the service finds wrong: a size it does not offer, a setting it refuses."""
+    family_s: float = 3600.0
+    """How long sizes of a refused size's family come last among equals."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootCircuit:
+    """When machines of one bucket and image are given up: `failures` in a row that did not join (user ask T12c)."""
+
+    failures: int = 3
+    retry_s: float = 1800.0
+    """After this long one machine is tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How to decide. Every key is also a key of `policy` in autoscale.json and in a scenario."""
+    """How to decide. Most keys are also keys of `policy` in autoscale.json and in a scenario."""
 
     placement_order: PlacementOrder = PlacementOrder.EXISTING_FIRST
     objective: Objective = Objective.ORDER
@@ -52,3 +97,14 @@ class Policy:
     """Most machines in one `BatchPutMachine` request (aks-machine-api.md §2.7); lower where headers are long (B5)."""
     max_creates_per_cycle: int | None = None
     max_deletes_per_cycle: int | None = None
+    max_creates_by_nodearray: Mapping[str, int] = field(default_factory=frozendict)
+    """Most new machines of a node array in one cycle; absent: no limit of its own."""
+    min_lifetime: Timeout = Timeout(default_s=0.0)
+    """Seconds a machine lives before idleness may end it (user ask T15c)."""
+    min_nodes: Mapping[str, int] = field(default_factory=frozendict)
+    """Machines a node array has at least, with or without work (user ask T21a)."""
+    gang_timeout_s: float = 600.0
+    """How long machines are kept that were accepted for a gang whose other part was refused (user ask T04c)."""
+    mass_delete: MassDelete = MassDelete()
+    back_off: BackOffTimes = BackOffTimes()
+    boot_circuit: BootCircuit = BootCircuit()

@@ -44,6 +44,7 @@ class LimitKind(enum.Enum):
     BUCKET_AVAILABLE = "bucket availability"
     GROUP_NODES = "placement group size"
     CYCLE_CREATES = "creates a cycle"
+    ARRAY_CREATES = "node array creates a cycle"
     PLAN_SIZE = "machines a plan"
 
     @property

@@ -85,7 +85,10 @@ class Space:
         if found is None:
             found = self._numbers[bucket.key] = len(self.buckets)
             self.buckets.append(bucket)
-            self.empty.append(Profile(self._bucket_kind(bucket, None, bucket.array.resources)))
+            own = bucket.array.resources
+            if bucket.offering.observed:
+                own = frozendict({**own, **bucket.offering.observed})
+            self.empty.append(Profile(self._bucket_kind(bucket, None, own)))
         return found
 
     def numbers_of(self, bucket: Bucket) -> int:
@@ -103,7 +106,9 @@ class Space:
         number = self._numbers.get((array.name, offering.vm_size, offering.zone, node.placement_group))
         if number is None:
             number = self.add_bucket(Bucket(array, offering, node.placement_group))
-        own = frozendict({**array.resources, **node.resources}) if node.resources else array.resources
+        own = array.resources
+        if offering.observed or node.resources:
+            own = frozendict({**own, **offering.observed, **node.resources})
         self.bucket_of.append(number)
         if not node.resources and node.zone in {None, offering.zone} and not self.rules.is_live:
             self.profiles.append(Profile(self.empty[number].kind, node))

@@ -96,6 +96,8 @@ def _next_for_binding(binding: Binding) -> str:
         return "ask for less at once: no plan is larger"
     if binding.kind is LimitKind.CYCLE_CREATES:
         return "wait for the next cycle, or raise policy.max_creates_per_cycle"
+    if binding.kind is LimitKind.ARRAY_CREATES:
+        return f"wait for the next cycle, or raise nodearrays.{binding.name}.max_creates_per_cycle"
     if binding.kind is LimitKind.BUCKET_AVAILABLE:
         return "wait, or offer another VM size"
     return f"raise {_SETTING[binding.kind]} of {binding.name} by {binding.missing} {unit}"

@@ -8,7 +8,6 @@ import pytest
 from builders import array, code, f4, job, node, outcome, places, scenario, solve, solve_text
 from checker import check
 
-from autoscale_aks.model.node import TRANSITIONS, Stage
 
 
 def errors(raw: Any) -> dict[str, str]:
@@ -222,9 +221,3 @@ def test_the_order_of_keys_in_a_file_means_nothing() -> None:
     turned = {key: raw[key] for key in reversed(raw)}
     turned["jobs"] = [{key: entry[key] for key in reversed(entry)} for entry in raw["jobs"]]
     assert solve(turned) == solve(raw)
-
-
-def test_stages_move_only_forwards_and_drained_nodes_may_be_reopened() -> None:
-    assert TRANSITIONS[Stage.PLANNED] == {Stage.IN_FLIGHT}
-    assert Stage.EXISTING in TRANSITIONS[Stage.DRAINING]
-    assert all(Stage.PLANNED not in after for after in TRANSITIONS.values())
