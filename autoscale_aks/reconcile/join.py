@@ -1,37 +1,54 @@
-"""Ledger × cloud × cluster × scheduler × age → one `Node` a machine, counted once (user asks T03, T13).
-
-===========  ==========================================  =====================================================
-LIST shows   and                                         then
-===========  ==========================================  =====================================================
-nothing      the listing is not complete                 as last known, or in flight: absence proves nothing
-nothing      asked for less than VISIBILITY_GRACE_S ago  in flight: a create may not show yet
-nothing      the ledger says rejected or deleting        gone
-nothing      otherwise                                   gone: never made, evicted, or deleted by somebody else
-Deleting     any                                         draining: offers nothing, still counts against limits
-Failed       any, or its VM is gone                      failed: offers nothing, to be deleted
-otherwise    the ledger says closing                     draining: its delete protocol goes on
-otherwise    the nodes could not be read                 as last known
-otherwise    the node is not ready                       in flight
-otherwise    ready, and the scheduler has it ready       existing
-otherwise    ready, and the scheduler closed it          existing, closed: offers nothing, left alone
-===========  ==========================================  =====================================================
-"""
+"""One machine's facts from all sources, and the node they make by the reconcile table, counted once (T03, T13)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from frozendict import frozendict
+
 from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.model.node import Node, Stage
+from autoscale_aks.reconcile.stages import boot_deadline
+from autoscale_aks.reconcile.table import (
+    Action,
+    Age,
+    Cell,
+    CloudSays,
+    ClusterSays,
+    LedgerSays,
+    SchedulerSays,
+    Verdict,
+    decide,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from autoscale_aks.ledger.records import MachineRecord
     from autoscale_aks.model.launch import ClusterNode, Machine
     from autoscale_aks.schedulers.port import SchedulerNode
 
 VISIBILITY_GRACE_S: Final = 120.0
-"""How long a machine that was asked for may be missing from a complete list."""
+"""How long a machine that was asked for may be missing from a complete list, a delete may not show, and a machine that
+was ready may be out of sight, before it means something."""
+
+KEEP_ALIVE_TAG: Final = "azaks-keep-alive"
+"""A tag that, set to `true` on a machine, keeps it from every delete (user ask T20)."""
+
+_KNOWN: Final[Mapping[MachineState, LedgerSays]] = frozendict(
+    {
+        MachineState.INTENDED: LedgerSays.ASKED,
+        MachineState.ACCEPTED: LedgerSays.ASKED,
+        MachineState.UNKNOWN: LedgerSays.ASKED,
+        MachineState.REJECTED: LedgerSays.REFUSED,
+        MachineState.LISTED: LedgerSays.LISTED,
+        MachineState.READY: LedgerSays.READY,
+        MachineState.CLOSING: LedgerSays.CLOSING,
+        MachineState.DELETING: LedgerSays.DELETING,
+        MachineState.GONE: LedgerSays.REFUSED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,86 +61,122 @@ class Sighting:
     cluster_node: ClusterNode | None
     reads_cluster_nodes: bool
     cluster_answered: bool = True
-    """False when the cluster's nodes should have been read and could not be."""
+    """False when the cluster's nodes should have been read and could not be, or not to be believed."""
     scheduler_node: SchedulerNode | None
     scheduler_reports_nodes: bool
+    scheduler_answered: bool = True
+    """False when the scheduler's list of nodes is not to be believed."""
     job_ids: tuple[str, ...] = ()
+    is_protected: bool = False
+    boot_timeout_s: float | None = None
+    """None: rules about booting do not apply."""
 
 
-def join_machine(seen: Sighting, now: float) -> Node | None:
-    """The machine as a node of the snapshot; None when it is gone."""
-    record, machine = seen.record, seen.machine
-    if machine is None:
-        return None if _is_gone(seen, now) else _last_known(seen)
-    if machine.is_deleting:
-        return _node(seen, Stage.DRAINING, "Deleting")
-    if machine.is_failed:
-        return _node(seen, Stage.EXISTING, "Failed")
-    if record.state in {MachineState.CLOSING, MachineState.DELETING}:
-        return _node(seen, Stage.DRAINING, "Draining")
-    if not _is_booted(seen):
-        return _node(seen, Stage.IN_FLIGHT, "Creating")
-    return _booted(seen)
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The node (None when the machine is gone) and what the cycle does about it."""
+
+    node: Node | None
+    action: Action
 
 
-def _last_known(seen: Sighting) -> Node:
-    """A machine that no list shows and that may well be there.
-
-    One that was ready stays so: as a machine that boots it would lose its idle time, and, older than the boot
-    timeout, its capacity, and the work it has room for would be asked for again.
-    """
-    if seen.record.state in {MachineState.CLOSING, MachineState.DELETING}:
-        return _node(seen, Stage.DRAINING, "Draining" if seen.record.state is MachineState.CLOSING else "Deleting")
-    if seen.record.state is MachineState.READY:
-        return _booted(seen)
-    return _node(seen, Stage.IN_FLIGHT, "Creating")
+def join_machine(seen: Sighting, now: float) -> Joined:
+    """The machine as a node of the snapshot, by the reconcile table."""
+    verdict = decide(cell_of(seen, now))
+    return Joined(None if verdict.stage is None else _node(seen, verdict, verdict.stage, now), verdict.action)
 
 
-def _booted(seen: Sighting) -> Node:
-    if not seen.scheduler_reports_nodes:
-        return _node(seen, Stage.EXISTING, "Ready")
-    if seen.scheduler_node is None or seen.scheduler_node.state == "Booting":
-        return _node(seen, Stage.IN_FLIGHT, "Joining")
-    return _node(seen, Stage.EXISTING, seen.scheduler_node.state)
+def cell_of(seen: Sighting, now: float) -> Cell:
+    """The table's cell of a machine."""
+    return Cell(_cloud(seen), _cluster(seen), _scheduler(seen), _KNOWN[seen.record.state], _age(seen, now))
 
 
-def _is_gone(seen: Sighting, now: float) -> bool:
-    if not seen.listing_complete:
-        return False
-    if seen.record.state in {MachineState.INTENDED, MachineState.ACCEPTED, MachineState.UNKNOWN}:
-        return now - seen.record.asked_at > VISIBILITY_GRACE_S
-    return True
+def _cloud(seen: Sighting) -> CloudSays:
+    if seen.machine is None:
+        return CloudSays.ABSENT if seen.listing_complete else CloudSays.UNSEEN
+    if seen.machine.is_deleting:
+        return CloudSays.DELETING
+    if seen.machine.is_failed:
+        return CloudSays.FAILED
+    return CloudSays.MADE if seen.machine.provisioning_state == "Succeeded" else CloudSays.MAKING
 
 
-def _is_booted(seen: Sighting) -> bool:
-    """Ready in the cluster; where no cluster is configured, a machine that was made counts (§2.4, §7.1).
-
-    A cluster that does not answer proves nothing: what was ready stays ready (see `_last_known`).
-    """
-    if seen.reads_cluster_nodes and not seen.cluster_answered:
-        return seen.record.state is MachineState.READY
-    if seen.reads_cluster_nodes:
-        return seen.cluster_node is not None and seen.cluster_node.ready
-    return seen.machine is not None and seen.machine.provisioning_state == "Succeeded"
+def _cluster(seen: Sighting) -> ClusterSays:
+    if not seen.reads_cluster_nodes:
+        return ClusterSays.NOT_ASKED
+    if not seen.cluster_answered or (seen.machine is None and seen.cluster_node is None):
+        return ClusterSays.SILENT  # a machine that no list shows tells no node name to look for
+    return ClusterSays.READY if seen.cluster_node is not None and seen.cluster_node.ready else ClusterSays.NOT_READY
 
 
-def _node(seen: Sighting, stage: Stage, state: str) -> Node:
+def _scheduler(seen: Sighting) -> SchedulerSays:
+    node = seen.scheduler_node
+    if node is None:
+        if seen.job_ids:
+            return SchedulerSays.BUSY
+        if not seen.scheduler_reports_nodes:
+            return SchedulerSays.NOT_ASKED
+        return SchedulerSays.ABSENT if seen.scheduler_answered else SchedulerSays.SILENT
+    if node.state == "Booting":
+        return SchedulerSays.ABSENT
+    if node.state == "Down":
+        return SchedulerSays.DOWN
+    if node.state != "Ready":
+        return SchedulerSays.CLOSED
+    return SchedulerSays.BUSY if seen.job_ids else SchedulerSays.READY
+
+
+def _age(seen: Sighting, now: float) -> Age:
+    record = seen.record
+    if record.state is MachineState.READY:
+        since = record.lost_since if record.lost_since is not None else now
+    else:
+        since = record.updated_at if record.state is MachineState.DELETING else record.asked_at
+    return Age.YOUNG if now - since <= VISIBILITY_GRACE_S else Age.OLD
+
+
+def _node(seen: Sighting, verdict: Verdict, stage: Stage, now: float) -> Node:
     record, cluster, scheduler = seen.record, seen.cluster_node, seen.scheduler_node
-    is_ready = stage is Stage.EXISTING and state == "Ready"
+    is_ready = stage is Stage.EXISTING and verdict.state == "Ready"
+    lost_since = record.lost_since
+    if verdict.action is Action.LOSE and lost_since is None:
+        lost_since = now
     return Node(
         name=record.name,
         nodearray=record.nodearray,
         vm_size=record.vm_size,
         hostname=scheduler.name if scheduler else cluster.name if cluster else record.node_name,
-        state=state,
+        state=verdict.state,
         stage=stage,
         placement_group=record.placement_group,
         zone=record.zone,
+        keep_alive=seen.is_protected or _is_kept_alive(seen.machine),
         resources=scheduler.resources if scheduler and is_ready else {},
         available=scheduler.available if scheduler and is_ready else {},
-        job_ids=seen.job_ids,
+        job_ids=() if _is_on_its_first_way_up(seen, stage) else seen.job_ids,
         create_time=record.asked_at,
         idle_since=record.idle_since,
+        boot_deadline=_deadline(seen, verdict, lost_since),
+        lost_since=lost_since if verdict.action is Action.LOSE else None,
+        surplus_since=record.surplus_since,
+        is_late=record.is_late,
         private_ip=cluster.private_ip if cluster else None,
         instance_id=seen.machine.resource_id if seen.machine else None,
     )
+
+
+def _is_kept_alive(machine: Machine | None) -> bool:
+    return machine is not None and machine.tags.get(KEEP_ALIVE_TAG, "").lower() == "true"
+
+
+def _is_on_its_first_way_up(seen: Sighting, stage: Stage) -> bool:
+    """Work may be assigned to it and cannot run: it protects nothing (user ask T12b)."""
+    return stage is Stage.IN_FLIGHT and seen.record.ready_at is None and _scheduler(seen) is SchedulerSays.ABSENT
+
+
+def _deadline(seen: Sighting, verdict: Verdict, lost_since: float | None) -> float | None:
+    if verdict.stage is not Stage.IN_FLIGHT or seen.boot_timeout_s is None:
+        return None
+    if verdict.action is Action.LOSE and lost_since is not None:
+        return lost_since + VISIBILITY_GRACE_S
+    return boot_deadline(seen.record, seen.boot_timeout_s)

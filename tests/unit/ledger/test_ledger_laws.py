@@ -17,6 +17,18 @@ from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.model.launch import LaunchOutcome, LaunchState
 
 ASKED = {MachineState.INTENDED, MachineState.ACCEPTED, MachineState.UNKNOWN, MachineState.REJECTED}
+BACK: dict[MachineState, set[MachineState]] = {
+    MachineState.INTENDED: set(MachineState) - {MachineState.INTENDED},
+    MachineState.ACCEPTED: set(MachineState) - ASKED | {MachineState.REJECTED},
+    MachineState.UNKNOWN: set(MachineState) - ASKED | {MachineState.REJECTED},
+    MachineState.REJECTED: {MachineState.READY, MachineState.CLOSING, MachineState.DELETING, MachineState.GONE},
+    MachineState.LISTED: {MachineState.READY, MachineState.DELETING, MachineState.GONE},
+    MachineState.READY: {MachineState.GONE},
+    MachineState.CLOSING: {MachineState.DELETING, MachineState.GONE},
+    MachineState.DELETING: {MachineState.GONE},
+    MachineState.GONE: set(),
+}
+"""State → where no machine comes from to it: backwards in its life."""
 picks = st.sets(st.integers(min_value=0, max_value=30), max_size=6)
 
 
@@ -79,6 +91,8 @@ class LedgerLaws(RuleBasedStateMachine):
         now, names = self.tick(), self.chosen(pick)
         self.ledger.record_seen(dict.fromkeys(names, state), now)
         for name in names:
+            if self.model[name].state in BACK[state]:
+                continue
             self.move(name, state, now)
             if state is MachineState.READY and self.model[name].ready_at is None:
                 self.model[name] = replace(self.model[name], ready_at=now)

@@ -1,0 +1,238 @@
+"""The reconcile table: cloud × cluster × scheduler × ledger × age → stage and action (user asks T03a, T13).
+
+Pure data. `docs/calculations.md` shows the same table to people, and a test holds the two together cell by cell. Rows
+are tried from the top; the first that holds decides, and every cell is decided by one.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from autoscale_aks.model.node import Stage
+
+
+class CloudSays(enum.Enum):
+    """What the list of a pool's machines says of one."""
+
+    UNSEEN = "unseen"
+    """It is not in a list that is not whole: its absence proves nothing."""
+    ABSENT = "absent"
+    MAKING = "making"
+    MADE = "made"
+    FAILED = "failed"
+    """Its creation failed, or its VM is gone."""
+    DELETING = "deleting"
+
+
+class ClusterSays(enum.Enum):
+    """What the list of Kubernetes nodes says."""
+
+    NOT_ASKED = "not asked"
+    SILENT = "silent"
+    """It should have been read and was not, or not whole."""
+    NOT_READY = "not ready"
+    """No such node, or one that is not ready."""
+    READY = "ready"
+
+
+class SchedulerSays(enum.Enum):
+    """What the scheduler says of the node."""
+
+    NOT_ASKED = "not asked"
+    """This scheduler reports no nodes."""
+    SILENT = "silent"
+    """Its list of nodes is not to be believed."""
+    ABSENT = "absent"
+    """It does not know the node, or the node is on its first way up; work may be assigned there, none runs."""
+    READY = "ready"
+    BUSY = "busy"
+    """Work runs there."""
+    CLOSED = "closed"
+    """Somebody else drains it, or this program does."""
+    DOWN = "down"
+
+
+class LedgerSays(enum.Enum):
+    """How far the ledger knows the machine to have come."""
+
+    ASKED = "asked"
+    """Intended, accepted, or of unknown outcome."""
+    REFUSED = "refused"
+    LISTED = "listed"
+    READY = "ready"
+    CLOSING = "closing"
+    DELETING = "deleting"
+
+
+class Age(enum.Enum):
+    """How long what the ledger says has been so, against `VISIBILITY_GRACE_S`.
+
+    Since it was asked for; since its delete was accepted; or, of a machine that was ready, since it is not.
+    """
+
+    YOUNG = "young"
+    OLD = "old"
+
+
+class Action(enum.Enum):
+    """What the cycle does about the machine beside counting it."""
+
+    KEEP = "keep"
+    FORGET = "forget"
+    """It is gone: the ledger closes its record and the scheduler is told."""
+    REMOVE = "remove"
+    """It is of no use: the plan releases it."""
+    FINISH = "finish"
+    """Its delete protocol was begun: go on with it."""
+    ADOPT = "adopt"
+    """It was refused and came all the same: useful if the plan wants it, else released."""
+    LOSE = "lose"
+    """It was ready and is not: the clock runs until it is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The facts of one machine at one instant."""
+
+    cloud: CloudSays
+    cluster: ClusterSays
+    scheduler: SchedulerSays
+    ledger: LedgerSays
+    age: Age
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a cell means. `stage` is None when the machine is gone; `state` is the node's word for it."""
+
+    stage: Stage | None
+    state: str
+    action: Action = Action.KEEP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Cells with one verdict; None in a column is any value."""
+
+    cloud: frozenset[CloudSays] | None = None
+    cluster: frozenset[ClusterSays] | None = None
+    scheduler: frozenset[SchedulerSays] | None = None
+    ledger: frozenset[LedgerSays] | None = None
+    age: frozenset[Age] | None = None
+    verdict: Verdict
+
+    def holds(self, cell: Cell) -> bool:
+        """Whether the cell is one of the row's."""
+        return (
+            (self.cloud is None or cell.cloud in self.cloud)
+            and (self.cluster is None or cell.cluster in self.cluster)
+            and (self.scheduler is None or cell.scheduler in self.scheduler)
+            and (self.ledger is None or cell.ledger in self.ledger)
+            and (self.age is None or cell.age in self.age)
+        )
+
+
+_LISTED: Final = frozenset({CloudSays.MAKING, CloudSays.MADE})
+_MAYBE: Final = _LISTED | {CloudSays.UNSEEN}
+"""It is there, or may be."""
+_UP: Final = frozenset({ClusterSays.READY})
+_NOT_DENIED: Final = frozenset({ClusterSays.NOT_ASKED, ClusterSays.SILENT, ClusterSays.READY})
+_WORKS: Final = frozenset({SchedulerSays.NOT_ASKED, SchedulerSays.READY})
+_BUSY: Final = frozenset({SchedulerSays.BUSY})
+_CLOSED: Final = frozenset({SchedulerSays.CLOSED})
+_DOWN: Final = frozenset({SchedulerSays.DOWN})
+_WAS_READY: Final = frozenset({LedgerSays.READY})
+_YOUNG: Final = frozenset({Age.YOUNG})
+
+_CREATING: Final = Verdict(Stage.IN_FLIGHT, "Creating")
+_JOINING: Final = Verdict(Stage.IN_FLIGHT, "Joining")
+_REJOINING: Final = Verdict(Stage.IN_FLIGHT, "Rejoining", Action.LOSE)
+_READY: Final = Verdict(Stage.EXISTING, "Ready")
+_SHUT: Final = Verdict(Stage.EXISTING, "Closed")
+_LOST: Final = Verdict(Stage.EXISTING, "Down", Action.LOSE)
+_DRAINING: Final = Verdict(Stage.DRAINING, "Draining", Action.FINISH)
+_LEAVING: Final = Verdict(Stage.DRAINING, "Deleting")
+_MISSING: Final = Verdict(Stage.EXISTING, "Down", Action.LOSE)
+
+TABLE: Final[tuple[Row, ...]] = (
+    # The cloud has the last word on what is over.
+    Row(cloud=frozenset({CloudSays.DELETING}), verdict=_LEAVING),
+    Row(cloud=frozenset({CloudSays.FAILED}), verdict=Verdict(Stage.EXISTING, "Failed", Action.REMOVE)),
+    Row(cloud=frozenset({CloudSays.ABSENT}), ledger=frozenset({LedgerSays.ASKED}), age=_YOUNG, verdict=_CREATING),
+    Row(
+        cloud=frozenset({CloudSays.ABSENT}),
+        scheduler=_BUSY,
+        ledger=frozenset({LedgerSays.ASKED, LedgerSays.LISTED, LedgerSays.READY, LedgerSays.CLOSING}),
+        verdict=_MISSING,
+    ),
+    Row(cloud=frozenset({CloudSays.ABSENT}), verdict=Verdict(None, "Gone", Action.FORGET)),
+    # What was begun is finished.
+    Row(cloud=_MAYBE, ledger=frozenset({LedgerSays.CLOSING}), verdict=_DRAINING),
+    Row(cloud=_MAYBE, ledger=frozenset({LedgerSays.DELETING}), age=_YOUNG, verdict=_LEAVING),
+    Row(cloud=_LISTED, ledger=frozenset({LedgerSays.DELETING}), verdict=_DRAINING),
+    Row(cloud=_MAYBE, ledger=frozenset({LedgerSays.DELETING}), verdict=_LEAVING),
+    # Where work runs is a machine, whatever else is said of it.
+    Row(cloud=_MAYBE, scheduler=_BUSY, verdict=_READY),
+    Row(
+        cloud=_LISTED,
+        ledger=frozenset({LedgerSays.REFUSED}),
+        verdict=Verdict(Stage.IN_FLIGHT, "Creating", Action.ADOPT),
+    ),
+    # Once ready: only a clear no makes it lost.
+    Row(cloud=_MAYBE, scheduler=_CLOSED, ledger=_WAS_READY, verdict=_SHUT),
+    Row(cloud=_MAYBE, scheduler=_DOWN, ledger=_WAS_READY, verdict=_LOST),
+    Row(
+        cloud=_MAYBE,
+        cluster=_NOT_DENIED,
+        scheduler=_WORKS | {SchedulerSays.SILENT},
+        ledger=_WAS_READY,
+        verdict=_READY,
+    ),
+    Row(cloud=_MAYBE, ledger=_WAS_READY, age=_YOUNG, verdict=_REJOINING),
+    Row(cloud=_MAYBE, ledger=_WAS_READY, verdict=_LOST),
+    # On its first way up.
+    Row(cloud=_LISTED, cluster=_UP, scheduler=_WORKS, verdict=_READY),
+    Row(cloud=_LISTED, cluster=_UP, scheduler=_CLOSED, verdict=_SHUT),
+    Row(cloud=_LISTED, cluster=_UP, scheduler=_DOWN, verdict=_LOST),
+    Row(cloud=_LISTED, cluster=_UP, verdict=_JOINING),
+    Row(
+        cloud=frozenset({CloudSays.MADE}),
+        cluster=frozenset({ClusterSays.NOT_ASKED}),
+        scheduler=_WORKS,
+        verdict=_READY,
+    ),
+    Row(
+        cloud=frozenset({CloudSays.MADE}),
+        cluster=frozenset({ClusterSays.NOT_ASKED}),
+        scheduler=_CLOSED,
+        verdict=_SHUT,
+    ),
+    Row(
+        cloud=frozenset({CloudSays.MADE}),
+        cluster=frozenset({ClusterSays.NOT_ASKED}),
+        scheduler=_DOWN,
+        verdict=_LOST,
+    ),
+    Row(cloud=frozenset({CloudSays.MADE}), cluster=frozenset({ClusterSays.NOT_ASKED}), verdict=_JOINING),
+    Row(verdict=_CREATING),
+)
+
+
+_DECIDED: Final[dict[Cell, Verdict]] = {
+    cell: next(row.verdict for row in TABLE if row.holds(cell))
+    for cell in (
+        Cell(cloud, cluster, scheduler, ledger, age)
+        for cloud in CloudSays
+        for cluster in ClusterSays
+        for scheduler in SchedulerSays
+        for ledger in LedgerSays
+        for age in Age
+    )
+}
+
+
+def decide(cell: Cell) -> Verdict:
+    """The verdict of the table's first row that holds."""
+    return _DECIDED[cell]
