@@ -14,6 +14,7 @@ from autoscale_aks.config.nodearray_checks import groups_of, pool_of, zones_of
 from autoscale_aks.config.values import (
     AksConfig,
     Config,
+    Headroom,
     LedgerConfig,
     LoggingConfig,
     NodeArrayConfig,
@@ -22,7 +23,15 @@ from autoscale_aks.config.values import (
 from autoscale_aks.model.bucket import DEFAULT_GROUP_SIZE, NodeArray, Offering
 from autoscale_aks.model.launch import OWNER_TAG
 from autoscale_aks.model.limits import CoreQuota, Limits, SharedResource
-from autoscale_aks.model.policy import Objective, PlacementOrder, Policy, Timeout
+from autoscale_aks.model.policy import (
+    BackOffTimes,
+    BootCircuit,
+    MassDelete,
+    Objective,
+    PlacementOrder,
+    Policy,
+    Timeout,
+)
 from autoscale_aks.units import Size, exact, parse_value
 
 if TYPE_CHECKING:
@@ -103,6 +112,8 @@ def _build_nodearray(name: str, array: Mapping[str, Any], aks: AksConfig) -> Nod
             enabled=array.get("enabled", True),
             max_count=_count(array, "max_count"),
             max_core_count=_count(array, "max_core_count"),
+            max_creates_per_cycle=_count(array, "max_creates_per_cycle"),
+            min_nodes=int(array.get("min_nodes", 0)),
             new_placement_groups=array.get("new_placement_groups", False),
             resources=_values(array.get("resources", {})),
             software_configuration=frozendict(_plain(array.get("software_configuration", {}))),
@@ -116,6 +127,10 @@ def _build_nodearray(name: str, array: Mapping[str, Any], aks: AksConfig) -> Nod
         os_disk_size_gb=_count(array, "os_disk_size_gb"),
         max_pods=_count(array, "max_pods"),
         spot_max_price=float(array["spot_max_price"]) if "spot_max_price" in array else None,
+        headroom=tuple(
+            Headroom(count=int(entry.get("count", 1)), constraints=frozendict(entry["constraints"]))
+            for entry in array.get("headroom", [])
+        ),
         **{key: array.get(key) for key in _MACHINE_PLAIN},
     )
 
@@ -156,6 +171,30 @@ def _build_policy(document: Mapping[str, Any]) -> Policy:
         machines_per_put=int(policy.get("machines_per_put", default.machines_per_put)),
         max_creates_per_cycle=_count(policy, "max_creates_per_cycle"),
         max_deletes_per_cycle=_count(policy, "max_deletes_per_cycle"),
+        min_lifetime=_timeout(policy.get("min_lifetime"), default.min_lifetime),
+        gang_timeout=float(policy.get("gang_timeout", default.gang_timeout)),
+        mass_delete=_build_mass_delete(policy.get("mass_delete", {})),
+        back_off=_build_back_off(policy.get("back_off", {})),
+        boot_circuit=_build_circuit(policy.get("boot_circuit", {})),
+    )
+
+
+def _build_mass_delete(raw: Mapping[str, Any]) -> MassDelete:
+    default = MassDelete()
+    return MassDelete(
+        share=float(raw.get("share", default.share)),
+        count=_count(raw, "count") if "count" in raw else default.count,
+    )
+
+
+def _build_back_off(raw: Mapping[str, Any]) -> BackOffTimes:
+    return BackOffTimes(**{f"{name}_s": float(seconds) for name, seconds in raw.items()})
+
+
+def _build_circuit(raw: Mapping[str, Any]) -> BootCircuit:
+    default = BootCircuit()
+    return BootCircuit(
+        failures=int(raw.get("failures", default.failures)), retry_s=float(raw.get("retry", default.retry_s))
     )
 
 

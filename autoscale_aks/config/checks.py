@@ -34,6 +34,7 @@ def check_document(document: Mapping[str, Any], array_names: list[str]) -> Itera
         yield from _check_timeout(policy.get(key), ("policy", key), array_names)
         if key in document and key in policy:
             yield Finding(("policy", key), f"{key} stands at the top level too; keep one of them")
+    yield from _check_timeout(policy.get("min_lifetime"), ("policy", "min_lifetime"), array_names)
     for name, resource in document.get("shared_resources", {}).items():
         yield from _check_shared(resource, ("shared_resources", name))
 

@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.config.findings import Finding, listed, quoted
+from autoscale_aks.errors import ConstraintError
+from autoscale_aks.matching.parse import parse_constraints
 from autoscale_aks.model.launch import OWNER_TAG
 from autoscale_aks.units import parse_value
 
@@ -30,7 +32,24 @@ def check_nodearrays(document: Mapping[str, Any]) -> Iterator[Finding]:
         yield from _check_machines(array, path)
         yield from check_values(array.get("resources", {}), (*path, "resources"))
         yield from _check_buckets(array, path)
+        yield from _check_kept(array, path)
     yield from _check_shared_pools(arrays, home)
+
+
+def _check_kept(array: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+    """Machines and room that are kept whether there is work or not."""
+    most, least = array.get("max_count"), array.get("min_nodes", 0)
+    if most is not None and least > most:
+        about = ((*path, "max_count"),)
+        yield Finding((*path, "min_nodes"), f"more than max_count ({most}); no plan can have so many", about=about)
+    for index, entry in enumerate(array.get("headroom", [])):
+        constraints = entry.get("constraints", {}) if isinstance(entry, dict) else {}
+        try:
+            parse_constraints(constraints, "")
+        except ConstraintError as error:
+            for problem in error.problems:
+                place = f"{problem.path}: " if problem.path else ""
+                yield Finding((*path, "headroom", index, "constraints"), f"{place}{problem.message}")
 
 
 def check_values(values: Mapping[str, Any], path: Path) -> Iterator[Finding]:

@@ -75,6 +75,15 @@ class LoggingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Headroom:
+    """Room that is kept free on a node array: for `count` jobs of one shape (user ask T21a)."""
+
+    count: int
+    constraints: Mapping[str, Any]
+    """JSON as it was written, with exact numbers, such as `{"ncpus": 44}`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeArrayConfig:
     """One node array: what the planner sees of it, and what its machines are given."""
 
@@ -93,6 +102,7 @@ class NodeArrayConfig:
     ssh_access: str | None = None
     vnet_subnet_id: str | None = None
     spot_max_price: float | None = None
+    headroom: tuple[Headroom, ...] = ()
 
     def template_for(self, vm_size: str) -> MachineTemplate:
         """What machines of one size of this array share. Raises ValueError for a size it does not offer."""

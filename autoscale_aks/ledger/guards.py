@@ -123,6 +123,13 @@ class Guards(Access):
                 row = (key, *one.key, one.failures, storable(one.last_error), one.opened_at, now)
                 connection.execute(query, row)
 
+    def reset_circuits(self, nodearray: str | None = None, vm_size: str | None = None) -> int:
+        """Close circuits by hand (None: of any); how many (user ask T12c)."""
+        query = """DELETE FROM circuits WHERE (:nodearray IS NULL OR nodearray = :nodearray)
+                   AND (:vm_size IS NULL OR vm_size = :vm_size)"""
+        with self._writing() as connection:
+            return connection.execute(query, {"nodearray": nodearray, "vm_size": vm_size}).rowcount
+
     # Weak marks on families
 
     def mark_family(self, family: str, until: float, reason: str) -> None:
@@ -136,19 +143,19 @@ class Guards(Access):
     def family_marks(self, now: float) -> Mapping[str, str]:
         """Families that come last now, each with its reason."""
         query = "SELECT family, reason FROM family_marks WHERE until > ? ORDER BY family"
-        return frozendict({family: reason for family, reason in self._read(query, now)})
+        return frozendict(dict(self._read(query, now)))
 
     # Sizes smaller than promised
 
-    def small_sizes(self) -> tuple[SmallSize, ...]:
-        """Every machine that was seen to have less than promised."""
+    def small_sizes(self, newer_than: float) -> tuple[SmallSize, ...]:
+        """Every machine that was seen to have less than promised, unless that is longer ago."""
         query = """SELECT nodearray, vm_size, resource, machine, promised, found FROM small_sizes
-                   ORDER BY nodearray, vm_size, resource, machine"""
+                   WHERE seen_at > ? ORDER BY nodearray, vm_size, resource, machine"""
         return tuple(
             SmallSize(
                 nodearray=nodearray, vm_size=vm_size, resource=resource, machine=machine, promised=promised, found=found
             )
-            for nodearray, vm_size, resource, machine, promised, found in self._read(query)
+            for nodearray, vm_size, resource, machine, promised, found in self._read(query, newer_than)
         )
 
     def record_small(self, found: Sequence[SmallSize], now: float) -> None:
@@ -158,7 +165,10 @@ class Guards(Access):
         with self._writing() as connection:
             connection.executemany(
                 query,
-                [(one.nodearray, one.vm_size, one.resource, one.machine, one.promised, one.found, now) for one in found],
+                [
+                    (one.nodearray, one.vm_size, one.resource, one.machine, one.promised, one.found, now)
+                    for one in found
+                ],
             )
 
     def forget_small(self, nodearray: str, vm_size: str | None = None) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from frozendict import frozendict
 
 from autoscale_aks.errors import LedgerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Row: TypeAlias = tuple[Any, ...]
 

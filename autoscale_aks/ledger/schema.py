@@ -1,7 +1,9 @@
 """The ledger's tables, and the steps from each version of them to the next.
 
 Version 2 brought boot stages, protections, boot circuits, weak marks on families and machines that were observed to be
-smaller than promised. A step is never changed once released: the version in the file (`PRAGMA user_version`) counts the steps it has seen.
+smaller than promised.
+
+A step is never changed once released: the version in the file (`PRAGMA user_version`) counts the steps it has seen.
 `events` is written by triggers, in the same transaction as the change it tells of, and is never rewritten.
 """
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
@@ -35,7 +34,7 @@ from autoscale_aks.units import natural_key
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from autoscale_aks.ledger.opening import Opened
@@ -294,6 +293,11 @@ class Ledger(Guards, Stages):
         """Something learned and worth keeping, by name."""
         rows = self._read("SELECT value FROM flags WHERE name = ?", name)
         return str(rows[0][0]) if rows else default
+
+    def flags(self, prefix: str) -> Mapping[str, str]:
+        """All flags whose names begin with `prefix`, without it."""
+        rows = self._read("SELECT name, value FROM flags WHERE substr(name, 1, ?) = ?", len(prefix), prefix)
+        return frozendict({name.removeprefix(prefix): value for name, value in rows})
 
     def set_flag(self, name: str, value: str | None) -> None:
         """Keep `value` under `name`; None drops it."""

@@ -60,6 +60,10 @@ class NodeArray:
     enabled: bool = True
     max_count: int | None = None
     max_core_count: int | None = None
+    max_creates_per_cycle: int | None = None
+    """Most new machines in one cycle, beside the policy's cap over all arrays (user ask T03d)."""
+    min_nodes: int = 0
+    """Machines there are at least, with or without work (user ask T21a)."""
     new_placement_groups: bool = False
     resources: Mapping[str, Value] = field(default_factory=frozendict)
     software_configuration: Mapping[str, Any] = field(default_factory=frozendict)

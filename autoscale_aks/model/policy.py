@@ -97,14 +97,10 @@ class Policy:
     """Most machines in one `BatchPutMachine` request (aks-machine-api.md §2.7); lower where headers are long (B5)."""
     max_creates_per_cycle: int | None = None
     max_deletes_per_cycle: int | None = None
-    max_creates_by_nodearray: Mapping[str, int] = field(default_factory=frozendict)
-    """Most new machines of a node array in one cycle; absent: no limit of its own."""
     min_lifetime: Timeout = Timeout(default_s=0.0)
     """Seconds a machine lives before idleness may end it (user ask T15c)."""
-    min_nodes: Mapping[str, int] = field(default_factory=frozendict)
-    """Machines a node array has at least, with or without work (user ask T21a)."""
-    gang_timeout_s: float = 600.0
-    """How long machines are kept that were accepted for a gang whose other part was refused (user ask T04c)."""
+    gang_timeout: float = 600.0
+    """Seconds for which machines are kept that were accepted for a gang whose other part was refused (user ask T04c)."""
     mass_delete: MassDelete = MassDelete()
     back_off: BackOffTimes = BackOffTimes()
     boot_circuit: BootCircuit = BootCircuit()

@@ -21,9 +21,7 @@ UNBOUND: Final = 1 << 60
 """More nodes than anybody asks for: no limit binds."""
 
 
-_ONLY_NEW: Final = frozenset(
-    {LimitKind.BUCKET_AVAILABLE, LimitKind.CYCLE_CREATES, LimitKind.ARRAY_CREATES}
-)
+_ONLY_NEW: Final = frozenset({LimitKind.BUCKET_AVAILABLE, LimitKind.CYCLE_CREATES, LimitKind.ARRAY_CREATES})
 """Counters that speak of new nodes only, so that existing ones are not charged on them."""
 
 
@@ -147,7 +145,7 @@ def add_bucket(tree: LimitTree, snapshot: Snapshot, policy: Policy, bucket: Buck
     charge(LimitKind.BUCKET_NODES, ungrouped, offering.max_count)
     charge(LimitKind.BUCKET_AVAILABLE, ungrouped, offering.available_count)
     charge(LimitKind.CYCLE_CREATES, "policy", policy.max_creates_per_cycle)
-    charge(LimitKind.ARRAY_CREATES, array.name, policy.max_creates_by_nodearray.get(array.name))
+    charge(LimitKind.ARRAY_CREATES, array.name, array.max_creates_per_cycle)
     if bucket.placement_group is not None:
         group = tree.counter(LimitKind.GROUP_NODES, f"{array.name}/{bucket.placement_group}", 0)
         charges.append(_Charge(group, 1, offering.max_placement_group_size))

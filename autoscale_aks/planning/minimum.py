@@ -5,6 +5,7 @@ A minimum counts every machine there is, with work or without, and those the pla
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from autoscale_aks.planning.scale_in import is_counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from autoscale_aks.model.bucket import NodeArray
     from autoscale_aks.model.plan import BucketOutcome, NodeClaim, Plan
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import NameSeries, Snapshot
@@ -26,10 +28,10 @@ if TYPE_CHECKING:
 
 def with_minimum(snapshot: Snapshot, policy: Policy, decided: Plan) -> Plan:
     """The plan with claims for what its node arrays have less than their minimum, as far as limits allow."""
-    missing = _missing(snapshot, policy, decided)
+    missing = _missing(snapshot, decided)
     if not missing:
         return decided
-    extra = plan(_only_limits(snapshot, decided, missing), _policy_left(policy, decided.claims))
+    extra = plan(_only_limits(snapshot, decided, missing), policy_after(policy, len(decided.claims)))
     return _merged(decided, extra, policy) if extra.claims else decided
 
 
@@ -62,18 +64,19 @@ def names_after(naming: Mapping[str, NameSeries], claims: Iterable[NodeClaim]) -
     return frozendict(found)
 
 
-def _missing(snapshot: Snapshot, policy: Policy, decided: Plan) -> Mapping[str, int]:
-    if not policy.min_nodes:
+def _missing(snapshot: Snapshot, decided: Plan) -> Mapping[str, int]:
+    wanted = {array.name: array.min_nodes for array in snapshot.nodearrays if array.min_nodes and array.enabled}
+    if not wanted:
         return {}
     leaving = {release.node.name for release in decided.releases}
-    there = dict.fromkeys(policy.min_nodes, 0)
+    there = dict.fromkeys(wanted, 0)
     for node in snapshot.nodes:
         if node.nodearray in there and is_counted(node) and node.name not in leaving:
             there[node.nodearray] += 1
     for claim in decided.claims:
         if claim.bucket.array.name in there:
             there[claim.bucket.array.name] += 1
-    return {array: policy.min_nodes[array] - count for array, count in there.items() if count < policy.min_nodes[array]}
+    return {array: wanted[array] - count for array, count in there.items() if count < wanted[array]}
 
 
 def _only_limits(snapshot: Snapshot, decided: Plan, missing: Mapping[str, int]) -> Snapshot:
@@ -92,26 +95,27 @@ def _only_limits(snapshot: Snapshot, decided: Plan, missing: Mapping[str, int]) 
     return replace(
         snapshot,
         nodes=tuple(replace(node, target_state="Terminated") for node in there),
+        nodearrays=arrays_after(snapshot.nodearrays, decided.claims),
         unmanaged_nodes=(),
         jobs=jobs,
         naming=names_after(snapshot.naming, decided.claims),
     )
 
 
-def _policy_left(policy: Policy, claims: Iterable[NodeClaim]) -> Policy:
-    """What the caps on creates leave after these claims."""
-    return policy_after(policy, [claim.bucket.array.name for claim in claims])
-
-
-def policy_after(policy: Policy, created: list[str]) -> Policy:
-    """What the caps on creates leave when machines of these node arrays were asked for already in the cycle."""
+def policy_after(policy: Policy, created: int) -> Policy:
+    """What the cap on creates leaves when so many machines were asked for already in the cycle."""
     most = policy.max_creates_per_cycle
-    return replace(
-        policy,
-        max_creates_per_cycle=None if most is None else max(0, most - len(created)),
-        max_creates_by_nodearray=frozendict(
-            {array: max(0, cap - created.count(array)) for array, cap in policy.max_creates_by_nodearray.items()}
-        ),
+    return policy if most is None else replace(policy, max_creates_per_cycle=max(0, most - created))
+
+
+def arrays_after(arrays: Iterable[NodeArray], claims: Iterable[NodeClaim]) -> tuple[NodeArray, ...]:
+    """What the node arrays' own caps on creates leave after these claims."""
+    created = Counter(claim.bucket.array.name for claim in claims)
+    return tuple(
+        array
+        if array.max_creates_per_cycle is None or not created[array.name]
+        else replace(array, max_creates_per_cycle=max(0, array.max_creates_per_cycle - created[array.name]))
+        for array in arrays
     )
 
 

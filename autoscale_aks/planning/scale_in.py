@@ -8,6 +8,8 @@ from autoscale_aks.model.node import Stage
 from autoscale_aks.model.plan import Release, ReleaseCause
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from autoscale_aks.model.node import Node
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import Snapshot
@@ -29,8 +31,9 @@ def plan_releases(snapshot: Snapshot, policy: Policy, matched: set[int]) -> tupl
         release = _release_of(node, snapshot.now, policy, is_wanted=number in matched)
         if release is not None:
             found.append(release)
-    if policy.min_nodes:
-        found = _above_minimum(found, snapshot, policy)
+    minimum = {array.name: array.min_nodes for array in snapshot.nodearrays if array.min_nodes}
+    if minimum:
+        found = _above_minimum(found, snapshot, minimum)
     found.sort(key=lambda release: list(ReleaseCause).index(release.cause), reverse=True)
     return tuple(found if policy.max_deletes_per_cycle is None else found[: policy.max_deletes_per_cycle])
 
@@ -47,7 +50,7 @@ def _release_of(node: Node, now: float, policy: Policy, *, is_wanted: bool) -> R
         return Release(node, ReleaseCause.LOST) if now - node.lost_since > boot_timeout_s else None
     if is_wanted:
         return None
-    if node.surplus_since is not None and now - node.surplus_since >= policy.gang_timeout_s:
+    if node.surplus_since is not None and now - node.surplus_since >= policy.gang_timeout:
         return Release(node, ReleaseCause.SURPLUS)
     if node.stage is Stage.IN_FLIGHT:
         return Release(node, ReleaseCause.LATE) if node.is_late else None
@@ -71,7 +74,7 @@ def _idle_release(node: Node, now: float, policy: Policy) -> Release | None:
     return Release(node, ReleaseCause.IDLE, idle_s) if idle_s >= policy.idle_timeout.of(node.nodearray) else None
 
 
-def _above_minimum(found: list[Release], snapshot: Snapshot, policy: Policy) -> list[Release]:
+def _above_minimum(found: list[Release], snapshot: Snapshot, minimum: Mapping[str, int]) -> list[Release]:
     """Without the releases that would leave a node array fewer machines than its minimum; the longest idle go."""
     certain = [release for release in found if release.cause not in _SPARABLE]
     spared = {release.node.name for release in certain}
@@ -84,7 +87,7 @@ def _above_minimum(found: list[Release], snapshot: Snapshot, policy: Policy) -> 
         array = release.node.nodearray
         if release.cause not in _SPARABLE:
             continue
-        if array is not None and left.get(array, 0) <= policy.min_nodes.get(array, 0):
+        if array is not None and left.get(array, 0) <= minimum.get(array, 0):
             continue
         if array is not None:
             left[array] -= 1

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from autoscale_aks.errors import SchedulerError
-from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.model.launch import LaunchState
-from autoscale_aks.planning.planner import plan
-from autoscale_aks.reconcile.launch import launch
-from autoscale_aks.reconcile.observe import MACHINES, Observation, observe
+from autoscale_aks.reconcile.cloud_view import MACHINES
+from autoscale_aks.reconcile.deciding import brake, decide, headroom_jobs
+from autoscale_aks.reconcile.failover import describe_moves, launch_all
+from autoscale_aks.reconcile.failures import record_overdue
+from autoscale_aks.reconcile.observe import Observation, observe
+from autoscale_aks.reconcile.recording import add_nodes, record_proposals, record_sightings, record_wants
 from autoscale_aks.reconcile.release import Releases, release
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ class Progress(Protocol):
     """Told of every step as it happens."""
 
     def planned(self, plan: Plan) -> None:
-        """The decision is made; nothing has been sent."""
+        """The decision is made; nothing has been sent. Told again when refused machines are planned elsewhere."""
         ...
 
     def chunk_done(self, outcome: ChunkOutcome) -> None:
@@ -43,9 +45,17 @@ class CycleReport:
     plan_id: str
     observation: Observation
     plan: Plan
+    """The decision before anything was sent: what a dry run shows."""
+    rounds: tuple[Plan, ...] = ()
+    """Every plan whose machines were asked for: `plan`, and what its refusals were planned to become."""
     chunks: tuple[ChunkOutcome, ...] = ()
     releases: Releases = field(default_factory=Releases)
     notices: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> int:
+        """Machines that were asked for, in all rounds."""
+        return sum(len(plan.claims) for plan in self.rounds)
 
     @property
     def puts(self) -> int:
@@ -74,7 +84,9 @@ class CycleReport:
 def observe_and_plan(world: World) -> tuple[Observation, Plan]:
     """The decision without its effects: what `demand` shows is what `autoscale` does (user ask T25a)."""
     seen = observe(world)
-    return seen, plan(seen.snapshot, effective_policy(world), world.kinds)
+    policy = effective_policy(world)
+    decided = decide(seen.snapshot, policy, world.kinds, headroom_jobs(world.config))
+    return seen, brake(decided, policy, seen.proposals)
 
 
 def effective_policy(world: World) -> Policy:
@@ -83,11 +95,12 @@ def effective_policy(world: World) -> Policy:
     return replace(policy, machines_per_put=min(policy.machines_per_put, world.machines_per_put))
 
 
-def run_cycle(world: World, progress: Progress | None = None) -> CycleReport:
+def run_cycle(world: World, progress: Progress | None = None, *, until: float | None = None) -> CycleReport:
     """Observe, plan, apply, record. The caller holds the writer's lock.
 
-    Raises SchedulerError when the queue cannot be read and LedgerError when intents cannot be written; nothing has
-    been sent then.
+    After `until` (seconds since the epoch; None: no deadline) no further round of requests is begun. Raises
+    SchedulerError when the queue cannot be read and LedgerError when intents cannot be written; nothing has been sent
+    then.
     """
     plan_id = world.new_plan_id()
     world.ledger.begin_cycle(plan_id, world.clock.now())
@@ -98,15 +111,22 @@ def run_cycle(world: World, progress: Progress | None = None) -> CycleReport:
         raise
     if progress is not None:
         progress.planned(decided)
-    notices = _record_sightings(world, seen)
-    chunks = launch(world, decided, plan_id, progress.chunk_done if progress else None)
-    accepted = [outcome.name for chunk in chunks for outcome in chunk.outcomes if outcome.state is LaunchState.ACCEPTED]
-    notices += _add_nodes(world, accepted)
-    releases = release(world, seen, decided)
+    notices = record_sightings(world, seen)
+    record_overdue(world, seen, decided)
+    found = launch_all(world, seen, decided, effective_policy(world), plan_id=plan_id, until=until, progress=progress)
+    notices += (*describe_moves(found), *add_nodes(world, found))
+    releases = release(world, seen, found.plan)
     notices += tuple(releases.notices)
-    _record_idle(world, seen, decided)
+    record_wants(world, seen, found)
+    record_proposals(world, decided)
     report = CycleReport(
-        plan_id=plan_id, observation=seen, plan=decided, chunks=chunks, releases=releases, notices=notices
+        plan_id=plan_id,
+        observation=seen,
+        plan=decided,
+        rounds=tuple(found.rounds),
+        chunks=tuple(found.chunks),
+        releases=releases,
+        notices=notices,
     )
     world.ledger.end_cycle(plan_id, world.clock.now(), _status(report), _summary(report))
     world.ledger.forget_gone(world.clock.now() - KEPT_S)
@@ -119,71 +139,9 @@ def _status(report: CycleReport) -> str:
     return "ok" if report.is_clean else "incomplete"
 
 
-def _record_sightings(world: World, seen: Observation) -> tuple[str, ...]:
-    """What was seen becomes what is known; machines that are gone free the scheduler of their nodes."""
-    notices, forgotten = _remove_gone(world, seen)
-    now = world.clock.now()
-    if seen.unrecorded:
-        world.ledger.adopt(seen.unrecorded, now)
-    for back_off, why in seen.back_offs.items():
-        world.ledger.add_back_off(back_off, why, now)
-    states = dict.fromkeys(forgotten, MachineState.GONE)
-    early = {MachineState.INTENDED, MachineState.ACCEPTED, MachineState.UNKNOWN, MachineState.REJECTED}
-    for name in seen.listed:
-        if name in seen.records and seen.records[name].state in early:
-            states[name] = MachineState.LISTED
-    for name in seen.ready:
-        if seen.records[name].state in early | {MachineState.LISTED}:
-            states[name] = MachineState.READY
-    if states:
-        world.ledger.record_seen(states, now, seen.ready)
-    return notices
-
-
-def _remove_gone(world: World, seen: Observation) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Notices, and the machines that are done with. One whose node the scheduler still has is told of again."""
-    known = {name: seen.scheduler_names[name] for name in seen.gone if name in seen.scheduler_names}
-    try:
-        if known:
-            world.scheduler.remove_nodes(list(known.values()))
-    except SchedulerError as error:
-        notice = f"the scheduler could not be told of {len(known)} nodes that are gone: {error}"
-        return (notice,), tuple(name for name in seen.gone if name not in known)
-    return (), seen.gone
-
-
-def _add_nodes(world: World, names: list[str]) -> tuple[str, ...]:
-    """Make accepted machines known to the scheduler; a scheduler that fails here gets them in the next cycle."""
-    if not names:
-        return ()
-    try:
-        world.scheduler.add_nodes(names)
-    except SchedulerError as error:
-        return (f"the scheduler could not be told of {len(names)} new nodes: {error}",)
-    return ()
-
-
-def _record_idle(world: World, seen: Observation, decided: Plan) -> None:
-    """Since when ready machines have had no work and are not wanted by a plan."""
-    now = world.clock.now()
-    wanted = {
-        number
-        for placement in decided.placements
-        for number in range(placement.first_node, placement.first_node + placement.nodes)
-    }
-    idle: dict[str, float | None] = {}
-    for number, node in enumerate(seen.snapshot.nodes):
-        is_idle = node.is_ready and not node.job_ids and number not in wanted
-        since = (node.idle_since if node.idle_since is not None else now) if is_idle else None
-        if since != node.idle_since:
-            idle[node.name] = since
-    if idle:
-        world.ledger.set_idle(idle)
-
-
 def _summary(report: CycleReport) -> dict[str, object]:
     return {
-        "asked": len(report.plan.claims),
+        "asked": report.asked,
         "accepted": len(report.names(LaunchState.ACCEPTED)),
         "rejected": len(report.names(LaunchState.REJECTED)),
         "unknown": len(report.names(LaunchState.UNKNOWN)),
@@ -191,4 +149,5 @@ def _summary(report: CycleReport) -> dict[str, object]:
         "deleted": len(report.releases.deleted),
         "reopened": len(report.releases.reopened),
         "kept": len(report.releases.kept),
+        "withheld": len(report.plan.withheld),
     }

@@ -17,6 +17,7 @@ from autoscale_aks.model.launch import (
     MachineSpec,
 )
 from autoscale_aks.reconcile.back_offs import back_off_for
+from autoscale_aks.reconcile.failures import SCARCE, mark_family
 from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, number_of_name
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from autoscale_aks.model.bucket import Bucket
     from autoscale_aks.model.plan import LaunchBatch, Plan
+    from autoscale_aks.model.snapshot import BackOff
     from autoscale_aks.reconcile.world import World
 
 
@@ -47,7 +49,7 @@ def launch(
         outcomes |= {outcome.chunk_id: outcome for outcome in sent}
     for outcome in outcomes.values():
         world.ledger.record_outcomes(outcome.outcomes, world.clock.now())
-    _back_off(world, batches, outcomes)
+    _back_off(world, records, outcomes)
     return tuple(outcomes[batch.chunk_id] for batch in batches)
 
 
@@ -150,20 +152,18 @@ def _request(world: World, batch: LaunchBatch, plan_id: str) -> LaunchRequest:
     )
 
 
-def _back_off(world: World, batches: Sequence[LaunchBatch], outcomes: Mapping[str, ChunkOutcome]) -> None:
-    """Leave buckets alone that refused for capacity or quota (user ask T08b)."""
-    now = world.clock.now()
-    for batch in batches:
-        for outcome in outcomes[batch.chunk_id].outcomes:
-            bucket = batch.bucket
-            back_off = back_off_for(
-                outcome.kind,
-                now,
-                nodearray=bucket.array.name,
-                vm_size=bucket.vm_size,
-                zone=bucket.offering.zone,
-                spot=bucket.array.spot,
-            )
-            if back_off is not None and outcome.state is LaunchState.REJECTED:
-                world.ledger.add_back_off(back_off, f"{outcome.code}: {outcome.message}", now)
-                break
+def _back_off(world: World, records: Sequence[MachineRecord], outcomes: Mapping[str, ChunkOutcome]) -> None:
+    """Leave buckets alone that refused, and let their families come last (user ask T08b)."""
+    now, times = world.clock.now(), world.config.policy.back_off
+    by_name = {record.name: record for record in records}
+    held: set[BackOff] = set()
+    for chunk in outcomes.values():
+        for outcome in chunk.outcomes:
+            record = by_name[outcome.name]
+            back_off = back_off_for(record, outcome.kind, times, now)
+            if outcome.state is not LaunchState.REJECTED or back_off is None or back_off in held:
+                continue
+            held.add(back_off)
+            world.ledger.add_back_off(back_off, f"{outcome.code}: {outcome.message}", now)
+            if outcome.kind in SCARCE:
+                mark_family(world, record, f"{outcome.code}: {outcome.message}", now + times.family_s)

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from frozendict import frozendict
 
-from autoscale_aks.errors import AuthError, CloudError, ThrottledError
 from autoscale_aks.ledger.records import MachineRecord, MachineState
-from autoscale_aks.model.launch import OWNER_TAG
-from autoscale_aks.model.snapshot import Blocked, NameSeries, Snapshot, Source
-from autoscale_aks.reconcile.back_offs import back_offs_of_failed
-from autoscale_aks.reconcile.join import Sighting, join_machine
+from autoscale_aks.matching.resources import parse_default_resources
+from autoscale_aks.model.node import Stage
+from autoscale_aks.model.snapshot import NameSeries, Snapshot, Source
+from autoscale_aks.reconcile import sizes
+from autoscale_aks.reconcile.back_offs import demote
+from autoscale_aks.reconcile.circuits import gates, image_of, with_probes
+from autoscale_aks.reconcile.cloud_view import MACHINES, CloudView, ask_cloud
+from autoscale_aks.reconcile.failures import failed_machines, refusals_of
+from autoscale_aks.reconcile.join import Joined, Sighting, join_machine
 from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, machine_prefix, number_of_name
+from autoscale_aks.reconcile.queue_view import QueueView
+from autoscale_aks.reconcile.shrinking import FLAG, Doubts
+from autoscale_aks.reconcile.table import Action
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from autoscale_aks.model.launch import ClusterNode, Machine, MachineListing
+    from autoscale_aks.ledger.guards import Circuit, Protection, SmallSize
+    from autoscale_aks.model.bucket import NodeArray
+    from autoscale_aks.model.launch import LaunchOutcome
     from autoscale_aks.model.node import Node
     from autoscale_aks.model.snapshot import BackOff
     from autoscale_aks.reconcile.world import World
-    from autoscale_aks.schedulers.port import SchedulerNode, SchedulerState
 
+__all__ = ["MACHINES", "Observation", "observe"]
 
-MACHINES: Final = "machines"
-"""What the names of sources that list machines begin with."""
+_PROPOSALS_KEPT_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +47,32 @@ class Observation:
     unrecorded: tuple[MachineRecord, ...] = ()
     """Machines that carry our mark but were not in the ledger: to be adopted (user ask T33d)."""
     gone: tuple[str, ...] = ()
+    closing: tuple[str, ...] = ()
+    """Machines whose delete protocol an earlier cycle began."""
     back_offs: Mapping[BackOff, str] = field(default_factory=frozendict)
     """Buckets whose machines were found failed for capacity or quota, with the reason; in force at once."""
+    failed: tuple[LaunchOutcome, ...] = ()
+    """Machines whose creation failed after it was accepted, with the service's own words."""
     ready: Mapping[str, str] = field(default_factory=frozendict)
     """Ready machines and their node names."""
     listed: frozenset[str] = frozenset()
+    provisioned: frozenset[str] = frozenset()
+    """Machines whose VM is made."""
+    registered: frozenset[str] = frozenset()
+    """Machines whose node the cluster or the scheduler knows."""
+    lost: Mapping[str, float] = field(default_factory=frozendict)
+    """Machines that were ready and are not, and since when."""
     scheduler_names: Mapping[str, str] = field(default_factory=frozendict)
     """Machine → the scheduler's name of its node."""
+    protections: Mapping[str, Protection] = field(default_factory=frozendict)
+    circuits: tuple[Circuit, ...] = ()
+    small: tuple[SmallSize, ...] = ()
+    """Machines that were not known yet to have less than promised."""
+    doubted: Mapping[str, float] = field(default_factory=frozendict)
+    """Lists that lost most of what they had, and since when."""
+    proposals: frozenset[str] = frozenset()
+    """Machines that the cycle before wanted to release."""
+    notices: tuple[str, ...] = ()
 
 
 def observe(world: World) -> Observation:
@@ -55,121 +82,159 @@ def observe(world: World) -> Observation:
     asked is a fact of the snapshot (`blocked`, an incomplete source), not an error.
     """
     now = world.clock.now()
-    queue = world.scheduler.read()
-    cloud = _ask_cloud(world, now)
+    queue = QueueView.of(world.scheduler.read())
     records = {record.name: record for record in world.ledger.machines()}
+    doubts = Doubts(now, {name: float(since) for name, since in world.ledger.flags(FLAG).items()})
+    cloud = ask_cloud(world, records, doubts)
+    queue.judge(records, cloud, doubts)
     unrecorded = _unrecorded(world, cloud, records, now)
-    records |= {record.name: record for record in unrecorded}
-    nodes, gone = _join(world, queue, cloud, records, now)
-    refused = back_offs_of_failed(cloud.machines.values(), records, now)
-    config = world.config
-    policy_names = {
-        array.name: NameSeries(
-            prefix=machine_prefix(config.aks.owner, array.name), start=_next_number(world, array.name, unrecorded)
-        )
-        for array in config.arrays
-    }
+    only_scheduled = _only_scheduled(world, cloud, queue, records, now)
+    records |= {record.name: record for record in (*unrecorded, *only_scheduled)}
+    protections = world.ledger.protections(now)
+    joined = _Joiner(world, queue, cloud, protections, now)
+    for record in records.values():
+        joined.add(record)
+    return _observation(world, joined, records, unrecorded, doubts)
+
+
+def _observation(
+    world: World,
+    joined: _Joiner,
+    records: Mapping[str, MachineRecord],
+    unrecorded: tuple[MachineRecord, ...],
+    doubts: Doubts,
+) -> Observation:
+    now, queue, cloud, config, ledger = doubts.now, joined.queue, joined.cloud, world.config, world.ledger
+    failed = failed_machines(cloud.machines.values())
+    refused = refusals_of(failed, records, config.policy.back_off, now)
+    known_small = ledger.small_sizes(now - sizes.KEPT_S)
+    rules = parse_default_resources(config.default_resources, disable_defaults=config.disable_default_resources)
+    small = sizes.find_small(joined.nodes, config.arrays, rules, config.shared_resources, known_small)
+    circuits = ledger.circuits()
+    gate = gates(
+        circuits,
+        {array.name: image_of(config.nodearrays, array.name) for array in config.arrays},
+        ((records[node.name], node.stage is Stage.IN_FLIGHT) for node in joined.nodes),
+        config.policy.boot_circuit,
+        now,
+    )
+    marks = ledger.family_marks(now)
     snapshot = Snapshot(
         now=now,
         default_resources=config.default_resources,
         disable_default_resources=config.disable_default_resources,
         limits=config.limits,
-        nodearrays=config.arrays,
-        nodes=tuple(nodes),
-        shared_resources=frozendict({**config.shared_resources, **queue.shared_resources}),
-        jobs=queue.jobs,
-        naming=frozendict(policy_names),
-        blocked=replace(cloud.blocked, back_offs=(*world.ledger.back_offs(now), *refused)),
-        sources=(Source(name="scheduler", complete=queue.complete), *cloud.sources),
-        problems=queue.problems,
+        nodearrays=with_probes(
+            demote(sizes.observed(config.arrays, (*known_small, *small)), marks.keys()), gate.probes
+        ),
+        nodes=tuple(joined.nodes),
+        shared_resources=frozendict({**config.shared_resources, **queue.state.shared_resources}),
+        jobs=queue.state.jobs,
+        naming=frozendict({array.name: _series(world, array, records) for array in config.arrays}),
+        blocked=replace(cloud.blocked, back_offs=(*ledger.back_offs(now), *gate.back_offs, *refused)),
+        sources=(
+            Source(name="scheduler", complete=queue.is_complete, detail=queue.doubt),
+            *cloud.sources,
+        ),
+        problems=queue.state.problems,
     )
     return Observation(
         snapshot=snapshot,
         records=records,
         unrecorded=unrecorded,
-        gone=gone,
+        gone=tuple(joined.gone),
+        closing=tuple(joined.closing),
         back_offs=refused,
-        ready={node.name: node.hostname or node.name for node in nodes if node.is_ready},
+        failed=failed,
+        ready={node.name: node.hostname or node.name for node in joined.nodes if node.is_ready},
         listed=frozenset(cloud.machines),
-        scheduler_names=_scheduler_names(queue, records, cloud),
+        provisioned=frozenset(
+            name for name, machine in cloud.machines.items() if machine.provisioning_state == "Succeeded"
+        ),
+        registered=frozenset(joined.registered),
+        lost={node.name: node.lost_since for node in joined.nodes if node.lost_since is not None},
+        scheduler_names=joined.scheduler_names,
+        protections=joined.protections,
+        circuits=circuits,
+        small=small,
+        doubted=frozendict(doubts.since),
+        proposals=ledger.proposals(now - _PROPOSALS_KEPT_S),
+        notices=(
+            *sizes.describe_small((*known_small, *small)),
+            *(f"{family} comes last among equals: {why}" for family, why in marks.items()),
+            *(f"{_gate_text(back_off)}: {why}" for back_off, why in gate.back_offs.items()),
+        ),
+    )
+
+
+def _gate_text(back_off: BackOff) -> str:
+    where = f"{back_off.nodearray}/{back_off.vm_size}" + (f":{back_off.zone}" if back_off.zone else "")
+    return f"BOOT_CIRCUIT_OPEN: machines of {where} do not join"
+
+
+def _series(world: World, array: NodeArray, records: Mapping[str, MachineRecord]) -> NameSeries:
+    numbers = [number_of_name(name) or 0 for name, record in records.items() if record.nodearray == array.name]
+    return NameSeries(
+        prefix=machine_prefix(world.config.aks.owner, array.name),
+        start=max([world.ledger.next_number(array.name), *(number + 1 for number in numbers)]),
     )
 
 
 @dataclass(slots=True)
-class _CloudView:
-    machines: dict[str, Machine] = field(default_factory=dict)
-    complete_pools: set[str] = field(default_factory=set)
-    nodes: dict[str, ClusterNode] = field(default_factory=dict)
-    nodes_read: bool = False
-    blocked: Blocked = field(default_factory=Blocked)
-    sources: list[Source] = field(default_factory=list)
+class _Joiner:
+    """Every machine once, whichever sources know it (user ask T03a)."""
 
-    def node_of(self, name: str) -> ClusterNode | None:
-        """The Kubernetes node of a machine, by the node name the machine itself tells (§7.2)."""
-        machine = self.machines.get(name)
-        return self.nodes.get(machine.node_name) if machine is not None and machine.node_name else None
+    world: World
+    queue: QueueView
+    cloud: CloudView
+    protections: Mapping[str, Protection]
+    now: float
+    nodes: list[Node] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    closing: list[str] = field(default_factory=list)
+    registered: set[str] = field(default_factory=set)
+    scheduler_names: dict[str, str] = field(default_factory=dict)
 
+    def add(self, record: MachineRecord) -> None:
+        """Join one machine and keep what the table says of it."""
+        cluster_node = self.cloud.node_of(record.name)
+        scheduler_node = self.queue.node_of(record, cluster_node)
+        seen = Sighting(
+            record=record,
+            machine=self.cloud.machines.get(record.name),
+            listing_complete=record.pool in self.cloud.complete_pools,
+            cluster_node=cluster_node,
+            reads_cluster_nodes=self.world.reads_cluster_nodes,
+            cluster_answered=self.cloud.nodes_read,
+            scheduler_node=scheduler_node,
+            scheduler_reports_nodes=self.queue.state.nodes is not None,
+            scheduler_answered=not self.queue.doubt,
+            job_ids=self.queue.jobs_on(record, scheduler_node, cluster_node),
+            is_protected=record.name in self.protections,
+            boot_timeout_s=self.world.config.policy.boot_timeout.of(record.nodearray),
+        )
+        self._keep(record, join_machine(seen, self.now))
+        if scheduler_node is not None:
+            self.scheduler_names[record.name] = scheduler_node.name
+        if cluster_node is not None or (scheduler_node is not None and scheduler_node.state != "Booting"):
+            self.registered.add(record.name)
 
-def _ask_cloud(world: World, now: float) -> _CloudView:
-    view = _CloudView()
-    not_before = world.ledger.not_before()
-    if not_before is not None and not_before > now:
-        view.blocked = Blocked(throttled_until=not_before)
-        view.sources.append(Source(name=MACHINES, complete=False, detail="throttled"))
-        return view
-    for pool in world.config.agent_pools:
-        if not _list_pool(world, pool, view):
-            return view
-    if world.reads_cluster_nodes:
-        try:
-            view.nodes = {node.name: node for node in world.cloud.list_nodes(world.config.agent_pools)}
-            view.nodes_read = True
-            view.sources.append(Source(name="nodes"))
-        except CloudError as error:
-            view.sources.append(Source(name="nodes", complete=False, detail=str(error)))
-    return view
-
-
-def _list_pool(world: World, pool: str, view: _CloudView) -> bool:
-    """Whether the cloud answered; where it does not, asking for the next pool would only wait as long again."""
-    name = f"{MACHINES} of pool {pool}"
-    try:
-        listing = world.cloud.list_machines(pool)
-    except AuthError as error:
-        view.blocked = replace(view.blocked, auth=str(error))
-        view.sources.append(Source(name=name, complete=False, detail=str(error)))
-    except ThrottledError as error:
-        view.blocked = replace(view.blocked, throttled_until=error.retry_at)
-        view.sources.append(Source(name=name, complete=False, detail=str(error)))
-    except CloudError as error:
-        view.sources.append(Source(name=name, complete=False, detail=str(error)))
-    else:
-        _note_listing(world, listing, view)
-        view.sources.append(Source(name=name, complete=listing.complete, detail=listing.detail))
-        return listing.answered
-    return True
-
-
-def _note_listing(world: World, listing: MachineListing, view: _CloudView) -> None:
-    if listing.complete:
-        view.complete_pools.add(listing.pool)
-    owner = world.config.aks.owner
-    for machine in listing.machines:
-        if _is_ours(machine, owner):
-            view.machines[machine.name] = machine
-
-
-def _is_ours(machine: Machine, owner: str) -> bool:
-    """By its tag; by its name where the header form lost the tag. Somebody else's tag is the last word (B7)."""
-    mark = machine.tags.get(OWNER_TAG)
-    return mark == owner or (mark is None and machine.name.startswith(f"{owner}-"))
+    def _keep(self, record: MachineRecord, joined: Joined) -> None:
+        if joined.node is None:
+            self.gone.append(record.name)
+            return
+        if joined.action is Action.FINISH:
+            self.closing.append(record.name)
+        self.nodes.append(joined.node)
 
 
 def _unrecorded(
-    world: World, cloud: _CloudView, records: Mapping[str, MachineRecord], now: float
+    world: World, cloud: CloudView, records: Mapping[str, MachineRecord], now: float
 ) -> tuple[MachineRecord, ...]:
     """Records made from the marks of machines that the ledger does not know."""
     by_pool = {array.agent_pool: array.name for array in reversed(world.config.arrays)}
+    unknown = [machine for machine in cloud.machines.values() if machine.name not in records]
+    believed_gone = world.ledger.believed_gone(machine.name for machine in unknown) if unknown else frozenset()
     return tuple(
         MachineRecord(
             name=machine.name,
@@ -185,77 +250,48 @@ def _unrecorded(
             asked_at=machine.created_at or now,
             updated_at=now,
             node_name=machine.node_name,
+            error_kind="unknown" if machine.name in believed_gone else None,
+            error_message="believed gone, and listed again" if machine.name in believed_gone else "",
         )
-        for machine in cloud.machines.values()
-        if machine.name not in records
+        for machine in unknown
     )
 
 
-def _next_number(world: World, nodearray: str, unrecorded: tuple[MachineRecord, ...]) -> int:
-    numbers = [number_of_name(record.name) or 0 for record in unrecorded if record.nodearray == nodearray]
-    return max([world.ledger.next_number(nodearray), *(number + 1 for number in numbers)])
+def _only_scheduled(
+    world: World, cloud: CloudView, queue: QueueView, records: Mapping[str, MachineRecord], now: float
+) -> tuple[MachineRecord, ...]:
+    """Machines that only the scheduler shows, while their pool's list is not whole: they count, and may well be there.
+
+    They are not adopted: a list that shows them says more of them than their name does.
+    """
+    found: list[MachineRecord] = []
+    for array in world.config.arrays:
+        if array.agent_pool in cloud.complete_pools:
+            continue
+        prefix = machine_prefix(world.config.aks.owner, array.name)
+        for name, node in queue.nodes.items():
+            is_new = name not in records and name not in cloud.machines
+            is_ours = name.startswith(prefix) and name.removeprefix(prefix).isdigit()
+            if is_new and is_ours and node.state == "Ready":
+                found.append(_scheduled_record(name, array, now))
+    return tuple(found)
 
 
-def _join(
-    world: World, queue: SchedulerState, cloud: _CloudView, records: Mapping[str, MachineRecord], now: float
-) -> tuple[list[Node], tuple[str, ...]]:
-    by_name = _nodes_by_machine(queue)
-    nodes: list[Node] = []
-    gone: list[str] = []
-    for record in records.values():
-        cluster_node = cloud.node_of(record.name)
-        scheduler_node = _scheduler_node(by_name, record, cluster_node)
-        seen = Sighting(
-            record=record,
-            machine=cloud.machines.get(record.name),
-            listing_complete=record.pool in cloud.complete_pools,
-            cluster_node=cluster_node,
-            reads_cluster_nodes=world.reads_cluster_nodes,
-            cluster_answered=cloud.nodes_read,
-            scheduler_node=scheduler_node,
-            scheduler_reports_nodes=queue.nodes is not None,
-            job_ids=_jobs_on(queue, record, scheduler_node, cluster_node),
-        )
-        node = join_machine(seen, now)
-        if node is None:
-            gone.append(record.name)
-        else:
-            nodes.append(node)
-    return nodes, tuple(gone)
-
-
-def _nodes_by_machine(queue: SchedulerState) -> dict[str, SchedulerNode]:
-    found: dict[str, SchedulerNode] = {}
-    for node in queue.nodes or ():
-        found[node.machine or node.name] = node
-    return found
-
-
-def _scheduler_node(
-    by_name: Mapping[str, SchedulerNode], record: MachineRecord, cluster: ClusterNode | None
-) -> SchedulerNode | None:
-    """The scheduler's node of a machine: by our name, by its node's, or by the one it was last known by."""
-    names = (record.name, cluster.name if cluster else None, record.node_name)
-    return next((by_name[name] for name in names if name is not None and name in by_name), None)
-
-
-def _jobs_on(
-    queue: SchedulerState, record: MachineRecord, scheduler: SchedulerNode | None, cluster: ClusterNode | None
-) -> tuple[str, ...]:
-    names = {record.name, *((scheduler.name,) if scheduler else ()), *((cluster.name,) if cluster else ())}
-    jobs = list(scheduler.job_ids) if scheduler else []
-    for name in sorted(names):
-        jobs.extend(job for job in queue.running.get(name, ()) if job not in jobs)
-    return tuple(jobs)
-
-
-def _scheduler_names(
-    queue: SchedulerState, records: Mapping[str, MachineRecord], cloud: _CloudView
-) -> Mapping[str, str]:
-    by_name = _nodes_by_machine(queue)
-    found: dict[str, str] = {}
-    for name, record in records.items():
-        scheduler_node = _scheduler_node(by_name, record, cloud.node_of(name))
-        if scheduler_node is not None:
-            found[name] = scheduler_node.name
-    return found
+def _scheduled_record(name: str, array: NodeArray, now: float) -> MachineRecord:
+    """A machine by its name alone. Of an array with one size it is that size; else its size is not known."""
+    sizes_of = {offering.vm_size for offering in array.offerings}
+    return MachineRecord(
+        name=name,
+        nodearray=array.name,
+        pool=array.agent_pool,
+        vm_size=sizes_of.pop() if len(sizes_of) == 1 else "",
+        zone=None,
+        spot=array.spot,
+        placement_group=None,
+        plan_id="",
+        chunk_id="",
+        state=MachineState.READY,
+        asked_at=now,
+        updated_at=now,
+        ready_at=now,
+    )

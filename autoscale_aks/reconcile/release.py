@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.errors import CloudError, SchedulerError
 from autoscale_aks.ledger.records import MachineState
-from autoscale_aks.model.node import Stage
 from autoscale_aks.model.plan import ReleaseCause
+from autoscale_aks.reconcile.queue_view import QueueView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from autoscale_aks.model.plan import Plan
     from autoscale_aks.reconcile.observe import Observation
     from autoscale_aks.reconcile.world import World
-    from autoscale_aks.schedulers.port import SchedulerState
 
 
 _WHY: Final = "idle: released"
@@ -40,26 +39,39 @@ class Releases:
 
 
 def release(world: World, seen: Observation, plan: Plan) -> Releases:
-    """Carry out the plan's releases and finish those an earlier cycle began."""
+    """Carry out the plan's releases and finish those an earlier cycle began.
+
+    Nothing is deleted on half a picture, and nothing that is protected by the time it would be (user asks T13c, T20a).
+    """
     done = Releases()
-    causes = {released.node.name: released.cause for released in plan.releases}
-    begun = [
-        node.name
-        for node in seen.snapshot.nodes
-        if node.stage is Stage.DRAINING and seen.records[node.name].state is MachineState.CLOSING
-    ]
     if not all(source.complete for source in seen.snapshot.sources):
         return done
+    causes = {released.node.name: released.cause for released in plan.releases}
+    guarded = {node.name for node in seen.snapshot.nodes if node.keep_alive}
+    guarded.update(world.ledger.protections(world.clock.now()))
+    _spare(world, seen, [name for name in seen.closing if name in guarded], done)
     # A failed machine runs nothing; a late one may join and take a job at any moment, so it is looked at again too.
-    at_once = [name for name, cause in causes.items() if cause is ReleaseCause.FAILED]
+    at_once = [name for name, cause in causes.items() if cause is ReleaseCause.FAILED and name not in guarded]
+    overdue = {name for name, cause in causes.items() if cause is ReleaseCause.BOOT_TIMEOUT}
     needs_closing = [name for name, cause in causes.items() if cause is not ReleaseCause.FAILED]
-    closed = _close(world, seen, [*needs_closing, *begun], done)
+    names = [name for name in dict.fromkeys((*needs_closing, *seen.closing)) if name not in guarded]
+    closed = _close(world, seen, names, overdue, done)
     _delete(world, seen, [*at_once, *closed], done)
     return done
 
 
-def _close(world: World, seen: Observation, names: list[str], done: Releases) -> list[str]:
-    """The machines that no work can land on any more and that still have no job."""
+def _spare(world: World, seen: Observation, names: list[str], done: Releases) -> None:
+    """Reopen what was being closed when somebody protected it."""
+    failure = _reopen(world, seen, names)
+    if failure is not None:
+        done.kept.update(dict.fromkeys(names, f"protected, and not reopened: {failure}"))
+
+
+def _close(world: World, seen: Observation, names: list[str], overdue: set[str], done: Releases) -> list[str]:
+    """The machines that no work can land on any more and that still have no job.
+
+    Work that is only assigned to a machine that never booted does not count (user ask T12b): `overdue` names those.
+    """
     if not names:
         return []
     world.ledger.record_seen(dict.fromkeys(names, MachineState.CLOSING), world.clock.now())
@@ -70,14 +82,14 @@ def _close(world: World, seen: Observation, names: list[str], done: Releases) ->
             if known
             else set()
         )
-        again = world.scheduler.read()
+        again = QueueView.of(world.scheduler.read())
     except SchedulerError as error:
         done.kept.update(dict.fromkeys(names, str(error)))
         return []
     open_still = set(known.values()) - shut
-    busy = {name for name in names if _has_job(again, seen, name)}
+    busy = {name for name in names if _has_job(again, seen, name, may_be_booting=name in overdue)}
     done.kept.update(dict.fromkeys(sorted(open_still), "the scheduler did not close it"))
-    if not again.complete:
+    if not again.state.complete:
         done.kept.update(dict.fromkeys(names, "the jobs could not be read again"))
         open_still = set(names)
     failure = _reopen(world, seen, sorted(busy | open_still))
@@ -102,11 +114,15 @@ def _reopen(world: World, seen: Observation, names: list[str]) -> SchedulerError
     return None
 
 
-def _has_job(state: SchedulerState, seen: Observation, name: str) -> bool:
+def _has_job(again: QueueView, seen: Observation, name: str, *, may_be_booting: bool) -> bool:
+    record = seen.records[name]
+    node = again.nodes.get(seen.scheduler_names.get(name, name)) or again.node_of(record, None)
+    if may_be_booting and record.ready_at is None and node is not None and node.state == "Booting":
+        return False
     names = {name, seen.scheduler_names.get(name, name), seen.ready.get(name, name)}
-    if any(state.running.get(known) for known in names):
+    if any(again.state.running.get(known) for known in names) or again.jobs_on(record, node, None):
         return True
-    return any(node.job_ids for node in state.nodes or () if node.name in names or node.machine == name)
+    return any(one.job_ids for one in again.state.nodes or () if one.name in names or one.machine == name)
 
 
 def _delete(world: World, seen: Observation, names: list[str], done: Releases) -> None:

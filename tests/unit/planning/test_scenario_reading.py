@@ -9,7 +9,6 @@ from builders import array, code, f4, job, node, outcome, places, scenario, solv
 from checker import check
 
 
-
 def errors(raw: Any) -> dict[str, str]:
     answer = solve(raw)
     assert answer["ok"] is False, answer

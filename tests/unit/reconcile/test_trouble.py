@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from unit.reconcile.fakes import IDLE_S, OTHER_SIZE, SIZE, bucket, claimed, reasons
+from unit.reconcile.fakes import IDLE_S, OTHER_SIZE, SIZE, accepted, bucket, claimed, reasons
 
 from autoscale_aks.emulator.settings import QuotaSettings
 from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.model.launch import FaultKind, LaunchState
 from autoscale_aks.model.plan import ReleaseCause
-from autoscale_aks.reconcile.back_offs import BACK_OFF_S
+from autoscale_aks.model.policy import BackOffTimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from unit.reconcile.fakes import Site
 
+BACK_OFF_S = {FaultKind.CAPACITY: BackOffTimes().region_s, FaultKind.QUOTA: BackOffTimes().quota_s}
 TWO_SIZES = {"htc": {"buckets": [bucket(), bucket(OTHER_SIZE)]}}
 
 
@@ -129,14 +130,15 @@ def test_a_quota_refusal_is_recorded_backed_off_and_goes_to_the_other_size(make_
     site.scheduler.submit("array", iterations=3)
     report = site.cycle()
     assert report.names(LaunchState.REJECTED) == claimed(report.plan) == ["site-htc-1", "site-htc-2", "site-htc-3"]
-    assert {record.error_kind for record in site.records().values()} == {"quota"}
+    records = site.records()
+    assert {records[name].error_kind for name in claimed(report.plan)} == {"quota"}
     with site.ledger() as ledger:
         (back_off,) = ledger.back_offs(site.clock.now())
         assert (back_off.vm_size, back_off.nodearray) == (SIZE, "htc")
-    again = site.cycle()
-    assert {claim.bucket.vm_size for claim in again.plan.claims} == {OTHER_SIZE}
-    assert claimed(again.plan) == ["site-htc-4", "site-htc-5", "site-htc-6"]
-    assert site.names() == claimed(again.plan)
+    (_, moved) = report.rounds
+    assert {claim.bucket.vm_size for claim in moved.claims} == {OTHER_SIZE}
+    assert site.names() == claimed(moved) == accepted(report) == ["site-htc-4", "site-htc-5", "site-htc-6"]
+    assert claimed(site.cycle().plan) == []
     assert {record.state for name, record in site.records(gone=True).items() if name in claimed(report.plan)} == {
         MachineState.GONE
     }
@@ -172,7 +174,7 @@ def test_a_size_the_region_does_not_have_refuses_the_whole_chunk(site: Site) -> 
 
 
 def test_t11b_half_a_batch_refused_leaves_the_other_half_and_the_ledger_knows_which(site: Site) -> None:
-    site.fault(kind="client_error", every=2, operations=())
+    site.fault(kind="client_error", every=2, operations=(), code="InvalidParameter")
     site.scheduler.submit("array", iterations=10)
     report = site.cycle()
     assert len(report.names(LaunchState.REJECTED)) == 5
@@ -182,6 +184,8 @@ def test_t11b_half_a_batch_refused_leaves_the_other_half_and_the_ledger_knows_wh
         report.names(LaunchState.REJECTED)
     )
     site.mend()
+    assert (claimed(site.cycle().plan), len(site.names())) == ([], 5), "what is wrong is not sent again at once"
+    site.advance(BackOffTimes().validation_s)
     site.cycle()
     assert len(site.names()) == 10
 

@@ -1,0 +1,114 @@
+"""What the cloud and the cluster show of our machines, and how far it is to be believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from autoscale_aks.errors import AuthError, CloudError, ThrottledError
+from autoscale_aks.ledger.records import MachineState
+from autoscale_aks.model.launch import OWNER_TAG
+from autoscale_aks.model.snapshot import Blocked, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from autoscale_aks.ledger.records import MachineRecord
+    from autoscale_aks.model.launch import ClusterNode, Machine, MachineListing
+    from autoscale_aks.reconcile.shrinking import Doubts
+    from autoscale_aks.reconcile.world import World
+
+MACHINES: Final = "machines"
+"""What the names of sources that list machines begin with."""
+_SEEN_BEFORE: Final = frozenset({MachineState.LISTED, MachineState.READY, MachineState.CLOSING})
+
+
+@dataclass(slots=True)
+class CloudView:
+    """Everything of ours that the cloud and the cluster show."""
+
+    machines: dict[str, Machine] = field(default_factory=dict)
+    complete_pools: set[str] = field(default_factory=set)
+    """Pools in whose list absence means something."""
+    nodes: dict[str, ClusterNode] = field(default_factory=dict)
+    nodes_read: bool = False
+    blocked: Blocked = field(default_factory=Blocked)
+    sources: list[Source] = field(default_factory=list)
+
+    def node_of(self, name: str) -> ClusterNode | None:
+        """The Kubernetes node of a machine, by the node name the machine itself tells (§7.2)."""
+        machine = self.machines.get(name)
+        return self.nodes.get(machine.node_name) if machine is not None and machine.node_name else None
+
+
+def ask_cloud(world: World, records: Mapping[str, MachineRecord], doubts: Doubts) -> CloudView:
+    """Every pool listed and the cluster's nodes read, or why not. Never raises for what the cloud does."""
+    view = CloudView()
+    not_before = world.ledger.not_before()
+    if not_before is not None and not_before > doubts.now:
+        view.blocked = Blocked(throttled_until=not_before)
+        view.sources.append(Source(name=MACHINES, complete=False, detail="throttled"))
+        return view
+    known: dict[str, list[str]] = {}
+    for record in records.values():
+        if record.state in _SEEN_BEFORE:
+            known.setdefault(record.pool, []).append(record.name)
+    for pool in world.config.agent_pools:
+        if not _list_pool(world, pool, view, known.get(pool, []), doubts):
+            return view
+    if world.reads_cluster_nodes:
+        _read_nodes(world, records, view, doubts)
+    return view
+
+
+def _list_pool(world: World, pool: str, view: CloudView, known: list[str], doubts: Doubts) -> bool:
+    """Whether the cloud answered; where it does not, asking for the next pool would only wait as long again."""
+    name = f"{MACHINES} of pool {pool}"
+    try:
+        listing = world.cloud.list_machines(pool)
+    except AuthError as error:
+        view.blocked = replace(view.blocked, auth=str(error))
+        view.sources.append(Source(name=name, complete=False, detail=str(error)))
+    except ThrottledError as error:
+        view.blocked = replace(view.blocked, throttled_until=error.retry_at)
+        view.sources.append(Source(name=name, complete=False, detail=str(error)))
+    except CloudError as error:
+        view.sources.append(Source(name=name, complete=False, detail=str(error)))
+    else:
+        shown = _note_machines(world, listing, view)
+        doubt = doubts.doubt(name, known, shown) if listing.complete else ""
+        if listing.complete and not doubt:
+            view.complete_pools.add(listing.pool)
+        view.sources.append(Source(name=name, complete=listing.complete and not doubt, detail=doubt or listing.detail))
+        return listing.answered
+    return True
+
+
+def _note_machines(world: World, listing: MachineListing, view: CloudView) -> set[str]:
+    """Keep what is ours; only that is ever touched (user ask T13a)."""
+    owner = world.config.aks.owner
+    ours = {machine.name: machine for machine in listing.machines if _is_ours(machine, owner)}
+    view.machines |= ours
+    return set(ours)
+
+
+def _is_ours(machine: Machine, owner: str) -> bool:
+    """By its tag; by its name where the header form lost the tag. Somebody else's tag is the last word (B7)."""
+    mark = machine.tags.get(OWNER_TAG)
+    return mark == owner or (mark is None and machine.name.startswith(f"{owner}-"))
+
+
+def _read_nodes(world: World, records: Mapping[str, MachineRecord], view: CloudView, doubts: Doubts) -> None:
+    try:
+        view.nodes = {node.name: node for node in world.cloud.list_nodes(world.config.agent_pools)}
+    except CloudError as error:
+        view.sources.append(Source(name="nodes", complete=False, detail=str(error)))
+        return
+    known = [
+        machine.node_name
+        for name, machine in view.machines.items()
+        if machine.node_name and name in records and records[name].state is MachineState.READY
+    ]
+    doubt = doubts.doubt("nodes", known, view.nodes.keys())
+    view.nodes_read = not doubt
+    view.sources.append(Source(name="nodes", complete=not doubt, detail=doubt))

@@ -1,0 +1,111 @@
+"""What a cycle saw and decided becomes what the ledger knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from autoscale_aks.errors import SchedulerError
+from autoscale_aks.ledger.records import MachineState
+from autoscale_aks.model.launch import LaunchState
+from autoscale_aks.model.node import Stage
+from autoscale_aks.reconcile.failover import wanted_nodes
+from autoscale_aks.reconcile.failures import record_failures
+from autoscale_aks.reconcile.shrinking import FLAG
+
+if TYPE_CHECKING:
+    from autoscale_aks.model.plan import Plan
+    from autoscale_aks.reconcile.failover import Launched
+    from autoscale_aks.reconcile.observe import Observation
+    from autoscale_aks.reconcile.world import World
+
+_EARLY: Final = frozenset({MachineState.INTENDED, MachineState.ACCEPTED, MachineState.UNKNOWN, MachineState.REJECTED})
+
+
+def record_sightings(world: World, seen: Observation) -> tuple[str, ...]:
+    """Machines that are there, ready, lost or gone; what is gone frees the scheduler of its nodes. Notices."""
+    notices, forgotten = _remove_gone(world, seen)
+    now, ledger = world.clock.now(), world.ledger
+    if seen.unrecorded:
+        ledger.adopt(seen.unrecorded, now)
+    record_failures(world, seen)
+    states = dict.fromkeys(forgotten, MachineState.GONE)
+    for name in seen.listed:
+        if name in seen.records and seen.records[name].state in _EARLY:
+            states[name] = MachineState.LISTED
+    for name in seen.ready:
+        if seen.records[name].state in _EARLY | {MachineState.LISTED}:
+            states[name] = MachineState.READY
+    if states:
+        ledger.record_seen(states, now, seen.ready)
+    _record_stages(world, seen)
+    for name in world.ledger.flags(FLAG).keys() | seen.doubted.keys():
+        since = seen.doubted.get(name)
+        ledger.set_flag(f"{FLAG}{name}", None if since is None else repr(since))
+    if seen.small:
+        ledger.record_small(seen.small, now)
+    return notices
+
+
+def _record_stages(world: World, seen: Observation) -> None:
+    """Times of boot stages and of losses, where they are new."""
+    records = seen.records
+    provisioned = [name for name in seen.provisioned if records[name].provisioned_at is None]
+    registered = [name for name in seen.registered if records[name].registered_at is None]
+    if provisioned or registered:
+        world.ledger.record_stages(provisioned, registered, world.clock.now())
+    lost: dict[str, float | None] = {
+        name: since for name, since in seen.lost.items() if records[name].lost_since != since
+    }
+    lost |= {name: None for name in seen.ready if records[name].lost_since is not None}
+    if lost:
+        world.ledger.set_lost(lost)
+
+
+def _remove_gone(world: World, seen: Observation) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Notices, and the machines that are done with. One whose node the scheduler still has is told of again."""
+    known = {name: seen.scheduler_names[name] for name in seen.gone if name in seen.scheduler_names}
+    try:
+        if known:
+            world.scheduler.remove_nodes(list(known.values()))
+    except SchedulerError as error:
+        notice = f"the scheduler could not be told of {len(known)} nodes that are gone: {error}"
+        return (notice,), tuple(name for name in seen.gone if name not in known)
+    return (), seen.gone
+
+
+def add_nodes(world: World, found: Launched) -> tuple[str, ...]:
+    """Make accepted machines known to the scheduler; a scheduler that fails here gets them in the next cycle."""
+    names = found.names(LaunchState.ACCEPTED)
+    if not names:
+        return ()
+    try:
+        world.scheduler.add_nodes(names)
+    except SchedulerError as error:
+        return (f"the scheduler could not be told of {len(names)} new nodes: {error}",)
+    return ()
+
+
+def record_wants(world: World, seen: Observation, found: Launched) -> None:
+    """Since when machines have had no work and are not wanted, and which a gang left over."""
+    now = world.clock.now()
+    wanted = wanted_nodes(found.plan)
+    idle: dict[str, float | None] = {}
+    surplus: dict[str, float | None] = dict.fromkeys(found.surplus, now)
+    for number, node in enumerate(seen.snapshot.nodes):
+        is_idle = node.is_ready and not node.job_ids and number not in wanted
+        since = (node.idle_since if node.idle_since is not None else now) if is_idle else None
+        if since != node.idle_since:
+            idle[node.name] = since
+        has_work = number in wanted or bool(node.job_ids)
+        if node.surplus_since is not None and has_work and node.stage is not Stage.DRAINING:
+            surplus[node.name] = None
+    if idle:
+        world.ledger.set_idle(idle)
+    if surplus:
+        world.ledger.set_surplus(surplus)
+
+
+def record_proposals(world: World, decided: Plan) -> None:
+    """What this cycle wanted to release, for the next one to agree with."""
+    names = [release.node.name for release in (*decided.releases, *decided.withheld)]
+    world.ledger.set_proposals(names, world.clock.now())
