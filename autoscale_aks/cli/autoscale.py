@@ -44,10 +44,11 @@ def command(config_path: Path, form: str, quiet: bool) -> int:
         for notice in world.ledger.notices:
             out.print(f"note: {notice}", markup=False)
         report = run_cycle(world, ChunkProgress(out, quiet=quiet))
+    seen = report.observation
     if form == "json":
         print_json(render_cycle(report))
     else:
-        print_demand(summarise(report.plan, report.observation.snapshot), out)
+        print_demand(summarise(report.plan, seen.snapshot, seen.notices), out)
         print_cycle(report, out)
     if report.is_cloud_down:
         return UNAVAILABLE
@@ -59,7 +60,7 @@ def print_cycle(report: CycleReport, out: Console) -> None:
     counts = {state: len(report.names(state)) for state in LaunchState}
     out.print()
     out.print(
-        f"asked for {len(report.plan.claims):,} machines with {report.puts:,} PUTs: "
+        f"asked for {report.asked:,} machines with {report.puts:,} PUTs: "
         f"{counts[LaunchState.ACCEPTED]:,} accepted, {counts[LaunchState.REJECTED]:,} rejected, "
         f"{counts[LaunchState.UNKNOWN]:,} unknown; {len(report.releases.deleted):,} deleted"
     )
@@ -73,6 +74,7 @@ def print_cycle(report: CycleReport, out: Console) -> None:
 
 def render_cycle(report: CycleReport) -> dict[str, Any]:
     """The cycle as JSON: the demand report, and what was done about it."""
+    seen = report.observation
     return {
         "plan_id": report.plan_id,
         "done": {
@@ -93,6 +95,8 @@ def render_cycle(report: CycleReport) -> dict[str, Any]:
             "deleted": report.releases.deleted,
             "reopened": report.releases.reopened,
             "kept": report.releases.kept,
+            "withheld": [release.node.name for release in report.plan.withheld],
+            "notices": list(report.notices),
         },
-        "demand": render_demand(summarise(report.plan, report.observation.snapshot), report.plan),
+        "demand": render_demand(summarise(report.plan, seen.snapshot, seen.notices), report.plan),
     }

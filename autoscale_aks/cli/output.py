@@ -77,6 +77,14 @@ def print_demand(report: DemandReport, out: Console) -> None:
         leaving = [(row.bucket, f"{row.machines:,}", row.cause, seconds(row.idle_s)) for row in report.stops]
         out.print()
         out.print(table("Would stop", ("bucket", "machines", "cause", "idle"), leaving, right=(1, 3)))
+    if report.room:
+        kept = [
+            (row.name, f"{row.placed:,} of {row.slots:,}", f"{row.machines:,}", money(row.price_per_hour), row.message)
+            for row in report.room
+        ]
+        out.print()
+        columns = ("room kept free", "slots", "machines for it", "$/h", "in the way")
+        out.print(table("Headroom", columns, kept, right=(1, 2, 3)))
     if report.waits:
         out.print()
         _print_waits(report, out)

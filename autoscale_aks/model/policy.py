@@ -100,7 +100,7 @@ class Policy:
     min_lifetime: Timeout = Timeout(default_s=0.0)
     """Seconds a machine lives before idleness may end it (user ask T15c)."""
     gang_timeout: float = 600.0
-    """Seconds for which machines are kept that were accepted for a gang whose other part was refused (user ask T04c)."""
+    """Seconds for which machines are kept that were accepted for a gang whose rest was refused (user ask T04c)."""
     mass_delete: MassDelete = MassDelete()
     back_off: BackOffTimes = BackOffTimes()
     boot_circuit: BootCircuit = BootCircuit()

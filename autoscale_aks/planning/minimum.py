@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from frozendict import frozendict
 
+from autoscale_aks.errors import Problem
 from autoscale_aks.model.job import Job, JobShape, PackingStrategy
 from autoscale_aks.model.node import Node, Stage
 from autoscale_aks.planning.batching import plan_waves
@@ -32,7 +33,16 @@ def with_minimum(snapshot: Snapshot, policy: Policy, decided: Plan) -> Plan:
     if not missing:
         return decided
     extra = plan(_only_limits(snapshot, decided, missing), policy_after(policy, len(decided.claims)))
-    return _merged(decided, extra, policy) if extra.claims else decided
+    problems = tuple(
+        Problem(
+            f"nodearrays.{array}.min_nodes",
+            f"{outcome.requested - outcome.slots} machines are missing: {outcome.reason.code.value}",
+        )
+        for array, outcome in zip(missing, extra.outcomes, strict=True)
+        if outcome.slots < outcome.requested
+    )
+    merged = _merged(decided, extra, policy) if extra.claims else decided
+    return replace(merged, problems=(*decided.problems, *problems))
 
 
 def claimed_nodes(claims: Iterable[NodeClaim], now: float | None) -> tuple[Node, ...]:

@@ -113,7 +113,7 @@ def _scheduler(seen: Sighting) -> SchedulerSays:
     node = seen.scheduler_node
     if node is None:
         if seen.job_ids:
-            return SchedulerSays.BUSY
+            return SchedulerSays.HIDDEN if seen.scheduler_reports_nodes else SchedulerSays.BUSY
         if not seen.scheduler_reports_nodes:
             return SchedulerSays.NOT_ASKED
         return SchedulerSays.ABSENT if seen.scheduler_answered else SchedulerSays.SILENT

@@ -21,6 +21,7 @@ from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, ma
 from autoscale_aks.reconcile.queue_view import QueueView
 from autoscale_aks.reconcile.shrinking import FLAG, Doubts
 from autoscale_aks.reconcile.table import Action
+from autoscale_aks.reports.sentences import render_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,11 +161,17 @@ def _observation(
         doubted=frozendict(doubts.since),
         proposals=ledger.proposals(now - _PROPOSALS_KEPT_S),
         notices=(
+            *(_protection_text(one) for one in joined.protections.values() if one.name in records),
             *sizes.describe_small((*known_small, *small)),
             *(f"{family} comes last among equals: {why}" for family, why in marks.items()),
             *(f"{_gate_text(back_off)}: {why}" for back_off, why in gate.back_offs.items()),
         ),
     )
+
+
+def _protection_text(protection: Protection) -> str:
+    until = "" if protection.until is None else f" until {render_time(protection.until)}"
+    return f"{protection.name} is protected by {protection.owner}{until}: {protection.reason}"
 
 
 def _gate_text(back_off: BackOff) -> str:

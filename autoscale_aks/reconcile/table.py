@@ -49,6 +49,8 @@ class SchedulerSays(enum.Enum):
     READY = "ready"
     BUSY = "busy"
     """Work runs there."""
+    HIDDEN = "hidden"
+    """Work runs there, and its node is not shown: what is left of it nobody knows."""
     CLOSED = "closed"
     """Somebody else drains it, or this program does."""
     DOWN = "down"
@@ -141,6 +143,7 @@ _UP: Final = frozenset({ClusterSays.READY})
 _NOT_DENIED: Final = frozenset({ClusterSays.NOT_ASKED, ClusterSays.SILENT, ClusterSays.READY})
 _WORKS: Final = frozenset({SchedulerSays.NOT_ASKED, SchedulerSays.READY})
 _BUSY: Final = frozenset({SchedulerSays.BUSY})
+_HIDDEN: Final = frozenset({SchedulerSays.HIDDEN})
 _CLOSED: Final = frozenset({SchedulerSays.CLOSED})
 _DOWN: Final = frozenset({SchedulerSays.DOWN})
 _WAS_READY: Final = frozenset({LedgerSays.READY})
@@ -160,10 +163,15 @@ TABLE: Final[tuple[Row, ...]] = (
     # The cloud has the last word on what is over.
     Row(cloud=frozenset({CloudSays.DELETING}), verdict=_LEAVING),
     Row(cloud=frozenset({CloudSays.FAILED}), verdict=Verdict(Stage.EXISTING, "Failed", Action.REMOVE)),
-    Row(cloud=frozenset({CloudSays.ABSENT}), ledger=frozenset({LedgerSays.ASKED}), age=_YOUNG, verdict=_CREATING),
     Row(
         cloud=frozenset({CloudSays.ABSENT}),
-        scheduler=_BUSY,
+        ledger=frozenset({LedgerSays.ASKED, LedgerSays.LISTED}),
+        age=_YOUNG,
+        verdict=_CREATING,
+    ),
+    Row(
+        cloud=frozenset({CloudSays.ABSENT}),
+        scheduler=_BUSY | _HIDDEN,
         ledger=frozenset({LedgerSays.ASKED, LedgerSays.LISTED, LedgerSays.READY, LedgerSays.CLOSING}),
         verdict=_MISSING,
     ),
@@ -175,6 +183,7 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(cloud=_MAYBE, ledger=frozenset({LedgerSays.DELETING}), verdict=_LEAVING),
     # Where work runs is a machine, whatever else is said of it.
     Row(cloud=_MAYBE, scheduler=_BUSY, verdict=_READY),
+    Row(cloud=_MAYBE, scheduler=_HIDDEN, verdict=_SHUT),
     Row(
         cloud=_LISTED,
         ledger=frozenset({LedgerSays.REFUSED}),

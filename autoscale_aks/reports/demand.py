@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from autoscale_aks.model.node import Stage
@@ -13,7 +14,6 @@ from autoscale_aks.reports.sentences import render_message, render_next
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from fractions import Fraction
 
     from autoscale_aks.model.plan import Plan, Release, Wave
     from autoscale_aks.model.snapshot import Snapshot
@@ -54,6 +54,20 @@ class WaitRow:
     examples: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RoomRow:
+    """Room that is kept free for jobs to come; it stands in no scheduler."""
+
+    name: str
+    slots: int
+    placed: int
+    machines: int
+    """New machines that are for this room alone."""
+    price_per_hour: Fraction | None
+    message: str
+    """What stands in the way; empty when nothing does."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemandReport:
     """What would start, what would stop, what waits and why, what is in flight."""
@@ -72,15 +86,18 @@ class DemandReport:
     machines: int
     price_per_hour: Fraction | None
     notes: tuple[str, ...] = ()
+    room: tuple[RoomRow, ...] = ()
 
 
-def summarise(plan: Plan, snapshot: Snapshot) -> DemandReport:
-    """The report of a plan."""
+def summarise(plan: Plan, snapshot: Snapshot, notices: tuple[str, ...] = ()) -> DemandReport:
+    """The report of a plan. `notices` are what the look at the sources has to say beside it."""
     starts = tuple(_starts(plan.waves))
+    real = [outcome for job, outcome in zip(plan.jobs, plan.outcomes, strict=True) if not job.is_headroom]
+    room = tuple(_room(plan))
     return DemandReport(
-        jobs=len(plan.jobs),
-        slots=sum(outcome.requested for outcome in plan.outcomes),
-        placed_slots=sum(outcome.slots for outcome in plan.outcomes),
+        jobs=len(real),
+        slots=sum(outcome.requested for outcome in real),
+        placed_slots=sum(outcome.slots for outcome in real),
         starts=starts,
         stops=tuple(_stops(plan.releases)),
         waits=tuple(_waits(plan)),
@@ -89,8 +106,33 @@ def summarise(plan: Plan, snapshot: Snapshot) -> DemandReport:
         puts=plan.puts,
         machines=len(plan.claims),
         price_per_hour=plan.price_per_hour,
-        notes=tuple(_notes(plan, snapshot)),
+        notes=(*_notes(plan, snapshot), *notices),
+        room=room,
     )
+
+
+def _room(plan: Plan) -> Iterable[RoomRow]:
+    """Headroom with the machines that are claimed for nothing else (user ask T21d)."""
+    kept = [number for number, job in enumerate(plan.jobs) if job.is_headroom]
+    if not kept:
+        return
+    first_claim = len(plan.nodes) + len(plan.unmanaged_nodes)
+    users: dict[int, set[int]] = {}
+    for placement in plan.placements:
+        for node in range(max(placement.first_node, first_claim), placement.first_node + placement.nodes):
+            users.setdefault(node, set()).add(placement.job)
+    for number in kept:
+        mine = [node - first_claim for node, jobs in users.items() if min(jobs) == number]
+        prices = [plan.claims[index].bucket.offering.price for index in mine]
+        outcome = plan.outcomes[number]
+        yield RoomRow(
+            name=plan.jobs[number].name,
+            slots=outcome.requested,
+            placed=outcome.slots,
+            machines=len(mine),
+            price_per_hour=None if None in prices else sum((price for price in prices if price), Fraction(0)),
+            message="" if outcome.status is JobStatus.SUCCESS else render_message(outcome.reason),
+        )
 
 
 def _starts(waves: Iterable[Wave]) -> Iterable[StartRow]:
@@ -122,7 +164,7 @@ def _stops(releases: Iterable[Release]) -> Iterable[StopRow]:
 def _waits(plan: Plan) -> Iterable[WaitRow]:
     grouped: dict[tuple[str, str], list[int]] = {}
     for index, outcome in enumerate(plan.outcomes):
-        if outcome.status is not JobStatus.SUCCESS:
+        if outcome.status is not JobStatus.SUCCESS and not plan.jobs[index].is_headroom:
             key = (outcome.reason.code.value, render_message(outcome.reason))
             grouped.setdefault(key, []).append(index)
     order = [code.value for code in ReasonCode]
@@ -143,6 +185,15 @@ def _notes(plan: Plan, snapshot: Snapshot) -> Iterable[str]:
         if not source.complete:
             detail = f": {source.detail}" if source.detail else ""
             yield f"{source.name} could not be read whole{detail}; nothing is deleted in this cycle"
+    if plan.withheld:
+        yield (
+            f"{len(plan.withheld):,} of {len(plan.nodes):,} machines are to go at once; they stay until the next cycle "
+            "agrees (policy.mass_delete)"
+        )
+    guarded = [node.name for node in snapshot.nodes if node.keep_alive]
+    if guarded:
+        more = " …" if len(guarded) > 3 else ""
+        yield f"{len(guarded):,} machines are protected and stay: {', '.join(guarded[:3])}{more}"
     if plan.claims and plan.price_per_hour is None:
         yield "the price of some sizes is not known"
     for problem in plan.problems[:10]:
@@ -165,6 +216,17 @@ def render_demand(report: DemandReport, plan: Plan) -> dict[str, Any]:
             "price_per_hour": None if report.price_per_hour is None else float(report.price_per_hour),
             "notes": list(report.notes),
         },
+        "headroom": [
+            {
+                "name": row.name,
+                "slots": row.slots,
+                "placed": row.placed,
+                "machines": row.machines,
+                "price_per_hour": None if row.price_per_hour is None else float(row.price_per_hour),
+                "message": row.message,
+            }
+            for row in report.room
+        ],
         "waiting": [
             {"code": row.code, "jobs": row.jobs, "slots": row.slots, "message": row.message, "next": row.next_action}
             for row in report.waits

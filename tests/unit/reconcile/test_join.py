@@ -1,4 +1,4 @@
-"""One test for each row of the table in `reconcile/join.py`, and the law above it: a machine counts once."""
+"""From what each source says of a machine to its cell of the reconcile table, and to one node that counts once."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from autoscale_aks.ledger.records import MachineRecord, MachineState
 from autoscale_aks.model.launch import ClusterNode, Machine
 from autoscale_aks.model.node import Stage
 from autoscale_aks.reconcile.join import VISIBILITY_GRACE_S, Sighting, join_machine
+from autoscale_aks.reconcile.table import Action
 from autoscale_aks.schedulers.port import SchedulerNode
 
 NOW = 10_000.0
+YOUNG_STATES = (MachineState.INTENDED, MachineState.ACCEPTED, MachineState.UNKNOWN, MachineState.LISTED)
 ASKED_STATES = (MachineState.INTENDED, MachineState.ACCEPTED, MachineState.UNKNOWN)
 RECORD = MachineRecord(
     name="site-htc-1",
@@ -51,7 +53,7 @@ def sight(state: MachineState = MachineState.LISTED, asked_s_ago: float = 500.0,
 
 
 def verdict(seen: Sighting) -> tuple[Stage, str] | None:
-    node = join_machine(seen, NOW)
+    node = join_machine(seen, NOW).node
     return None if node is None else (node.stage, node.state)
 
 
@@ -80,12 +82,12 @@ def test_not_listed_in_a_list_that_is_not_complete_is_as_last_known(
 
 def test_not_listed_and_last_known_ready_has_what_the_scheduler_says_of_it() -> None:
     seen = unlisted(MachineState.READY, listing_complete=False)
-    assert join_machine(seen, NOW).available == {"ncpus": 2}  # type: ignore[union-attr]
-    assert verdict(replace(seen, scheduler_node=None)) == (Stage.IN_FLIGHT, "Joining")
+    assert join_machine(seen, NOW).node.available == {"ncpus": 2}  # type: ignore[union-attr]
+    assert verdict(replace(seen, scheduler_node=None)) == (Stage.IN_FLIGHT, "Rejoining")
     assert verdict(replace(seen, scheduler_node=None, scheduler_reports_nodes=False)) == (Stage.EXISTING, "Ready")
 
 
-@pytest.mark.parametrize("state", ASKED_STATES)
+@pytest.mark.parametrize("state", YOUNG_STATES)
 def test_not_listed_and_asked_for_within_the_grace_is_in_flight(state: MachineState) -> None:
     assert verdict(unlisted(state, asked_s_ago=VISIBILITY_GRACE_S)) == (Stage.IN_FLIGHT, "Creating")
 
@@ -102,7 +104,7 @@ def test_not_listed_and_rejected_or_deleting_is_gone_at_once(state: MachineState
 
 @pytest.mark.parametrize("state", [MachineState.LISTED, MachineState.READY, MachineState.CLOSING])
 def test_not_listed_though_it_was_listed_before_is_gone(state: MachineState) -> None:
-    assert verdict(unlisted(state, asked_s_ago=1.0)) is None
+    assert verdict(unlisted(state, asked_s_ago=VISIBILITY_GRACE_S + 1)) is None
 
 
 @pytest.mark.parametrize("state", list(MachineState))
@@ -117,14 +119,20 @@ def test_deleting_is_draining_whatever_the_ledger_says(state: MachineState) -> N
     "change", [{"provisioning_state": "Failed"}, {"provisioning_state": "Canceled"}, {"vm_state": "Deleted"}]
 )
 def test_failed_or_without_its_vm_is_failed_and_offers_nothing(change: dict[str, str]) -> None:
-    node = join_machine(sight(machine=replace(MACHINE, **change)), NOW)
+    node = join_machine(sight(machine=replace(MACHINE, **change)), NOW).node
     assert node is not None
     assert (node.is_failed, node.offers(NOW, 1e9), node.available) == (True, False, {})
 
 
-@pytest.mark.parametrize("state", [MachineState.CLOSING, MachineState.DELETING])
-def test_listed_while_the_ledger_closes_it_is_draining(state: MachineState) -> None:
-    assert verdict(sight(state)) == (Stage.DRAINING, "Draining")
+def test_listed_while_the_ledger_closes_it_is_draining() -> None:
+    assert verdict(sight(MachineState.CLOSING)) == (Stage.DRAINING, "Draining")
+
+
+def test_a_delete_that_does_not_show_is_waited_for_and_then_tried_again() -> None:
+    seen = sight(MachineState.DELETING)
+    late = replace(seen, record=replace(seen.record, updated_at=NOW - VISIBILITY_GRACE_S - 1))
+    assert (verdict(seen), join_machine(seen, NOW).action) == ((Stage.DRAINING, "Deleting"), Action.KEEP)
+    assert (verdict(late), join_machine(late, NOW).action) == ((Stage.DRAINING, "Draining"), Action.FINISH)
 
 
 @pytest.mark.parametrize("node", [None, replace(READY, ready=False)])
@@ -145,7 +153,7 @@ def test_ready_and_not_joined_in_the_scheduler_is_in_flight(node: SchedulerNode 
 
 
 def test_ready_in_cluster_and_scheduler_exists_with_what_the_scheduler_reports() -> None:
-    node = join_machine(sight(job_ids=("7",)), NOW)
+    node = join_machine(sight(job_ids=("7",)), NOW).node
     assert node is not None
     assert (node.stage, node.state, node.is_ready, node.hostname) == (Stage.EXISTING, "Ready", True, "htc-1")
     assert (node.available, node.job_ids, node.private_ip) == ({"ncpus": 2}, ("7",), "10.0.0.4")
@@ -160,7 +168,7 @@ def test_ready_where_the_scheduler_reports_no_nodes_exists() -> None:
 
 @pytest.mark.parametrize("state", ["Closed", "Down"])
 def test_ready_and_closed_in_the_scheduler_exists_and_offers_nothing(state: str) -> None:
-    node = join_machine(sight(scheduler_node=replace(SCHEDULED, state=state)), NOW)
+    node = join_machine(sight(scheduler_node=replace(SCHEDULED, state=state)), NOW).node
     assert node is not None
     assert (node.stage, node.is_ready, node.offers(NOW, 1e9)) == (Stage.EXISTING, False, False)
 
@@ -187,7 +195,7 @@ sightings = st.builds(
 
 @given(seen=sightings)
 def test_law_every_combination_of_sources_is_one_node_or_none(seen: Sighting) -> None:
-    node = join_machine(seen, NOW)
+    node = join_machine(seen, NOW).node
     if node is None:
         assert seen.machine is None, "what is listed is never gone"
         assert seen.listing_complete, "absence from half a list proves nothing"
@@ -196,7 +204,7 @@ def test_law_every_combination_of_sources_is_one_node_or_none(seen: Sighting) ->
     assert node.stage is not Stage.PLANNED
     if node.is_ready:
         assert seen.record.state not in {MachineState.CLOSING, MachineState.DELETING}
-        assert seen.scheduler_node is not None or not seen.scheduler_reports_nodes
+        assert seen.scheduler_node is not None or not seen.scheduler_reports_nodes, "else nobody knows what is left"
     else:
         assert node.available == {}, "only a ready node has something left"
     if seen.machine is not None and (seen.machine.is_failed or seen.machine.is_deleting):
