@@ -10,7 +10,6 @@ from autoscale_aks.model.launch import LaunchState
 from autoscale_aks.reconcile.cloud_view import MACHINES
 from autoscale_aks.reconcile.deciding import brake, decide, headroom_jobs
 from autoscale_aks.reconcile.failover import describe_moves, launch_all
-from autoscale_aks.reconcile.failures import record_overdue
 from autoscale_aks.reconcile.observe import Observation, observe
 from autoscale_aks.reconcile.recording import add_nodes, record_proposals, record_sightings, record_wants
 from autoscale_aks.reconcile.release import Releases, release
@@ -112,7 +111,6 @@ def run_cycle(world: World, progress: Progress | None = None, *, until: float | 
     if progress is not None:
         progress.planned(decided)
     notices = record_sightings(world, seen)
-    record_overdue(world, seen, decided)
     found = launch_all(world, seen, decided, effective_policy(world), plan_id=plan_id, until=until, progress=progress)
     notices += (*describe_moves(found), *add_nodes(world, found))
     releases = release(world, seen, found.plan)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from frozendict import frozendict
 
 from autoscale_aks.model.launch import FaultKind, LaunchOutcome, LaunchState
-from autoscale_aks.model.plan import ReleaseCause
+from autoscale_aks.model.node import Stage
 from autoscale_aks.reconcile.back_offs import back_off_for, family_of
 from autoscale_aks.reconcile.circuits import circuit_of, image_of, turned
 from autoscale_aks.reconcile.stages import stage_of
@@ -15,9 +15,11 @@ from autoscale_aks.reconcile.stages import stage_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from autoscale_aks.config import Config
+    from autoscale_aks.ledger.guards import Circuit
     from autoscale_aks.ledger.records import MachineRecord
     from autoscale_aks.model.launch import Machine
-    from autoscale_aks.model.plan import Plan
+    from autoscale_aks.model.node import Node
     from autoscale_aks.model.policy import BackOffTimes
     from autoscale_aks.model.snapshot import BackOff
     from autoscale_aks.reconcile.observe import Observation
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 SCARCE: Final = frozenset({FaultKind.CAPACITY, FaultKind.QUOTA})
 """Kinds that speak of the size and not of how the machine boots."""
 _EVICTED: Final = "MachineLost"
+_OVERDUE: Final = "BootTimeout"
 
 
 def failed_machines(machines: Iterable[Machine]) -> tuple[LaunchOutcome, ...]:
@@ -57,8 +60,56 @@ def refusals_of(
     return frozendict(found)
 
 
+def overdue_machines(
+    nodes: Iterable[Node], records: Mapping[str, MachineRecord], now: float
+) -> tuple[LaunchOutcome, ...]:
+    """Machines that had their time to boot and did not, with how far they got (user ask T12e)."""
+    return tuple(
+        LaunchOutcome(
+            name=node.name,
+            state=LaunchState.REJECTED,
+            kind=FaultKind.UNKNOWN,
+            code=_OVERDUE,
+            message=f"not ready in time; it got as far as {stage_of(records[node.name])}",
+        )
+        for node in nodes
+        if node.stage is Stage.IN_FLIGHT
+        and node.lost_since is None
+        and node.boot_deadline is not None
+        and now > node.boot_deadline
+    )
+
+
+def turned_circuits(
+    known: Iterable[Circuit],
+    failed: Iterable[LaunchOutcome],
+    ready: Iterable[str],
+    records: Mapping[str, MachineRecord],
+    config: Config,
+    now: float,
+) -> tuple[Circuit, ...]:
+    """The boot circuits that change with this look. A machine counts once: when its fate is seen first (T12c, T12d)."""
+
+    def circuit(name: str) -> Circuit:
+        record = records[name]
+        return circuit_of(record, image_of(config.nodearrays, record.nodearray))
+
+    unjoined = [
+        (circuit(one.name), f"{one.name}: {one.code}: {one.message}")
+        for one in failed
+        if _speaks_of_boot(one.kind) and records[one.name].error_kind is None and records[one.name].ready_at is None
+    ]
+    joined = [circuit(name) for name in ready if records[name].ready_at is None]
+    return turned(known, unjoined, joined, config.policy.boot_circuit, now)
+
+
+def _speaks_of_boot(kind: FaultKind | None) -> bool:
+    """Whether a failure is the machine's own: neither scarcity nor the loss of its VM."""
+    return kind is not None and kind not in SCARCE
+
+
 def record_failures(world: World, seen: Observation) -> None:
-    """Evidence, back-offs and weak marks of machines that were found failed."""
+    """Evidence, back-offs, weak marks and circuits of machines that were found failed or overdue."""
     now, times = world.clock.now(), world.config.policy.back_off
     new = world.ledger.record_failures(seen.failed) if seen.failed else frozenset()
     for back_off, why in seen.back_offs.items():
@@ -68,39 +119,8 @@ def record_failures(world: World, seen: Observation) -> None:
         was_evicted = one.kind is None and record.ready_at is not None and record.spot
         if one.name in new and (one.kind in SCARCE or was_evicted):
             mark_family(world, record, f"{one.code}: {one.message}", now + times.family_s)
-    unjoined = [
-        (seen.records[one.name], f"{one.code}: {one.message}")
-        for one in seen.failed
-        if one.name in new
-        and one.kind is not None
-        and one.kind not in SCARCE
-        and seen.records[one.name].ready_at is None
-    ]
-    _turn(world, seen, unjoined)
-
-
-def record_overdue(world: World, seen: Observation, decided: Plan) -> None:
-    """Evidence of machines that had their time to boot and did not; each counts once (user ask T12c, T12e)."""
-    overdue = [
-        release.node.name
-        for release in (*decided.releases, *decided.withheld)
-        if release.cause is ReleaseCause.BOOT_TIMEOUT
-    ]
-    if not overdue:
-        return
-    evidence = {
-        name: LaunchOutcome(
-            name=name,
-            state=LaunchState.REJECTED,
-            kind=FaultKind.UNKNOWN,
-            code="BootTimeout",
-            message=f"not ready in time; it got as far as {stage_of(seen.records[name])}",
-        )
-        for name in overdue
-    }
-    new = world.ledger.record_failures(evidence.values())
-    unjoined = [(seen.records[name], f"{name}: {evidence[name].message}") for name in overdue if name in new]
-    _turn(world, seen, unjoined, with_joined=False)
+    if seen.turned:
+        world.ledger.set_circuits(seen.turned, now)
 
 
 def mark_family(world: World, record: MachineRecord, why: str, until: float) -> None:
@@ -108,22 +128,3 @@ def mark_family(world: World, record: MachineRecord, why: str, until: float) -> 
     family = family_of(world.config.arrays, record)
     if family is not None:
         world.ledger.mark_family(family, until, why)
-
-
-def _turn(
-    world: World, seen: Observation, unjoined: list[tuple[MachineRecord, str]], *, with_joined: bool = True
-) -> None:
-    arrays = world.config.nodearrays
-    joined = [seen.records[name] for name in seen.ready if seen.records[name].ready_at is None] if with_joined else []
-    if not unjoined and not (joined and seen.circuits):
-        return
-    now = world.clock.now()
-    changed = turned(
-        world.ledger.circuits(),
-        [(circuit_of(record, image_of(arrays, record.nodearray)), why) for record, why in unjoined],
-        [circuit_of(record, image_of(arrays, record.nodearray)) for record in joined],
-        world.config.policy.boot_circuit,
-        now,
-    )
-    if changed:
-        world.ledger.set_circuits(changed, now)

@@ -15,7 +15,7 @@ from autoscale_aks.reconcile import sizes
 from autoscale_aks.reconcile.back_offs import demote
 from autoscale_aks.reconcile.circuits import gates, image_of, with_probes
 from autoscale_aks.reconcile.cloud_view import MACHINES, CloudView, ask_cloud
-from autoscale_aks.reconcile.failures import failed_machines, refusals_of
+from autoscale_aks.reconcile.failures import failed_machines, overdue_machines, refusals_of, turned_circuits
 from autoscale_aks.reconcile.join import Joined, Sighting, join_machine
 from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, machine_prefix, number_of_name
 from autoscale_aks.reconcile.queue_view import QueueView
@@ -53,7 +53,7 @@ class Observation:
     back_offs: Mapping[BackOff, str] = field(default_factory=frozendict)
     """Buckets whose machines were found failed for capacity or quota, with the reason; in force at once."""
     failed: tuple[LaunchOutcome, ...] = ()
-    """Machines whose creation failed after it was accepted, with the service's own words."""
+    """Machines whose creation failed after it was accepted, with the service's own words, or that did not boot."""
     ready: Mapping[str, str] = field(default_factory=frozendict)
     """Ready machines and their node names."""
     listed: frozenset[str] = frozenset()
@@ -66,7 +66,8 @@ class Observation:
     scheduler_names: Mapping[str, str] = field(default_factory=frozendict)
     """Machine → the scheduler's name of its node."""
     protections: Mapping[str, Protection] = field(default_factory=frozendict)
-    circuits: tuple[Circuit, ...] = ()
+    turned: tuple[Circuit, ...] = ()
+    """Boot circuits that changed with this look; in force at once."""
     small: tuple[SmallSize, ...] = ()
     """Machines that were not known yet to have less than promised."""
     doubted: Mapping[str, float] = field(default_factory=frozendict)
@@ -111,9 +112,12 @@ def _observation(
     known_small = ledger.small_sizes(now - sizes.KEPT_S)
     rules = parse_default_resources(config.default_resources, disable_defaults=config.disable_default_resources)
     small = sizes.find_small(joined.nodes, config.arrays, rules, config.shared_resources, known_small)
-    circuits = ledger.circuits()
+    ready = {node.name: node.hostname or node.name for node in joined.nodes if node.is_ready}
+    failed = (*failed, *overdue_machines(joined.nodes, records, now))
+    known_circuits = ledger.circuits()
+    turned = turned_circuits(known_circuits, failed, ready, records, config, now)
     gate = gates(
-        circuits,
+        {one.key: one for one in (*known_circuits, *turned)}.values(),
         {array.name: image_of(config.nodearrays, array.name) for array in config.arrays},
         ((records[node.name], node.stage is Stage.IN_FLIGHT) for node in joined.nodes),
         config.policy.boot_circuit,
@@ -147,7 +151,7 @@ def _observation(
         closing=tuple(joined.closing),
         back_offs=refused,
         failed=failed,
-        ready={node.name: node.hostname or node.name for node in joined.nodes if node.is_ready},
+        ready=ready,
         listed=frozenset(cloud.machines),
         provisioned=frozenset(
             name for name, machine in cloud.machines.items() if machine.provisioning_state == "Succeeded"
@@ -156,7 +160,7 @@ def _observation(
         lost={node.name: node.lost_since for node in joined.nodes if node.lost_since is not None},
         scheduler_names=joined.scheduler_names,
         protections=joined.protections,
-        circuits=circuits,
+        turned=turned,
         small=small,
         doubted=frozendict(doubts.since),
         proposals=ledger.proposals(now - _PROPOSALS_KEPT_S),

@@ -100,7 +100,7 @@ def test_t08b_after_a_refusal_the_size_s_family_comes_last_among_equals(make_sit
     site.advance(BackOffTimes().family_s + 10)
     site.mend()
     seen, _ = site.demand()
-    assert [one.vm_size for one in seen.snapshot.nodearrays[0].offerings][0] == SIZE, "marks end"
+    assert next(one.vm_size for one in seen.snapshot.nodearrays[0].offerings) == SIZE, "marks end"
 
 
 def test_t08e_a_job_is_never_moved_against_its_own_constraints(make_site: Callable[..., Site]) -> None:
