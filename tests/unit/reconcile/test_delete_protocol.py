@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from unit.reconcile.fakes import BOOTED_S, IDLE_S, Site, config_document, emulator_settings
@@ -113,17 +113,9 @@ class DeleteProtocol(RuleBasedStateMachine):
 
     # What may happen
 
-    @rule(step=st.sampled_from(STEPS), which=st.integers(0, 3))
-    def a_job_will_land(self, step: str, which: int) -> None:
-        self.landings.append((step, which))
-
     @rule()
     def a_job_lands_now(self) -> None:
         self._land(0)
-
-    @rule(seconds=st.sampled_from([1.0, 60.0, IDLE_S, IDLE_S + 1]))
-    def time_goes_by(self, seconds: float) -> None:
-        self.site.advance(seconds)
 
     @rule()
     def jobs_end(self) -> None:
@@ -163,8 +155,13 @@ class DeleteProtocol(RuleBasedStateMachine):
         self.site.scheduler.before_read = lambda _: self._at("read")
         self.site.mend()
 
-    @rule()
-    def a_cycle_runs(self) -> None:
+    @rule(
+        idle_s=st.sampled_from([1.0, BOOTED_S, IDLE_S, IDLE_S + 1]),
+        landings=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 3)), max_size=3),
+    )
+    def a_cycle_runs(self, idle_s: float, landings: list[tuple[str, int]]) -> None:
+        self.site.advance(idle_s)
+        self.landings = list(landings)
         with suppress(SchedulerError):  # the queue could not be read: nothing was decided
             self.site.cycle()
         if "read" in self.site.scheduler.failing:
@@ -194,6 +191,10 @@ class DeleteProtocol(RuleBasedStateMachine):
 
 
 DeleteProtocol.TestCase.settings = settings(
-    max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=20,
+    stateful_step_count=20,
+    deadline=None,
+    phases=(Phase.generate,),  # a story told over HTTP takes minutes to shorten
+    suppress_health_check=list(HealthCheck),
 )
 test_t14a_a_job_that_lands_at_any_step_of_the_delete_protocol_is_never_lost = DeleteProtocol.TestCase
