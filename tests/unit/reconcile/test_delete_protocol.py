@@ -41,8 +41,8 @@ class DeleteProtocol(RuleBasedStateMachine):
         directory = self.stack.enter_context(scratch())
         self.site = Site(directory, emulator, config_document(emulator.base_url))
         effects = Effects(now=self.site.clock.now, sleep=self.site.clock.sleep, random=lambda: 0.0)
-        self.stack.enter_context(mock.patch.object(wiring, "Effects", lambda: effects))
-        self.stack.enter_context(mock.patch.object(wiring, "build_scheduler", lambda *_, **__: self.site.scheduler))
+        self.stack.enter_context(mock.patch.object(wiring, "Effects", return_value=effects))
+        self.stack.enter_context(mock.patch.object(wiring, "build_scheduler", return_value=self.site.scheduler))
         self.landings: list[tuple[str, int]] = []
         self.jobs = 0
         self.forgotten: set[str] = set()
