@@ -252,7 +252,8 @@ def clean_text(value: object, limit: int = MAX_MESSAGE) -> str:
     """A text from outside, safe to store and to print: bounded, no control characters, no half surrogates."""
     if not isinstance(value, str):
         return ""
-    return "".join(character if character.isprintable() else " " for character in value[:limit])
+    text = value[:limit]
+    return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
 
 
 def _first_bytes(body: bytes) -> str:
