@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from jsonschema import Draft202012Validator
 from autoscale_aks.config import Config, load_config, parse_config, schema_text, values
 from autoscale_aks.model.bucket import expand_buckets
 from autoscale_aks.model.limits import CoreQuota
-from autoscale_aks.model.policy import Objective, PlacementOrder, Policy
+from autoscale_aks.model.policy import BackOffTimes, BootCircuit, MassDelete, Objective, PlacementOrder, Policy
 from autoscale_aks.units import Size
 
 GIB = 1024**3
@@ -144,6 +145,42 @@ def test_policy_and_limits_are_read_whole() -> None:
     assert config.limits.cluster_max_nodes == 6
     assert config.limits.spot_regions == {"b": CoreQuota(8, 1)}
     assert config.limits.families == {"a": {"Standard NCASv3_T4 Family": CoreQuota(9)}}
+
+
+def test_what_guards_a_cycle_is_read_whole_and_has_defaults() -> None:
+    policy = {
+        "min_lifetime": {"htc": 60}, "gang_timeout": 90, "mass_delete": {"share": 0.25, "count": None},
+        "back_off": {"spot": 1, "zone": 2, "region": 3, "quota": 4, "validation": 5, "family": 6},
+        "boot_circuit": {"failures": 2, "retry": 7},
+    }  # fmt: skip
+    found = parsed({**SMALL, "policy": policy}).policy
+    assert (found.min_lifetime.of("htc"), found.min_lifetime.of("hpc"), found.gang_timeout) == (60, 0, 90)
+    assert found.mass_delete == MassDelete(share=0.25, count=None)
+    assert found.back_off == BackOffTimes(spot_s=1, zone_s=2, region_s=3, quota_s=4, validation_s=5, family_s=6)
+    assert found.boot_circuit == BootCircuit(failures=2, retry_s=7)
+    assert parsed({**SMALL, "policy": {"mass_delete": {"share": 0.1}}}).policy.mass_delete == MassDelete(share=0.1)
+    assert parsed({**SMALL, "policy": {key: {} for key in policy if key != "gang_timeout"}}).policy == Policy()
+
+
+def test_the_schema_s_defaults_of_what_guards_a_cycle_are_the_program_s() -> None:
+    keys = json.loads(schema_text())["$defs"]["policy"]["properties"]
+    written = {key: {name: one["default"] for name, one in keys[key]["properties"].items()}
+               for key in ("mass_delete", "back_off", "boot_circuit")}  # fmt: skip
+    assert parsed({**SMALL, "policy": written}).policy == Policy()
+    assert keys["gang_timeout"]["default"] == Policy().gang_timeout
+
+
+def test_a_node_array_s_minimum_headroom_and_cap_are_read() -> None:
+    array = {**SMALL["nodearrays"]["htc"], "min_nodes": 2, "max_creates_per_cycle": 0,
+             "headroom": [{"constraints": {"ncpus": 1.5}}, {"count": 3, "constraints": {"ncpus": 4}}]}  # fmt: skip
+    config = parsed({**SMALL, "nodearrays": {"htc": array}})
+    (found,) = config.arrays
+    assert (found.min_nodes, found.max_creates_per_cycle) == (2, 0)
+    assert [(one.count, dict(one.constraints)) for one in config.nodearrays["htc"].headroom] == [
+        (1, {"ncpus": Decimal("1.5")}), (3, {"ncpus": 4}),
+    ]  # fmt: skip
+    (plain,) = parsed({**SMALL, "nodearrays": {"htc": SMALL["nodearrays"]["htc"]}}).arrays
+    assert (plain.min_nodes, plain.max_creates_per_cycle) == (0, None)
 
 
 def test_every_field_of_the_policy_is_a_key_of_the_schema_and_the_other_way_round() -> None:
