@@ -45,6 +45,8 @@ class CycleReport:
     observation: Observation
     plan: Plan
     """The decision before anything was sent: what a dry run shows."""
+    final: Plan
+    """The decision after all refusals: what waits now, and what the releases followed."""
     rounds: tuple[Plan, ...] = ()
     """Every plan whose machines were asked for: `plan`, and what its refusals were planned to become."""
     chunks: tuple[ChunkOutcome, ...] = ()
@@ -67,8 +69,17 @@ class CycleReport:
 
     @property
     def is_clean(self) -> bool:
-        """Whether everything that was decided was also accepted."""
-        return not (self.names(LaunchState.REJECTED) or self.names(LaunchState.UNKNOWN) or self.releases.kept)
+        """Whether everything that was decided was accepted, if not of one bucket, then of another."""
+        if self.names(LaunchState.UNKNOWN) or self.releases.kept:
+            return False
+        return not self.names(LaunchState.REJECTED) or self._is_made_good
+
+    @property
+    def _is_made_good(self) -> bool:
+        """Whether the last plan serves as much as the first one, and none of its machines was refused."""
+        refused = set(self.names(LaunchState.REJECTED))
+        is_served = _served(self.final) >= _served(self.plan)
+        return self.final is not self.plan and is_served and all(one.name not in refused for one in self.final.claims)
 
     @property
     def is_cloud_down(self) -> bool:
@@ -121,6 +132,7 @@ def run_cycle(world: World, progress: Progress | None = None, *, until: float | 
         plan_id=plan_id,
         observation=seen,
         plan=decided,
+        final=found.plan,
         rounds=tuple(found.rounds),
         chunks=tuple(found.chunks),
         releases=releases,
@@ -129,6 +141,11 @@ def run_cycle(world: World, progress: Progress | None = None, *, until: float | 
     world.ledger.end_cycle(plan_id, world.clock.now(), _status(report), _summary(report))
     world.ledger.forget_gone(world.clock.now() - KEPT_S)
     return report
+
+
+def _served(decided: Plan) -> int:
+    """Slots that have a place."""
+    return sum(outcome.slots for outcome in decided.outcomes)
 
 
 def _status(report: CycleReport) -> str:

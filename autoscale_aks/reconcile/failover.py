@@ -167,7 +167,10 @@ def describe_moves(found: Launched) -> tuple[str, ...]:
     for plan in found.rounds[1:]:
         for claim in plan.claims:
             moved[claim.bucket.id] = moved.get(claim.bucket.id, 0) + 1
-    if not moved:
+    if not codes:
         return ()
+    said = f"{len(refused):,} machines were refused ({', '.join(codes)})"
+    if not moved:
+        return (f"{said}; no other bucket can take their work now",)
     targets = ", ".join(f"{count:,} of {bucket}" for bucket, count in moved.items())
-    return (f"{len(refused):,} machines were refused ({', '.join(codes)}); in the same cycle asked for {targets}",)
+    return (f"{said}; in the same cycle asked for {targets}",)

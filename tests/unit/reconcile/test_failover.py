@@ -45,7 +45,7 @@ def test_t08c_the_ten_of_fifty_that_are_refused_are_asked_of_the_other_size_in_t
     report = site.cycle()
     assert (len(report.names(LaunchState.REJECTED)), len(accepted(report))) == (10, 50)
     assert sizes(site) == {SIZE: 40, OTHER_SIZE: 10}
-    assert report.asked == 60
+    assert (report.asked, report.is_clean) == (60, True)
     assert "10 machines were refused (SkuNotAvailable)" in " ".join(report.notices)
     assert f"10 of htc/{OTHER_SIZE}" in " ".join(report.notices)
     assert claimed(site.cycle().plan) == [], "nothing is left to ask for"
@@ -111,8 +111,8 @@ def test_t08e_a_job_is_never_moved_against_its_own_constraints(make_site: Callab
     picky = site.scheduler.jobs["picky"]
     object.__setattr__(picky.shape, "constraints", ({"ncpus": 4, "node.vm_size": SIZE},))
     report = site.cycle()
-    assert sizes(site) == {OTHER_SIZE: 2}
-    assert reasons(report.rounds[-1]) == {"CAPACITY_BACKOFF"}
+    assert (sizes(site), report.is_clean) == ({OTHER_SIZE: 2}, False)
+    assert reasons(report.final) == {"CAPACITY_BACKOFF"}
 
 
 def test_rounds_are_bounded_and_every_bucket_is_asked_once(make_site: Callable[..., Site]) -> None:
@@ -121,7 +121,7 @@ def test_rounds_are_bounded_and_every_bucket_is_asked_once(make_site: Callable[.
     site.fault(**SOLD_OUT)
     site.scheduler.submit("work")
     report = site.cycle()
-    assert len(report.rounds) == ROUNDS
+    assert (len(report.rounds), report.is_clean) == (ROUNDS, False)
     asked = [plan.claims[0].bucket.vm_size for plan in report.rounds]
     assert asked == names[:ROUNDS]
     assert site.names() == []
@@ -228,5 +228,6 @@ def test_t04b_a_gang_that_no_other_bucket_can_take_whole_asks_for_nothing_more(m
     report = site.cycle()
     assert sizes(site) == {SIZE: 3}
     assert moved(report) == []
+    assert "no other bucket can take their work now" in " ".join(report.notices)
     site.advance(BOOTED_S)
     assert len(site.cycle().releases.deleted) == 3, "no remainder stands idle after the deadline"
