@@ -127,7 +127,7 @@ def run_cycle(world: World, progress: Progress | None = None, *, until: float | 
     releases = release(world, seen, found.plan)
     notices += tuple(releases.notices)
     record_wants(world, seen, found)
-    record_proposals(world, decided)
+    record_proposals(world, seen, decided)
     report = CycleReport(
         plan_id=plan_id,
         observation=seen,

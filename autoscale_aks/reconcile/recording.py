@@ -90,6 +90,7 @@ def record_wants(world: World, seen: Observation, found: Launched) -> None:
     now = world.clock.now()
     wanted = wanted_nodes(found.plan)
     idle: dict[str, float | None] = {}
+    broken = _broken_plans(seen)
     surplus: dict[str, float | None] = dict.fromkeys(found.surplus, now)
     for number, node in enumerate(seen.snapshot.nodes):
         is_idle = node.is_ready and not node.job_ids and number not in wanted
@@ -97,15 +98,26 @@ def record_wants(world: World, seen: Observation, found: Launched) -> None:
         if since != node.idle_since:
             idle[node.name] = since
         has_work = number in wanted or bool(node.job_ids)
-        if node.surplus_since is not None and has_work and node.stage is not Stage.DRAINING:
+        if node.stage is Stage.DRAINING or node.is_failed:
+            continue
+        if node.surplus_since is not None and has_work:
             surplus[node.name] = None
+        elif node.surplus_since is None and not has_work and seen.records[node.name].plan_id in broken:
+            surplus[node.name] = now
     if idle:
         world.ledger.set_idle(idle)
     if surplus:
         world.ledger.set_surplus(surplus)
 
 
-def record_proposals(world: World, decided: Plan) -> None:
+def _broken_plans(seen: Observation) -> frozenset[str]:
+    """Plans of which a machine was found failed just now: what else they made may be the rest of a gang (T04c)."""
+    records = seen.records
+    return frozenset(records[one.name].plan_id for one in seen.failed if records[one.name].error_kind is None) - {""}
+
+
+def record_proposals(world: World, seen: Observation, decided: Plan) -> None:
     """What this cycle wanted to release, for the next one to agree with."""
     names = [release.node.name for release in (*decided.releases, *decided.withheld)]
-    world.ledger.set_proposals(names, world.clock.now())
+    if names or seen.proposals:
+        world.ledger.set_proposals(names, world.clock.now())

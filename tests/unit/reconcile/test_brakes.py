@@ -15,6 +15,7 @@ from autoscale_aks.model.plan import Plan, Release, ReleaseCause
 from autoscale_aks.model.policy import MassDelete, Policy
 from autoscale_aks.reconcile.deciding import brake
 from autoscale_aks.reconcile.shrinking import CONFIRM_S, SHRINK_COUNT, Doubts
+from autoscale_aks.reports.demand import summarise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,9 @@ def test_t13d_more_than_the_share_waits_for_a_second_cycle_that_agrees(site: Sit
 
 def test_t13d_a_dry_run_withholds_the_same(site: Site) -> None:
     idle_site(site, 30)
-    assert len(site.demand()[1].withheld) == 30
+    seen, plan = site.demand()
+    assert len(plan.withheld) == 30
+    assert "30 of 30 machines are to go at once" in " ".join(summarise(plan, seen.snapshot).notes)
     site.cycle()
     assert (len(site.demand()[1].withheld), len(site.demand()[1].releases)) == (0, 30)
 

@@ -231,3 +231,47 @@ def test_t04b_a_gang_that_no_other_bucket_can_take_whole_asks_for_nothing_more(m
     assert "no other bucket can take their work now" in " ".join(report.notices)
     site.advance(BOOTED_S)
     assert len(site.cycle().releases.deleted) == 3, "no remainder stands idle after the deadline"
+
+
+def test_t04c_a_gang_of_which_a_machine_fails_later_moves_and_its_rest_is_released_at_the_deadline(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site(nodearrays=grouped("one", "two"), policy={"gang_timeout": 200})
+    site.fault(kind="provisioning_failure", names=("site-one-3",), code="AllocationFailed")
+    site.scheduler.submit("mpi", iterations=1, node_count=4, colocated=True)
+    site.cycle()
+    site.advance(15)
+    report = site.cycle()
+    assert len(claimed(report.plan)) == 4, "the whole gang goes to the other group"
+    assert report.releases.deleted == ["site-one-3"]
+    rest = {name for name in site.names() if name.startswith("site-one")} - {"site-one-3"}
+    assert {name for name, record in site.records().items() if record.surplus_since is not None} == rest
+    site.advance(BOOTED_S)
+    site.cycle()
+    site.advance(150)
+    assert set(site.cycle().releases.deleted) == rest
+
+
+def test_machines_of_a_plan_that_are_wanted_are_no_surplus_when_a_sister_fails(make_site: Callable[..., Site]) -> None:
+    site = make_site(nodearrays=TWO_SIZES)
+    site.fault(kind="provisioning_failure", names=("site-htc-3",), code="AllocationFailed")
+    site.scheduler.submit("array", iterations=5)
+    site.cycle()
+    site.advance(15)
+    site.cycle()
+    assert {record.surplus_since for record in site.records().values()} == {None}
+
+
+def test_t19b_an_eviction_lets_the_family_come_last(make_site: Callable[..., Site]) -> None:
+    site = make_site(nodearrays={"htc": {"spot": True, "buckets": [bucket(), bucket(OTHER_SIZE)]}})
+    site.fault(kind="evict", names=("site-htc-1",), after_s=100.0)
+    site.scheduler.submit("work")
+    site.cycle()
+    site.boot()
+    site.cycle()
+    site.advance(100)
+    site.cycle()
+    with site.ledger() as ledger:
+        ((family, why),) = ledger.family_marks(site.clock.now()).items()
+    assert "d4s" in family
+    assert "MachineLost" in why
