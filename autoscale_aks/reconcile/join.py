@@ -18,7 +18,7 @@ from autoscale_aks.reconcile.table import (
     ClusterSays,
     LedgerSays,
     SchedulerSays,
-    Verdict,
+    Ruling,
     decide,
 )
 
@@ -82,8 +82,8 @@ class Joined:
 
 def join_machine(seen: Sighting, now: float) -> Joined:
     """The machine as a node of the snapshot, by the reconcile table."""
-    verdict = decide(cell_of(seen, now))
-    return Joined(None if verdict.stage is None else _node(seen, verdict, verdict.stage, now), verdict.action)
+    ruling = decide(cell_of(seen, now))
+    return Joined(None if ruling.stage is None else _node(seen, ruling, ruling.stage, now), ruling.action)
 
 
 def cell_of(seen: Sighting, now: float) -> Cell:
@@ -135,18 +135,18 @@ def _age(seen: Sighting, now: float) -> Age:
     return Age.YOUNG if now - since <= VISIBILITY_GRACE_S else Age.OLD
 
 
-def _node(seen: Sighting, verdict: Verdict, stage: Stage, now: float) -> Node:
+def _node(seen: Sighting, ruling: Ruling, stage: Stage, now: float) -> Node:
     record, cluster, scheduler = seen.record, seen.cluster_node, seen.scheduler_node
-    is_ready = stage is Stage.EXISTING and verdict.state == "Ready"
+    is_ready = stage is Stage.EXISTING and ruling.state == "Ready"
     lost_since = record.lost_since
-    if verdict.action is Action.LOSE and lost_since is None:
+    if ruling.action is Action.LOSE and lost_since is None:
         lost_since = now
     return Node(
         name=record.name,
         nodearray=record.nodearray,
         vm_size=record.vm_size,
         hostname=scheduler.name if scheduler else cluster.name if cluster else record.node_name,
-        state=verdict.state,
+        state=ruling.state,
         stage=stage,
         placement_group=record.placement_group,
         zone=record.zone,
@@ -156,8 +156,8 @@ def _node(seen: Sighting, verdict: Verdict, stage: Stage, now: float) -> Node:
         job_ids=() if _is_on_its_first_way_up(seen, stage) else seen.job_ids,
         create_time=record.asked_at,
         idle_since=record.idle_since,
-        boot_deadline=_deadline(seen, verdict, lost_since),
-        lost_since=lost_since if verdict.action is Action.LOSE else None,
+        boot_deadline=_deadline(seen, ruling, lost_since),
+        lost_since=lost_since if ruling.action is Action.LOSE else None,
         surplus_since=record.surplus_since,
         is_late=record.is_late,
         private_ip=cluster.private_ip if cluster else None,
@@ -174,9 +174,9 @@ def _is_on_its_first_way_up(seen: Sighting, stage: Stage) -> bool:
     return stage is Stage.IN_FLIGHT and seen.record.ready_at is None and _scheduler(seen) is SchedulerSays.ABSENT
 
 
-def _deadline(seen: Sighting, verdict: Verdict, lost_since: float | None) -> float | None:
-    if verdict.stage is not Stage.IN_FLIGHT or seen.boot_timeout_s is None:
+def _deadline(seen: Sighting, ruling: Ruling, lost_since: float | None) -> float | None:
+    if ruling.stage is not Stage.IN_FLIGHT or seen.boot_timeout_s is None:
         return None
-    if verdict.action is Action.LOSE and lost_since is not None:
+    if ruling.action is Action.LOSE and lost_since is not None:
         return lost_since + VISIBILITY_GRACE_S
     return boot_deadline(seen.record, seen.boot_timeout_s)

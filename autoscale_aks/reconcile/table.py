@@ -106,7 +106,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Ruling:
     """What a cell means. `stage` is None when the machine is gone; `state` is the node's word for it."""
 
     stage: Stage | None
@@ -116,14 +116,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """Cells with one verdict; None in a column is any value."""
+    """Cells with one ruling; None in a column is any value."""
 
     cloud: frozenset[CloudSays] | None = None
     cluster: frozenset[ClusterSays] | None = None
     scheduler: frozenset[SchedulerSays] | None = None
     ledger: frozenset[LedgerSays] | None = None
     age: frozenset[Age] | None = None
-    verdict: Verdict
+    ruling: Ruling
 
     def holds(self, cell: Cell) -> bool:
         """Whether the cell is one of the row's."""
@@ -149,88 +149,88 @@ _DOWN: Final = frozenset({SchedulerSays.DOWN})
 _WAS_READY: Final = frozenset({LedgerSays.READY})
 _YOUNG: Final = frozenset({Age.YOUNG})
 
-_CREATING: Final = Verdict(Stage.IN_FLIGHT, "Creating")
-_JOINING: Final = Verdict(Stage.IN_FLIGHT, "Joining")
-_REJOINING: Final = Verdict(Stage.IN_FLIGHT, "Rejoining", Action.LOSE)
-_READY: Final = Verdict(Stage.EXISTING, "Ready")
-_SHUT: Final = Verdict(Stage.EXISTING, "Closed")
-_LOST: Final = Verdict(Stage.EXISTING, "Down", Action.LOSE)
-_DRAINING: Final = Verdict(Stage.DRAINING, "Draining", Action.FINISH)
-_LEAVING: Final = Verdict(Stage.DRAINING, "Deleting")
-_MISSING: Final = Verdict(Stage.EXISTING, "Down", Action.LOSE)
+_CREATING: Final = Ruling(Stage.IN_FLIGHT, "Creating")
+_JOINING: Final = Ruling(Stage.IN_FLIGHT, "Joining")
+_REJOINING: Final = Ruling(Stage.IN_FLIGHT, "Rejoining", Action.LOSE)
+_READY: Final = Ruling(Stage.EXISTING, "Ready")
+_SHUT: Final = Ruling(Stage.EXISTING, "Closed")
+_LOST: Final = Ruling(Stage.EXISTING, "Down", Action.LOSE)
+_DRAINING: Final = Ruling(Stage.DRAINING, "Draining", Action.FINISH)
+_LEAVING: Final = Ruling(Stage.DRAINING, "Deleting")
+_MISSING: Final = Ruling(Stage.EXISTING, "Down", Action.LOSE)
 
 TABLE: Final[tuple[Row, ...]] = (
     # The cloud has the last word on what is over.
-    Row(cloud=frozenset({CloudSays.DELETING}), verdict=_LEAVING),
-    Row(cloud=frozenset({CloudSays.FAILED}), verdict=Verdict(Stage.EXISTING, "Failed", Action.REMOVE)),
+    Row(cloud=frozenset({CloudSays.DELETING}), ruling=_LEAVING),
+    Row(cloud=frozenset({CloudSays.FAILED}), ruling=Ruling(Stage.EXISTING, "Failed", Action.REMOVE)),
     Row(
         cloud=frozenset({CloudSays.ABSENT}),
         ledger=frozenset({LedgerSays.ASKED, LedgerSays.LISTED}),
         age=_YOUNG,
-        verdict=_CREATING,
+        ruling=_CREATING,
     ),
     Row(
         cloud=frozenset({CloudSays.ABSENT}),
         scheduler=_BUSY | _HIDDEN,
         ledger=frozenset({LedgerSays.ASKED, LedgerSays.LISTED, LedgerSays.READY, LedgerSays.CLOSING}),
-        verdict=_MISSING,
+        ruling=_MISSING,
     ),
-    Row(cloud=frozenset({CloudSays.ABSENT}), verdict=Verdict(None, "Gone", Action.FORGET)),
+    Row(cloud=frozenset({CloudSays.ABSENT}), ruling=Ruling(None, "Gone", Action.FORGET)),
     # What was begun is finished.
-    Row(cloud=_MAYBE, ledger=frozenset({LedgerSays.CLOSING}), verdict=_DRAINING),
-    Row(cloud=_MAYBE, ledger=frozenset({LedgerSays.DELETING}), age=_YOUNG, verdict=_LEAVING),
-    Row(cloud=_LISTED, ledger=frozenset({LedgerSays.DELETING}), verdict=_DRAINING),
-    Row(cloud=_MAYBE, ledger=frozenset({LedgerSays.DELETING}), verdict=_LEAVING),
+    Row(cloud=_MAYBE, ledger=frozenset({LedgerSays.CLOSING}), ruling=_DRAINING),
+    Row(cloud=_MAYBE, ledger=frozenset({LedgerSays.DELETING}), age=_YOUNG, ruling=_LEAVING),
+    Row(cloud=_LISTED, ledger=frozenset({LedgerSays.DELETING}), ruling=_DRAINING),
+    Row(cloud=_MAYBE, ledger=frozenset({LedgerSays.DELETING}), ruling=_LEAVING),
     # Where work runs is a machine, whatever else is said of it.
-    Row(cloud=_MAYBE, scheduler=_BUSY, verdict=_READY),
-    Row(cloud=_MAYBE, scheduler=_HIDDEN, verdict=_SHUT),
+    Row(cloud=_MAYBE, scheduler=_BUSY, ruling=_READY),
+    Row(cloud=_MAYBE, scheduler=_HIDDEN, ruling=_SHUT),
     Row(
         cloud=_LISTED,
         ledger=frozenset({LedgerSays.REFUSED}),
-        verdict=Verdict(Stage.IN_FLIGHT, "Creating", Action.ADOPT),
+        ruling=Ruling(Stage.IN_FLIGHT, "Creating", Action.ADOPT),
     ),
     # Once ready: only a clear no makes it lost.
-    Row(cloud=_MAYBE, scheduler=_CLOSED, ledger=_WAS_READY, verdict=_SHUT),
-    Row(cloud=_MAYBE, scheduler=_DOWN, ledger=_WAS_READY, verdict=_LOST),
+    Row(cloud=_MAYBE, scheduler=_CLOSED, ledger=_WAS_READY, ruling=_SHUT),
+    Row(cloud=_MAYBE, scheduler=_DOWN, ledger=_WAS_READY, ruling=_LOST),
     Row(
         cloud=_MAYBE,
         cluster=_NOT_DENIED,
         scheduler=_WORKS | {SchedulerSays.SILENT},
         ledger=_WAS_READY,
-        verdict=_READY,
+        ruling=_READY,
     ),
-    Row(cloud=_MAYBE, ledger=_WAS_READY, age=_YOUNG, verdict=_REJOINING),
-    Row(cloud=_MAYBE, ledger=_WAS_READY, verdict=_LOST),
+    Row(cloud=_MAYBE, ledger=_WAS_READY, age=_YOUNG, ruling=_REJOINING),
+    Row(cloud=_MAYBE, ledger=_WAS_READY, ruling=_LOST),
     # On its first way up.
-    Row(cloud=_LISTED, cluster=_UP, scheduler=_WORKS, verdict=_READY),
-    Row(cloud=_LISTED, cluster=_UP, scheduler=_CLOSED, verdict=_SHUT),
-    Row(cloud=_LISTED, cluster=_UP, scheduler=_DOWN, verdict=_LOST),
-    Row(cloud=_LISTED, cluster=_UP, verdict=_JOINING),
+    Row(cloud=_LISTED, cluster=_UP, scheduler=_WORKS, ruling=_READY),
+    Row(cloud=_LISTED, cluster=_UP, scheduler=_CLOSED, ruling=_SHUT),
+    Row(cloud=_LISTED, cluster=_UP, scheduler=_DOWN, ruling=_LOST),
+    Row(cloud=_LISTED, cluster=_UP, ruling=_JOINING),
     Row(
         cloud=frozenset({CloudSays.MADE}),
         cluster=frozenset({ClusterSays.NOT_ASKED}),
         scheduler=_WORKS,
-        verdict=_READY,
+        ruling=_READY,
     ),
     Row(
         cloud=frozenset({CloudSays.MADE}),
         cluster=frozenset({ClusterSays.NOT_ASKED}),
         scheduler=_CLOSED,
-        verdict=_SHUT,
+        ruling=_SHUT,
     ),
     Row(
         cloud=frozenset({CloudSays.MADE}),
         cluster=frozenset({ClusterSays.NOT_ASKED}),
         scheduler=_DOWN,
-        verdict=_LOST,
+        ruling=_LOST,
     ),
-    Row(cloud=frozenset({CloudSays.MADE}), cluster=frozenset({ClusterSays.NOT_ASKED}), verdict=_JOINING),
-    Row(verdict=_CREATING),
+    Row(cloud=frozenset({CloudSays.MADE}), cluster=frozenset({ClusterSays.NOT_ASKED}), ruling=_JOINING),
+    Row(ruling=_CREATING),
 )
 
 
-_DECIDED: Final[dict[Cell, Verdict]] = {
-    cell: next(row.verdict for row in TABLE if row.holds(cell))
+_DECIDED: Final[dict[Cell, Ruling]] = {
+    cell: next(row.ruling for row in TABLE if row.holds(cell))
     for cell in (
         Cell(cloud, cluster, scheduler, ledger, age)
         for cloud in CloudSays
@@ -242,6 +242,6 @@ _DECIDED: Final[dict[Cell, Verdict]] = {
 }
 
 
-def decide(cell: Cell) -> Verdict:
-    """The verdict of the table's first row that holds."""
+def decide(cell: Cell) -> Ruling:
+    """The ruling of the table's first row that holds."""
     return _DECIDED[cell]

@@ -59,9 +59,9 @@ def row_of(cell: Cell) -> int:
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: "/".join(facts(cell).values()))
 def test_t13b_the_code_does_in_this_cell_what_the_documentation_says(cell: Cell) -> None:
-    row, verdict = ROWS[row_of(cell)], decide(cell)
-    stage = "gone" if verdict.stage is None else f"{verdict.stage.value}, {verdict.state}"
-    assert (stage, verdict.action) == (row["the machine is"], WORDS[row["the cycle"]])
+    row, ruling = ROWS[row_of(cell)], decide(cell)
+    stage = "gone" if ruling.stage is None else f"{ruling.stage.value}, {ruling.state}"
+    assert (stage, ruling.action) == (row["the machine is"], WORDS[row["the cycle"]])
 
 
 def test_every_row_of_the_documentation_and_of_the_code_decides_some_cell() -> None:
@@ -87,11 +87,11 @@ def test_law_where_work_runs_nothing_is_thrown_away_on_the_word_of_cluster_or_le
     leaving = {LedgerSays.CLOSING, LedgerSays.DELETING}
     for cell in CELLS:
         if cell.scheduler is SchedulerSays.BUSY and cell.cloud not in over and cell.ledger not in leaving:
-            verdict = decide(cell)
+            ruling = decide(cell)
             if cell.ledger is LedgerSays.REFUSED and cell.cloud is CloudSays.ABSENT:
                 continue
-            assert verdict.stage is not None
-            assert verdict.action in {Action.KEEP, Action.LOSE}
+            assert ruling.stage is not None
+            assert ruling.action in {Action.KEEP, Action.LOSE}
 
 
 def test_law_no_silence_of_a_source_loses_a_machine_that_was_ready() -> None:
@@ -104,5 +104,5 @@ def test_law_no_silence_of_a_source_loses_a_machine_that_was_ready() -> None:
 def test_law_a_machine_that_is_leaving_is_never_capacity_again_by_being_seen() -> None:
     for cell in CELLS:
         if cell.ledger in {LedgerSays.CLOSING, LedgerSays.DELETING}:
-            verdict = decide(cell)
-            assert verdict.stage in {None, Stage.DRAINING} or verdict.state in {"Failed", "Down"}
+            ruling = decide(cell)
+            assert ruling.stage in {None, Stage.DRAINING} or ruling.state in {"Failed", "Down"}
