@@ -17,8 +17,8 @@ from autoscale_aks.reconcile.table import (
     CloudSays,
     ClusterSays,
     LedgerSays,
-    SchedulerSays,
     Ruling,
+    SchedulerSays,
     decide,
 )
 

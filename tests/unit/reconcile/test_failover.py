@@ -155,6 +155,23 @@ def test_throttled_creates_do_not_move_on(make_site: Callable[..., Site]) -> Non
     assert site.names() == []
 
 
+def test_a_pool_that_is_not_ready_is_not_asked_again_in_the_same_cycle(make_site: Callable[..., Site]) -> None:
+    arrays = {
+        "htc": {"buckets": [bucket(), bucket(OTHER_SIZE)]},
+        "big": {"buckets": [bucket("Standard_D8s_v5", vcpu_count=8)]},
+    }
+    site = make_site(nodearrays=arrays)
+    site.fault(**SOLD_OUT, sizes=(SIZE,))
+    site.fault(kind="error_before", operations=("pool.put",), pools=("big",), status=400, code="InvalidParameter")
+    site.scheduler.submit("small", iterations=2)
+    site.scheduler.submit("large", cpus=8)
+    report = site.cycle()
+    assert sizes(site) == {OTHER_SIZE: 2}
+    asked = [claim.bucket.array.name for plan in report.rounds for claim in plan.claims]
+    assert asked.count("big") == 1
+    assert not report.is_clean
+
+
 # Gangs
 
 

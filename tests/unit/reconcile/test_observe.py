@@ -138,3 +138,35 @@ def test_a_node_list_that_fails_does_not_make_ready_machines_unborn(site: Site) 
     assert [node.is_ready for node in report.observation.snapshot.nodes] == [True] * len(site.names())
     assert claimed(report.plan) == []
     assert report.releases.deleted == []
+
+
+def test_t03a_machines_that_only_the_scheduler_shows_count_while_the_list_is_not_whole(site: Site) -> None:
+    """The ledger is lost and the cloud does not answer: what the scheduler runs is not bought again."""
+    site.scheduler.submit("work", iterations=3)
+    site.cycle()
+    site.boot()
+    site.cycle()
+    site.ledger_path.unlink()
+    site.scheduler.submit("more", iterations=3)
+    site.scheduler.finish("work")
+    site.fault(kind="error_before", operations=("machine.list",), status=500)
+    report = site.cycle()
+    assert sorted(node.name for node in report.observation.snapshot.nodes) == site.names()
+    assert claimed(report.plan) == []
+    assert site.records() == {}, "a list that shows them says more of them than their name"
+    site.mend()
+    assert claimed(site.cycle().plan) == []
+    assert sorted(site.records()) == site.names()
+    assert site.deletes() == []
+
+
+def test_a_node_of_the_scheduler_s_own_with_a_name_like_ours_is_no_machine(site: Site) -> None:
+    site.scheduler.submit("work")
+    site.cycle()
+    site.boot()
+    site.cycle()
+    assert len(site.cycle().observation.snapshot.nodes) == 1
+    machine = site.machine("site-htc-1")
+    machine.pool.remove(machine)
+    site.scheduler._machines = lambda: [machine]
+    assert site.cycle().observation.snapshot.nodes == (), "a whole list has the last word"
