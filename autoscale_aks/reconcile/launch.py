@@ -47,8 +47,8 @@ def launch(
     if requests:
         sent = world.cloud.create_machines(requests, lambda outcome: _note(world, outcome, on_chunk))
         outcomes |= {outcome.chunk_id: outcome for outcome in sent}
-    for outcome in outcomes.values():
-        world.ledger.record_outcomes(outcome.outcomes, world.clock.now())
+    final = [one for outcome in outcomes.values() for one in outcome.outcomes]
+    world.ledger.record_outcomes(final, world.clock.now())
     _back_off(world, records, outcomes)
     return tuple(outcomes[batch.chunk_id] for batch in batches)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.errors import SchedulerError
 from autoscale_aks.ledger.records import MachineState
-from autoscale_aks.model.launch import LaunchState
+from autoscale_aks.model.launch import LaunchOutcome, LaunchState
 from autoscale_aks.model.node import Stage
 from autoscale_aks.reconcile.failover import wanted_nodes
 from autoscale_aks.reconcile.failures import record_failures
@@ -27,6 +27,9 @@ def record_sightings(world: World, seen: Observation) -> tuple[str, ...]:
     now, ledger = world.clock.now(), world.ledger
     if seen.unrecorded:
         ledger.adopt(seen.unrecorded, now)
+    answered = [name for name in seen.listed if name in seen.records and _was_unknown(seen, name)]
+    if answered:  # it was not refused after all: what was noted of the lost answer is no failure
+        ledger.record_outcomes([LaunchOutcome(name=name, state=LaunchState.ACCEPTED) for name in answered], now)
     record_failures(world, seen)
     states = dict.fromkeys(forgotten, MachineState.GONE)
     for name in seen.listed:
@@ -44,6 +47,10 @@ def record_sightings(world: World, seen: Observation) -> tuple[str, ...]:
     if seen.small:
         ledger.record_small(seen.small, now)
     return notices
+
+
+def _was_unknown(seen: Observation, name: str) -> bool:
+    return seen.records[name].state is MachineState.UNKNOWN
 
 
 def _record_stages(world: World, seen: Observation) -> None:
@@ -111,7 +118,12 @@ def record_wants(world: World, seen: Observation, found: Launched) -> None:
 
 
 def _broken_plans(seen: Observation) -> frozenset[str]:
-    """Plans of which a machine was found failed just now: what else they made may be the rest of a gang (T04c)."""
+    """Plans of which a machine was found failed just now: what else they made may be the rest of a gang (T04c).
+
+    None where no gang waits: machines without work then leave by their idle timeout alone.
+    """
+    if not any(job.shape.node_count > 1 or job.shape.colocated or job.shape.chunks for job in seen.snapshot.jobs):
+        return frozenset()
     records = seen.records
     return frozenset(records[one.name].plan_id for one in seen.failed if records[one.name].error_kind is None) - {""}
 

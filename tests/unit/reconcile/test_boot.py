@@ -12,6 +12,7 @@ from unit.reconcile.test_join import RECORD
 from autoscale_aks.emulator.store import NodeStage
 from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.ledger.store import Ledger
+from autoscale_aks.model.launch import FaultKind, LaunchOutcome, LaunchState
 from autoscale_aks.model.plan import ReleaseCause
 from autoscale_aks.reconcile.stages import boot_deadline
 from autoscale_aks.schedulers.port import SchedulerNode, SchedulerState
@@ -302,3 +303,16 @@ def test_t13e_a_machine_that_was_believed_gone_and_is_listed_again_is_late_as_we
     report = site.cycle()
     assert claimed(report.plan) == []
     assert report.releases.deleted == ([] if wanted else [NAME])
+
+
+def test_a_machine_whose_answer_was_lost_and_that_is_listed_is_no_late_success(site: Site) -> None:
+    site.scheduler.submit("work")
+    site.cycle()
+    with Ledger.open(site.ledger_path, now=site.clock.now()) as ledger:
+        lost = LaunchOutcome(name=NAME, state=LaunchState.UNKNOWN, kind=FaultKind.TRANSIENT, code="Reset", message="?")
+        ledger.record_outcomes([lost], site.clock.now())
+    site.cycle()
+    record = site.records()[NAME]
+    assert (record.state, record.error_kind, record.is_late) == (MachineState.LISTED, None, False)
+    site.scheduler.finish()
+    assert site.cycle().releases.deleted == [], "it was never refused: it boots, and leaves when it is idle"

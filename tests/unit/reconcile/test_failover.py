@@ -269,6 +269,17 @@ def test_t04c_a_gang_of_which_a_machine_fails_later_moves_and_its_rest_is_releas
     assert set(site.cycle().releases.deleted) == rest
 
 
+def test_without_a_gang_a_sister_s_failure_makes_no_idle_machine_surplus(make_site: Callable[..., Site]) -> None:
+    site = make_site(nodearrays=TWO_SIZES, policy={"gang_timeout": 10})
+    site.fault(kind="provisioning_failure", names=("site-htc-3",), code="AllocationFailed")
+    site.scheduler.submit("array", iterations=5)
+    site.cycle()
+    site.scheduler.finish()
+    site.advance(15)
+    site.cycle()
+    assert {record.surplus_since for record in site.records().values()} == {None}
+
+
 def test_machines_of_a_plan_that_are_wanted_are_no_surplus_when_a_sister_fails(make_site: Callable[..., Site]) -> None:
     site = make_site(nodearrays=TWO_SIZES)
     site.fault(kind="provisioning_failure", names=("site-htc-3",), code="AllocationFailed")
