@@ -45,6 +45,12 @@ class QueueView:
         """Whether what it says may end a machine."""
         return self.state.complete and not self.doubt
 
+    @property
+    def working(self) -> frozenset[str]:
+        """Names, the scheduler's and ours, of nodes with work on them."""
+        busy = [node for node in self.state.nodes or () if node.job_ids]
+        return frozenset(name for node in busy for name in (node.name, node.machine) if name)
+
     def node_of(self, record: MachineRecord, cluster: ClusterNode | None) -> SchedulerNode | None:
         """The scheduler's node of a machine: by our name, by its node's, or by the one it was last known by."""
         names = (record.name, cluster.name if cluster else None, record.node_name)

@@ -87,7 +87,8 @@ def _close(world: World, seen: Observation, names: list[str], overdue: set[str],
         done.kept.update(dict.fromkeys(names, str(error)))
         return []
     open_still = set(known.values()) - shut
-    busy = {name for name in names if _has_job(again, seen, name, may_be_booting=name in overdue)}
+    working = again.working
+    busy = {name for name in names if _has_job(again, working, seen, name, may_be_booting=name in overdue)}
     done.kept.update(dict.fromkeys(sorted(open_still), "the scheduler did not close it"))
     if not again.state.complete:
         done.kept.update(dict.fromkeys(names, "the jobs could not be read again"))
@@ -110,11 +111,18 @@ def _reopen(world: World, seen: Observation, names: list[str]) -> SchedulerError
             world.scheduler.reopen_nodes(known)
     except SchedulerError as error:
         return error
-    world.ledger.record_seen(dict.fromkeys(names, MachineState.READY), world.clock.now())
+    world.ledger.record_seen({name: _state_before(seen, name) for name in names}, world.clock.now())
     return None
 
 
-def _has_job(again: QueueView, seen: Observation, name: str, *, may_be_booting: bool) -> bool:
+def _state_before(seen: Observation, name: str) -> MachineState:
+    """What a machine is again when it is not closed any more: one that never was ready has still to boot."""
+    was_ready = name in seen.ready or seen.records[name].ready_at is not None
+    return MachineState.READY if was_ready else MachineState.LISTED
+
+
+def _has_job(again: QueueView, working: frozenset[str], seen: Observation, name: str, *, may_be_booting: bool) -> bool:
+    """Whether work is on the machine under any of its names. `working` are the names of nodes that say so."""
     record = seen.records[name]
     node = again.nodes.get(seen.scheduler_names.get(name, name)) or again.node_of(record, None)
     if may_be_booting and record.ready_at is None and node is not None and node.state == "Booting":
@@ -122,7 +130,7 @@ def _has_job(again: QueueView, seen: Observation, name: str, *, may_be_booting: 
     names = {name, seen.scheduler_names.get(name, name), seen.ready.get(name, name)}
     if any(again.state.running.get(known) for known in names) or again.jobs_on(record, node, None):
         return True
-    return any(one.job_ids for one in again.state.nodes or () if one.name in names or one.machine == name)
+    return not working.isdisjoint(names)
 
 
 def _delete(world: World, seen: Observation, names: list[str], done: Releases) -> None:

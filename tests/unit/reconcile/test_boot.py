@@ -316,3 +316,16 @@ def test_a_machine_whose_answer_was_lost_and_that_is_listed_is_no_late_success(s
     assert (record.state, record.error_kind, record.is_late) == (MachineState.LISTED, None, False)
     site.scheduler.finish()
     assert site.cycle().releases.deleted == [], "it was never refused: it boots, and leaves when it is idle"
+
+
+def test_a_dead_boot_whose_close_is_taken_back_is_not_taken_for_a_machine_that_was_ready(site: Site) -> None:
+    site.fault(kind="node_never_registers", names=(NAME,))
+    site.scheduler.submit("work")
+    site.cycle()
+    site.advance(BOOT_S + 1)
+    looks = site.scheduler.reads
+    site.scheduler.before_read = lambda number: setattr(site.scheduler, "complete", number != looks + 2)
+    assert site.cycle().releases.deleted == []
+    record = site.records()[NAME]
+    assert (record.state, record.ready_at) == (MachineState.LISTED, None)
+    assert site.cycle().releases.deleted == [NAME]
