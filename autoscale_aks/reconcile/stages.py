@@ -15,8 +15,9 @@ def boot_deadline(record: MachineRecord, timeout_s: float) -> float:
     half of its time: it is visibly advancing. Nothing else moves the deadline.
     """
     regular = record.asked_at + timeout_s
-    reached = [moment for moment in (record.provisioned_at, record.registered_at) if moment is not None]
-    is_advancing = bool(reached) and max(reached) > record.asked_at + timeout_s / 2
+    half = record.asked_at + timeout_s / 2
+    reached = (record.provisioned_at, record.registered_at)
+    is_advancing = any(moment is not None and half < moment <= regular for moment in reached)
     return regular + timeout_s / 2 if is_advancing else regular
 
 

@@ -53,6 +53,7 @@ def test_t12a_every_stage_is_recorded_with_its_first_moment(site: Site) -> None:
         ({"provisioned_at": ASKED + 501.0}, 1500.0),
         ({"provisioned_at": ASKED + 10.0, "registered_at": ASKED + 900.0}, 1500.0),
         ({"provisioned_at": ASKED + 900.0, "registered_at": ASKED + 1400.0}, 1500.0),
+        ({"provisioned_at": ASKED + 1001.0}, 1000.0),
     ],
 )
 def test_t12a_visible_progress_late_in_its_time_gives_a_machine_one_extension(
