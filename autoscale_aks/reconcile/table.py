@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from autoscale_aks.model.node import Stage
@@ -229,19 +230,7 @@ TABLE: Final[tuple[Row, ...]] = (
 )
 
 
-_DECIDED: Final[dict[Cell, Ruling]] = {
-    cell: next(row.ruling for row in TABLE if row.holds(cell))
-    for cell in (
-        Cell(cloud, cluster, scheduler, ledger, age)
-        for cloud in CloudSays
-        for cluster in ClusterSays
-        for scheduler in SchedulerSays
-        for ledger in LedgerSays
-        for age in Age
-    )
-}
-
-
+@cache
 def decide(cell: Cell) -> Ruling:
     """The ruling of the table's first row that holds."""
-    return _DECIDED[cell]
+    return next(row.ruling for row in TABLE if row.holds(cell))
