@@ -35,6 +35,11 @@ class CloudView:
     blocked: Blocked = field(default_factory=Blocked)
     sources: list[Source] = field(default_factory=list)
 
+    @property
+    def provisioned(self) -> frozenset[str]:
+        """Machines whose VM is made."""
+        return frozenset(name for name, machine in self.machines.items() if machine.provisioning_state == "Succeeded")
+
     def node_of(self, name: str) -> ClusterNode | None:
         """The Kubernetes node of a machine, by the node name the machine itself tells (§7.2)."""
         machine = self.machines.get(name)

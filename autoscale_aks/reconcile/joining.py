@@ -1,0 +1,145 @@
+"""Which machines there are: each once, whichever of ledger, cloud, cluster and scheduler know it (user ask T03a)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from autoscale_aks.ledger.records import MachineRecord, MachineState
+from autoscale_aks.reconcile.join import Joined, Sighting, join_machine
+from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, machine_prefix
+from autoscale_aks.reconcile.table import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from autoscale_aks.ledger.guards import Protection
+    from autoscale_aks.model.bucket import NodeArray
+    from autoscale_aks.model.node import Node
+    from autoscale_aks.reconcile.cloud_view import CloudView
+    from autoscale_aks.reconcile.queue_view import QueueView
+    from autoscale_aks.reconcile.world import World
+
+
+@dataclass(slots=True)
+class Joiner:
+    """Every machine once, whichever sources know it (user ask T03a)."""
+
+    world: World
+    queue: QueueView
+    cloud: CloudView
+    protections: Mapping[str, Protection]
+    now: float
+    records: dict[str, MachineRecord] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    closing: list[str] = field(default_factory=list)
+    registered: set[str] = field(default_factory=set)
+    scheduler_names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ready(self) -> Mapping[str, str]:
+        """Ready machines and their node names."""
+        return {node.name: node.hostname or node.name for node in self.nodes if node.is_ready}
+
+    def add(self, record: MachineRecord) -> None:
+        """Join one machine and keep what the table says of it."""
+        self.records[record.name] = record
+        cluster_node = self.cloud.node_of(record.name)
+        scheduler_node = self.queue.node_of(record, cluster_node)
+        seen = Sighting(
+            record=record,
+            machine=self.cloud.machines.get(record.name),
+            listing_complete=record.pool in self.cloud.complete_pools,
+            cluster_node=cluster_node,
+            reads_cluster_nodes=self.world.reads_cluster_nodes,
+            cluster_answered=self.cloud.nodes_read,
+            scheduler_node=scheduler_node,
+            scheduler_reports_nodes=self.queue.state.nodes is not None,
+            scheduler_answered=not self.queue.doubt,
+            job_ids=self.queue.jobs_on(record, scheduler_node, cluster_node),
+            is_protected=record.name in self.protections,
+            boot_timeout_s=self.world.config.policy.boot_timeout.of(record.nodearray),
+        )
+        self._keep(record, join_machine(seen, self.now))
+        if scheduler_node is not None:
+            self.scheduler_names[record.name] = scheduler_node.name
+        if cluster_node is not None or (scheduler_node is not None and scheduler_node.state != "Booting"):
+            self.registered.add(record.name)
+
+    def _keep(self, record: MachineRecord, joined: Joined) -> None:
+        if joined.node is None:
+            self.gone.append(record.name)
+            return
+        if joined.action is Action.FINISH:
+            self.closing.append(record.name)
+        self.nodes.append(joined.node)
+
+
+def unrecorded_machines(
+    world: World, cloud: CloudView, records: Mapping[str, MachineRecord], now: float
+) -> tuple[MachineRecord, ...]:
+    """Records made from the marks of machines that the ledger does not know."""
+    by_pool = {array.agent_pool: array.name for array in reversed(world.config.arrays)}
+    unknown = [machine for machine in cloud.machines.values() if machine.name not in records]
+    believed_gone = world.ledger.believed_gone(machine.name for machine in unknown) if unknown else frozenset()
+    return tuple(
+        MachineRecord(
+            name=machine.name,
+            nodearray=machine.tags.get(NODEARRAY_TAG) or by_pool.get(machine.pool, machine.pool),
+            pool=machine.pool,
+            vm_size=machine.vm_size,
+            zone=machine.zone,
+            spot=machine.spot,
+            placement_group=machine.tags.get(GROUP_TAG),
+            plan_id=machine.tags.get(PLAN_TAG, ""),
+            chunk_id="",
+            state=MachineState.LISTED,
+            asked_at=machine.created_at or now,
+            updated_at=now,
+            node_name=machine.node_name,
+            error_kind="unknown" if machine.name in believed_gone else None,
+            error_message="believed gone, and listed again" if machine.name in believed_gone else "",
+        )
+        for machine in unknown
+    )
+
+
+def only_scheduled(
+    world: World, cloud: CloudView, queue: QueueView, records: Mapping[str, MachineRecord], now: float
+) -> tuple[MachineRecord, ...]:
+    """Machines that only the scheduler shows, while their pool's list is not whole: they count, and may well be there.
+
+    They are not adopted: a list that shows them says more of them than their name does.
+    """
+    found: list[MachineRecord] = []
+    for array in world.config.arrays:
+        if array.agent_pool in cloud.complete_pools:
+            continue
+        prefix = machine_prefix(world.config.aks.owner, array.name)
+        for name, node in queue.nodes.items():
+            is_new = name not in records and name not in cloud.machines
+            is_ours = name.startswith(prefix) and name.removeprefix(prefix).isdigit()
+            if is_new and is_ours and node.state == "Ready":
+                found.append(_scheduled_record(name, array, now))
+    return tuple(found)
+
+
+def _scheduled_record(name: str, array: NodeArray, now: float) -> MachineRecord:
+    """A machine by its name alone. Of an array with one size it is that size; else its size is not known."""
+    sizes_of = {offering.vm_size for offering in array.offerings}
+    return MachineRecord(
+        name=name,
+        nodearray=array.name,
+        pool=array.agent_pool,
+        vm_size=sizes_of.pop() if len(sizes_of) == 1 else "",
+        zone=None,
+        spot=array.spot,
+        placement_group=None,
+        plan_id="",
+        chunk_id="",
+        state=MachineState.READY,
+        asked_at=now,
+        updated_at=now,
+        ready_at=now,
+    )
