@@ -119,14 +119,28 @@ def policy_after(policy: Policy, created: int) -> Policy:
 
 
 def arrays_after(arrays: Iterable[NodeArray], claims: Iterable[NodeClaim]) -> tuple[NodeArray, ...]:
-    """What the node arrays' own caps on creates leave after these claims."""
-    created = Counter(claim.bucket.array.name for claim in claims)
+    """What the node arrays' own caps on creates, and what is to be had of each size, leave after these claims."""
+    asked = Counter((claim.bucket.array.name, claim.bucket.vm_size, claim.bucket.offering.zone) for claim in claims)
+    created: Counter[str] = Counter()
+    for (array, _, _), count in asked.items():
+        created[array] += count
     return tuple(
-        array
-        if array.max_creates_per_cycle is None or not created[array.name]
-        else replace(array, max_creates_per_cycle=max(0, array.max_creates_per_cycle - created[array.name]))
+        replace(
+            array,
+            max_creates_per_cycle=_less(array.max_creates_per_cycle, created[array.name]),
+            offerings=tuple(
+                replace(one, available_count=_less(one.available_count, asked[array.name, one.vm_size, one.zone]))
+                for one in array.offerings
+            ),
+        )
+        if created[array.name]
+        else array
         for array in arrays
     )
+
+
+def _less(most: int | None, taken: int) -> int | None:
+    return None if most is None else max(0, most - taken)
 
 
 def _merged(decided: Plan, extra: Plan, policy: Policy) -> Plan:

@@ -156,7 +156,7 @@ def _node(seen: Sighting, ruling: Ruling, stage: Stage, now: float) -> Node:
         job_ids=() if _is_on_its_first_way_up(seen, stage) else seen.job_ids,
         create_time=record.asked_at,
         idle_since=record.idle_since,
-        boot_deadline=_deadline(seen, ruling, lost_since),
+        boot_deadline=_deadline(seen, ruling, lost_since, now),
         lost_since=lost_since if ruling.action is Action.LOSE else None,
         surplus_since=record.surplus_since,
         is_late=record.is_late,
@@ -174,9 +174,17 @@ def _is_on_its_first_way_up(seen: Sighting, stage: Stage) -> bool:
     return stage is Stage.IN_FLIGHT and seen.record.ready_at is None and _scheduler(seen) is SchedulerSays.ABSENT
 
 
-def _deadline(seen: Sighting, ruling: Ruling, lost_since: float | None) -> float | None:
+def _deadline(seen: Sighting, ruling: Ruling, lost_since: float | None, now: float) -> float | None:
     if ruling.stage is not Stage.IN_FLIGHT or seen.boot_timeout_s is None:
         return None
     if ruling.action is Action.LOSE and lost_since is not None:
         return lost_since + VISIBILITY_GRACE_S
-    return boot_deadline(seen.record, seen.boot_timeout_s)
+    deadline = boot_deadline(seen.record, seen.boot_timeout_s)
+    return max(deadline, now) if _is_out_of_sight(cell_of(seen, now)) else deadline
+
+
+def _is_out_of_sight(cell: Cell) -> bool:
+    """Whether it may have booted and nobody could see it: then its time is not up in this look."""
+    return (
+        cell.cloud is CloudSays.UNSEEN or cell.cluster is ClusterSays.SILENT or cell.scheduler is SchedulerSays.SILENT
+    )

@@ -330,3 +330,33 @@ def test_a_dead_boot_whose_close_is_taken_back_is_not_taken_for_a_machine_that_w
     record = site.records()[NAME]
     assert (record.state, record.ready_at) == (MachineState.LISTED, None)
     assert site.cycle().releases.deleted == [NAME]
+
+
+@pytest.mark.parametrize("operation", ["node.list", "machine.list"])
+def test_a_machine_whose_boot_nobody_can_see_is_neither_given_up_nor_bought_again(site: Site, operation: str) -> None:
+    site.scheduler.submit("work", iterations=3)
+    site.cycle()
+    site.advance(10)
+    site.fault(kind="error_before", operations=(operation,), status=500)
+    site.cycle()
+    site.advance(BOOT_S + 1)
+    report = site.cycle()
+    assert (claimed(report.plan), report.releases.deleted) == ([], [])
+    with site.ledger() as ledger:
+        assert ledger.circuits() == ()
+    site.mend()
+    assert claimed(site.cycle().plan) == []
+    assert {record.error_kind for record in site.records().values()} == {None}
+
+
+def test_t12c_a_probe_is_one_machine_over_all_rounds_of_a_cycle(make_site: Callable[..., Site]) -> None:
+    site = broken_site(make_site, nodearrays={"htc": {"buckets": [bucket(), bucket(OTHER_SIZE)]}})
+    sold_out = {"kind": "client_error", "sizes": (OTHER_SIZE,), "code": "SkuNotAvailable"}
+    site.fault(**sold_out)
+    site.cycle()
+    site.mend()
+    site.fault(**sold_out)
+    site.advance(3601)
+    report = site.cycle()
+    asked = [claim.bucket.vm_size for plan in report.rounds for claim in plan.claims]
+    assert (asked.count(SIZE), asked.count(OTHER_SIZE)) == (1, 2)
