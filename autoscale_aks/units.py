@@ -85,12 +85,15 @@ def parse_size(text: str) -> Size:
     if suffix not in _FACTORS:
         known = "b k m g t p (1024), kb mb gb tb pb (1024), K M G T P (1000)"
         raise ValueError(f"{_shown(text)} has the unknown suffix {suffix!r}; known are {known}")
-    amount = Fraction(digits)
+    if digits.isdigit():
+        amount: Number = int(digits) * _FACTORS[suffix]
+    else:
+        amount = _whole(Fraction(digits) * _FACTORS[suffix])
     if amount < 0:
         raise ValueError(f"{_shown(text)} is negative")
-    if amount * _FACTORS[suffix] > _MAX_BYTES:
+    if amount > _MAX_BYTES:
         raise ValueError(f"{_shown(text)} is out of range")
-    return Size(_whole(amount * _FACTORS[suffix]))
+    return Size(amount)
 
 
 def is_size_text(text: str) -> bool:
@@ -103,10 +106,10 @@ def parse_value(raw: object) -> Value:
 
     Raises ValueError for anything that is not a scalar, and for malformed sizes.
     """
+    if isinstance(raw, str):
+        return parse_size(raw) if raw.startswith(_SIZE_PREFIXES) else raw
     if raw is None or isinstance(raw, bool | Size):
         return raw
-    if isinstance(raw, str):
-        return parse_size(raw) if is_size_text(raw) else raw
     if isinstance(raw, int | float | Decimal | Fraction):
         return exact(raw)
     raise ValueError(f"expected a number, string, boolean or null, not {type(raw).__name__}")
@@ -114,11 +117,11 @@ def parse_value(raw: object) -> Value:
 
 def number_of(value: Value) -> Number | None:
     """The amount of a consumable value (bytes of a size), None for strings, booleans and null (V2)."""
-    if isinstance(value, bool):
+    if isinstance(value, Size):
+        return value.bytes
+    if isinstance(value, str | bool) or value is None:
         return None
-    if isinstance(value, int | Fraction):
-        return value
-    return value.bytes if isinstance(value, Size) else None
+    return value if isinstance(value, int) or isinstance(value, Fraction) else None  # noqa: SIM101 - Fraction is slow to ask
 
 
 def format_number(number: Number) -> str:

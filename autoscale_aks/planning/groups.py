@@ -193,7 +193,7 @@ def _route_over(fresh: Column, places: list[int], launchable: list[int]) -> Rout
     ranks = np.full(len(fresh) + 2, NOT_A_PLACE, np.int64)
     for rank, place in enumerate(places):
         ranks[place_index(place)] = rank
-    return Route(ranks, fresh, launchable)
+    return Route(ranks, fresh, np.array(places, np.int64), _matching=launchable, _launchable=launchable)
 
 
 def _place_in_new_group(

@@ -72,6 +72,8 @@ def waiting_jobs(spans: Iterable[Span], snapshot: Snapshot) -> set[int]:
 
 def share_out(spans: Sequence[Span], first_job: int, wanted: Sequence[int]) -> list[Span]:
     """Give a heap's slots to its jobs in order: job `first_job + i` gets the next `wanted[i]` slots."""
+    if spans and all(slots == 1 for slots in wanted):
+        return [_one_each(spans, first_job)]
     shared: list[Placement] = []
     job, open_slots = 0, wanted[0] if wanted else 0
     for placement in expand(spans):
@@ -97,6 +99,19 @@ def share_out(spans: Sequence[Span], first_job: int, wanted: Sequence[int]) -> l
         return []
     columns = np.array([(one.job, one.first_node, one.nodes, one.slots_each) for one in shared], np.int64).T
     return [Span(*columns)]
+
+
+def _one_each(spans: Sequence[Span], first_job: int) -> Span:
+    """A slot a job."""
+    first, count, each = (
+        np.concatenate([np.asarray(column) for column in columns])
+        for columns in zip(*((span.first, span.nodes, span.slots_each) for span in spans), strict=True)
+    )
+    ends = np.cumsum(count)
+    nodes = np.arange(int(ends[-1])) + np.repeat(first - ends + count, count)
+    slots = np.repeat(nodes, np.repeat(each, count))
+    ones = np.ones(len(slots), np.int64)
+    return Span(first_job + np.arange(len(slots)), slots, ones, ones)
 
 
 def left_on_nodes(state: State) -> tuple[Mapping[str, Value], ...]:

@@ -16,8 +16,7 @@ from autoscale_aks.planning.cursors import Cursor, make_cursor
 from autoscale_aks.planning.filling import FillContext, SharedPool, fill
 from autoscale_aks.planning.nodestate import EMPTY, HELD, OPEN, SEALED, NodeState
 from autoscale_aks.planning.records import NameBook, NewNodes, Order, Span
-from autoscale_aks.planning.space import STRAYS, UNMANAGED
-from autoscale_aks.planning.table import NodeTable, live_key, new_key, place_index
+from autoscale_aks.planning.table import NodeTable, new_key, place_index
 from autoscale_aks.planning.views import PLENTY, PartView, make_view
 from autoscale_aks.units import natural_key
 
@@ -351,25 +350,3 @@ def _slots_by_option(
         found.append((option, used))
         rest = rest - used
     return found
-
-
-def add_live_nodes(state: State, offering: Sequence[bool]) -> None:
-    """Put the snapshot's nodes into their places by natural name; those that offer nothing are left out (A8)."""
-    space = state.space
-    managed = len(space.snapshot.nodes)
-    nodes = (*space.snapshot.nodes, *space.snapshot.unmanaged_nodes)
-    places: dict[int, list[tuple[tuple[tuple[int, int, str], ...], int]]] = {}
-    for index, node in enumerate(nodes):
-        if offering[index]:
-            bucket = space.bucket_of[index] if index < managed else None
-            place = UNMANAGED if index >= managed else STRAYS if bucket is None else bucket
-            places.setdefault(place, []).append((natural_key(node.name), index))
-    rows: list[tuple[int, int, int, Profile, tuple[int | None, ...], bool]] = []
-    for place, members in places.items():
-        members.sort()
-        state.live_keys[place] = [key for key, _ in members]
-        for rank, (_, index) in enumerate(members):
-            profile = space.profiles[index]
-            free, busy = space.left_on(nodes[index], profile)
-            rows.append((index, place, live_key(rank), profile, free, busy))
-    state.table.load(rows)

@@ -15,10 +15,10 @@ from autoscale_aks.matching.profile import MEMORY, Kind, Profile
 from autoscale_aks.matching.resources import ResourceRules, resolve_kind
 from autoscale_aks.model.bucket import Bucket, expand_buckets
 from autoscale_aks.planning.keys import json_key
-from autoscale_aks.units import Number, Size, exact, number_of
+from autoscale_aks.units import Number, exact, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from autoscale_aks.matching.alternatives import Alternative, Criterion
     from autoscale_aks.model.bucket import NodeArray, Offering
@@ -65,6 +65,8 @@ class Space:
     _numbers: dict[tuple[str, str, str | None, str | None], int] = field(default_factory=dict)
     _offerings: dict[tuple[str, str, str | None], Offering | None] = field(default_factory=dict)
     _arrays: dict[str, NodeArray] = field(init=False)
+    _alike: dict[tuple[str | None, str | None, str | None, str | None], int] = field(default_factory=dict)
+    """Bucket of nodes that have nothing of their own and are as their bucket says."""
     _criteria: dict[Any, Column] = field(default_factory=dict)
     _defined: dict[tuple[str, bool], Column] = field(default_factory=dict)
     _schemas: list[tuple[Profile, Column | None]] = field(default_factory=list)
@@ -94,6 +96,12 @@ class Space:
 
     def add_node(self, node: Node) -> None:
         """Number a managed node and find its bucket; unlisted placement groups become known through their nodes."""
+        alike = (node.nodearray, node.vm_size, node.zone, node.placement_group)
+        known = None if node.resources else self._alike.get(alike)
+        if known is not None:
+            self.bucket_of.append(known)
+            self.profiles.append(Profile(self.empty[known].kind, node))
+            return
         array = self._arrays.get(node.nodearray or "")
         offering = None if array is None else self._offering_of(array, node)
         if array is None or offering is None:
@@ -106,6 +114,7 @@ class Space:
         own = frozendict({**array.resources, **node.resources}) if node.resources else array.resources
         self.bucket_of.append(number)
         if not node.resources and node.zone in {None, offering.zone} and not self.rules.is_live:
+            self._alike[alike] = number
             self.profiles.append(Profile(self.empty[number].kind, node))
             return
         self.profiles.append(Profile(self._bucket_kind(self.buckets[number], node, own), node))
@@ -157,8 +166,11 @@ class Space:
         """How many kinds there are now."""
         return len(self._kinds)
 
-    def number_dimensions(self, classes: Iterable[JobClass]) -> None:
-        """Number every dimension that any class asks an amount of on any kind, and find whole-number scales."""
+    def number_dimensions(self, classes: Iterable[JobClass], said: Mapping[str, Sequence[Number]]) -> None:
+        """Number every dimension that any class asks an amount of on any kind, and find whole-number scales.
+
+        `said` holds, by resource, the amounts nodes say are left that decide on a scale: fractions and the largest.
+        """
         needs = {
             (need.name, need.amount): need for job_class in classes for part in job_class.parts for need in part.amounts
         }
@@ -176,12 +188,10 @@ class Space:
             for dimension, found in amounts.items():
                 if dimension in kind.totals:
                     found.append(kind.totals[dimension])
-        for profile in self.profiles:
-            for name, value in profile.node.available.items() if profile.node else ():
-                said = value.bytes if isinstance(value, Size) else value
-                if isinstance(said, Fraction):
-                    dimension = MEMORY if name in profile.kind.units else name
-                    amounts.get(dimension, []).append(said)
+        for name, found in said.items():
+            for profile in schemas.values():
+                unit = profile.kind.units.get(name)
+                amounts.get(MEMORY if unit else name, []).extend(amount * (unit or 1) for amount in found)
         self._choose_scales(amounts)
 
     def _choose_scales(self, amounts: Mapping[str, list[Number]]) -> None:
@@ -316,41 +326,20 @@ class Space:
 
     def totals(self, profile: Profile) -> tuple[int | None, ...]:
         """What an empty node of this kind holds of each dimension, scaled."""
-        found = self._totals.get(profile.kind.id)
+        return self.totals_of(profile.kind)
+
+    def totals_of(self, kind: Kind) -> tuple[int | None, ...]:
+        """The same of a kind."""
+        found = self._totals.get(kind.id)
         if found is None:
-            amounts = (profile.total(dimension) for dimension in self.dimensions)
-            found = self._totals[profile.kind.id] = tuple(
-                None if amount is None else int(amount * scale)
-                for amount, scale in zip(amounts, self.scales, strict=True)
+            amounts = [kind.totals.get(dimension) for dimension in self.dimensions]
+            found = self._totals[kind.id] = tuple(
+                [
+                    None if amount is None else int(amount * scale)
+                    for amount, scale in zip(amounts, self.scales, strict=True)
+                ]
             )
         return found
-
-    def left_on(self, node: Node, profile: Profile) -> tuple[tuple[int | None, ...], bool]:
-        """What is left of a live node by dimension, scaled, and whether any work is on it (A8)."""
-        busy = bool(node.job_ids)
-        if not node.available:
-            return self.totals(profile), busy
-        left: dict[str, Number] = {}
-        units, totals = profile.kind.units, profile.kind.totals
-        for name, value in node.available.items():
-            amount = number_of(value)
-            if amount is None:
-                continue
-            dimension = name
-            if name in units:
-                dimension, amount = MEMORY, amount if isinstance(value, Size) else amount * units[name]
-            amount = max(amount, 0)
-            if dimension not in left or amount < left[dimension]:
-                left[dimension] = amount
-            busy = busy or amount < totals.get(dimension, amount)
-        return tuple(
-            None if amount is None else int(amount * scale)
-            for amount, scale in zip(
-                (left.get(dimension, totals.get(dimension)) for dimension in self.dimensions),
-                self.scales,
-                strict=True,
-            )
-        ), busy
 
 
 def build_space(snapshot: Snapshot, rules: ResourceRules) -> Space:

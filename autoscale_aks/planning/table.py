@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from autoscale_aks.planning.nodestate import EMPTY, MIXED, NodeState
+from autoscale_aks.planning.nodestate import NodeState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from autoscale_aks.matching.profile import Profile
 
 Column: TypeAlias = Any
@@ -32,6 +30,19 @@ _PLACES_BEFORE_BUCKETS: Final = 2
 def place_index(place: int) -> int:
     """Index of a place in columns over places."""
     return place + _PLACES_BEFORE_BUCKETS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRows:
+    """Live nodes in the order of their rows: number, place, order in it, facts, whose work is there, what is left."""
+
+    numbers: Column
+    places: Column
+    keys: Column
+    profiles: list[Profile]
+    tenants: Column
+    free: list[Column]
+    """By dimension."""
 
 
 @dataclass(slots=True)
@@ -66,25 +77,19 @@ class NodeTable:
             [column.copy() for column in self.free], list(self.profiles),
         )  # fmt: skip
 
-    def load(self, rows: Sequence[tuple[int, int, int, Profile, tuple[int | None, ...], bool]]) -> None:
-        """Fill an empty table with live nodes: number, place, key, profile, what is left, whether it is busy."""
-        self.size = len(rows)
+    def load(self, rows: LiveRows) -> None:
+        """Fill an empty table with live nodes, one a row."""
+        self.size = len(rows.numbers)
         room = max(2 * self.size, _ROOM)
-        spare = room - self.size
-        self.first = _padded([row[0] for row in rows], spare)
-        self.count = _padded([1] * self.size, spare)
-        self.place = _padded([place_index(row[1]) for row in rows], spare)
-        self.key = _padded([row[2] for row in rows], spare)
-        self.profiles = [row[3] for row in rows]
-        self.kind = _padded([profile.kind.id for profile in self.profiles], spare)
-        self.tenant = _padded([MIXED if row[5] else EMPTY for row in rows], spare)
+        self.first = _padded(rows.numbers, room)
+        self.count = _padded(np.ones(self.size, np.int64), room)
+        self.place = _padded(rows.places + _PLACES_BEFORE_BUCKETS, room)
+        self.key = _padded(rows.keys, room)
+        self.profiles = rows.profiles
+        self.kind = _padded(np.array([profile.kind.id for profile in rows.profiles], np.int64), room)
+        self.tenant = _padded(rows.tenants, room)
         self.hold = np.zeros(room, np.int8)
-        self.free = [
-            np.array(
-                [UNDEFINED if row[4][number] is None else row[4][number] for row in rows] + [0] * spare, self.amounts
-            )
-            for number in range(self.dimensions)
-        ]
+        self.free = [_padded(column, room) for column in rows.free]
 
     def append(self, nodes: tuple[int, int], place: int, key: int, profile: Profile, state: NodeState) -> int:
         """A new row for nodes `(first, count)`; returns its number."""
@@ -165,5 +170,5 @@ def new_key(live_before: int, offset: int) -> int:
     return (2 * live_before << NUMBER_BITS) + offset
 
 
-def _padded(values: list[int], spare: int) -> Column:
-    return np.array(values + [0] * spare, np.int64)
+def _padded(column: Column, room: int) -> Column:
+    return np.concatenate([column, np.zeros(room - len(column), column.dtype)])

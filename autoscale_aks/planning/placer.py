@@ -1,0 +1,188 @@
+"""Takes the jobs in their order and keeps what became of each (contract matching.md A1, §9)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from autoscale_aks.planning.groups import Gang, place_gang, place_heap
+from autoscale_aks.planning.nodestate import MIXED
+from autoscale_aks.planning.outcomes import first_nodes, share_out
+from autoscale_aks.planning.ranking import Route, Router
+from autoscale_aks.planning.reasons import NAMED_JOBS, Explainer, Shortfall
+from autoscale_aks.planning.records import Order
+from autoscale_aks.planning.space import STRAYS, UNMANAGED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from autoscale_aks.model.job import Job
+    from autoscale_aks.model.policy import Policy
+    from autoscale_aks.model.reason import Reason
+    from autoscale_aks.model.snapshot import Snapshot
+    from autoscale_aks.planning.demand import Demand, JobClass, Part, Run
+    from autoscale_aks.planning.packing import State
+
+
+@dataclass(slots=True)
+class Placer:
+    """Takes the runs in order and keeps what became of each job."""
+
+    snapshot: Snapshot
+    policy: Policy
+    demand: Demand
+    state: State
+    start: State
+    placed: list[int] = field(init=False)
+    """Per job, slots placed (nodes, where the shape counts nodes)."""
+    refused: dict[int, Reason] = field(default_factory=dict)
+    """Job → why its remainder was not placed."""
+    _routes: dict[tuple[int, int, frozenset[int]], Route] = field(default_factory=dict)
+    _dead: set[int] = field(default_factory=set)
+    """Classes of which nothing can be placed any more in this cycle."""
+    _reasons: dict[tuple[int, int, int], Reason] = field(default_factory=dict)
+    """(class, jobs of the record, slots placed) → reason, for classes that are dead."""
+    _alone: dict[tuple[int, int], bool] = field(default_factory=dict)
+    _tenants: int = 0
+    router: Router = field(init=False)
+    explainer: Explainer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.placed = [0] * len(self.snapshot.jobs)
+        self.state.cursors = {}
+        parts = [part for job_class in self.demand.classes for part in job_class.parts]
+        self.router = Router(self.start, self.policy, parts)
+        self.explainer = Explainer(self.router, self.route_of, self._fits_alone, self._takers)
+
+    def place_all(self) -> None:
+        """All jobs in their order."""
+        for run in self.demand.runs:
+            self.place(run)
+
+    def route_of(self, part: Part) -> Route:
+        """The part's candidates now."""
+        return self._route(part, self.state)
+
+    def _route(self, part: Part, state: State) -> Route:
+        """Found once, and again when a placement group was opened."""
+        key = (part.id, len(state.space.buckets), state.revealed)
+        found = self._routes.get(key)
+        if found is None:
+            found = self._routes[key] = self.router.route(part, state.revealed)
+        return found
+
+    def place(self, run: Run) -> None:
+        """All jobs of a run."""
+        job_class = run.job_class
+        if job_class.is_pooled and job_class.id not in self._dead:
+            self._place_pool(run)
+            return
+        for index in range(run.first, run.stop):
+            job = self.snapshot.jobs[index]
+            done = 0 if job_class.id in self._dead else self._place_one_by_one(self.state, job_class, index, job.count)
+            self._note(job_class, index, done, job)
+
+    def _place_pool(self, run: Run) -> None:
+        jobs = self.snapshot.jobs[run.first : run.stop]
+        part = run.job_class.parts[0]
+        order = Order(part, run.first, MIXED)
+        wanted = [job.requested for job in jobs]
+        mark = len(self.state.spans)
+        placed = place_heap(self.state, order, self.route_of(part), sum(wanted))
+        if len(jobs) > 1:
+            self.state.spans[mark:] = share_out(self.state.spans[mark:], run.first, wanted)
+        for index, job in enumerate(jobs, run.first):
+            done = min(placed, wanted[index - run.first])
+            placed -= done
+            self.placed[index] = done
+            if done < wanted[index - run.first]:
+                self._note(run.job_class, index, done, job)
+
+    def _place_one_by_one(self, state: State, job_class: JobClass, index: int, count: int) -> int:
+        """Jobs that have an identity: gangs, scattered slots, exclusive tasks. Returns slots placed."""
+        done = 0
+        for _ in range(count):
+            if job_class.id in self._dead and state is self.state:
+                break
+            self._tenants += 1
+            if job_class.is_gang:
+                gang = Gang(job_class.parts, index, self._tenants)
+                if not place_gang(state, gang, partial(self._route, state=state), self.policy):
+                    break
+                done += sum(part.slots for part in job_class.parts)
+                continue
+            part = job_class.parts[0]
+            slots = place_heap(state, Order(part, index, self._tenants), self._route(part, state), part.slots)
+            done += slots
+            if slots < part.slots:
+                break
+        return done
+
+    def _note(self, job_class: JobClass, index: int, done: int, job: Job) -> None:
+        """What became of a job; the reason is worked out when some of it was not placed."""
+        self.placed[index] = done
+        key = (job_class.id, job.count, done)
+        reason = self._reasons.get(key) if job_class.id in self._dead else None
+        if reason is None:
+            missing = job.requested - done
+            if missing <= 0:
+                return
+            jobs_missing = -(-missing * job.count // job.requested) if job_class.is_gang else missing
+            short = Shortfall(job_class, job.count, jobs_missing, has_some=done > 0)
+            reason = self._reasons[key] = self.explainer.explain(self.state, short)
+            if not job_class.may_fit_later:
+                self._dead.add(job_class.id)
+        self.refused[index] = reason
+
+    def _fits_alone(self, job_class: JobClass, count: int) -> bool:
+        key = (job_class.id, count)
+        if key not in self._alone:
+            tried = self.start.fork()
+            wanted = count * sum(part.slots for part in job_class.parts)
+            if job_class.is_pooled:
+                part = job_class.parts[0]
+                done = place_heap(tried, Order(part, 0, MIXED), self._route(part, tried), wanted)
+            else:
+                done = self._place_one_by_one(tried, job_class, 0, count)
+            self._alone[key] = done == wanted
+        return self._alone[key]
+
+    def _takers(self, places: Sequence[int], sources: frozenset[str]) -> tuple[str, ...]:
+        """The first few jobs placed in any of these places, or taking any of these shared resources."""
+        wanted, names = set(places), []
+        for job, node in first_nodes(self.state.spans):
+            name = self.snapshot.jobs[job].name
+            if name in names:
+                continue
+            if sources:
+                job_class = self.demand.class_of[job]
+                taken = job_class is not None and not sources.isdisjoint(_sources_of(job_class))
+            else:
+                taken = self._place_of(node) in wanted
+            if taken:
+                names.append(name)
+            if len(names) == NAMED_JOBS:
+                break
+        return tuple(names)
+
+    def _place_of(self, node: int) -> int:
+        space = self.state.space
+        if node < len(space.bucket_of):
+            bucket = space.bucket_of[node]
+            return STRAYS if bucket is None else bucket
+        if node < len(space.profiles):
+            return UNMANAGED
+        made = self.state.new_nodes
+        return made[bisect_right(made, node, key=lambda nodes: nodes.first) - 1].bucket
+
+
+def _sources_of(job_class: JobClass) -> set[str]:
+    return {
+        source
+        for part in job_class.parts
+        for alternative in part.alternatives
+        for shared in alternative.shared
+        for source in shared.sources
+    }
