@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from autoscale_aks.errors import ConstraintError, Problem
@@ -162,12 +161,14 @@ def fold_jobs(jobs: Sequence[Job], kinds: Kinds) -> Demand:
 def _runs(class_of: Sequence[JobClass | None]) -> list[Run]:
     """Consecutive jobs of one class, without those that cannot be read."""
     runs: list[Run] = []
-    first = 0
-    for job_class, members in groupby(class_of):
-        stop = first + sum(1 for _ in members)
-        if job_class is not None and job_class.problem is None:
-            runs.append(Run(job_class, first, stop))
-        first = stop
+    first, current = 0, class_of[0] if class_of else None
+    for index, job_class in enumerate(class_of):
+        if job_class is not current:
+            if current is not None and current.problem is None:
+                runs.append(Run(current, first, index))
+            first, current = index, job_class
+    if current is not None and current.problem is None:
+        runs.append(Run(current, first, len(class_of)))
     return runs
 
 

@@ -11,9 +11,9 @@ from autoscale_aks.model.bucket import Bucket
 from autoscale_aks.model.policy import PlacementOrder
 from autoscale_aks.planning.demand import Rule
 from autoscale_aks.planning.limit_tree import add_bucket
-from autoscale_aks.planning.ranking import NOT_A_PLACE, Route, may_launch
+from autoscale_aks.planning.ranking import Route, may_launch
 from autoscale_aks.planning.records import Order
-from autoscale_aks.planning.table import place_index
+from autoscale_aks.planning.table import NOT_A_PLACE, place_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,15 +43,18 @@ def place_heap(state: State, order: Order, route: Route, wanted: int) -> int:
     if route.bucket_by_bucket:
         placed = 0
         for place in route.places:
-            placed += state.place_on_existing(order, route.ranks, wanted - placed, place)
+            placed += state.place_on_existing(order, route, wanted - placed, place)
             if place in route.launchable:
                 placed += state.place_on_new(order, place, wanted - placed)
         return placed
-    placed = state.place_on_existing(order, route.ranks, wanted)
-    for bucket in route.launchable:
+    placed = state.place_on_existing(order, route, wanted)
+    closed = state.limits.closed
+    for bucket in route.launchable if placed < wanted else ():
+        if bucket in closed:
+            continue
+        placed += state.place_on_new(order, bucket, wanted - placed)
         if placed >= wanted:
             break
-        placed += state.place_on_new(order, bucket, wanted - placed)
     return placed
 
 
@@ -139,7 +142,7 @@ def _place_in(state: State, order: Order, place: int, route: Route) -> bool:
     if order.part.rule is Rule.PACK_GANG:
         placed = _place_on_roomiest(state, order, route, place)
     else:
-        placed = state.place_on_existing(order, route.ranks, wanted, place)
+        placed = state.place_on_existing(order, route, wanted, place)
     if placed < wanted and place in route.launchable:
         placed += state.place_on_new(order, place, wanted - placed)
     return placed == wanted

@@ -53,11 +53,15 @@ class LimitTree:
     """Counter → what is charged on it; the only thing that changes while jobs are placed."""
     new_nodes: int = 0
     """New nodes of the plan so far, held against MOST_NEW_NODES."""
+    closed: set[int] = field(default_factory=set)
+    """Buckets that were seen to get no more nodes: what is used only grows."""
     _index: dict[tuple[LimitKind, str], int] = field(default_factory=dict)
 
     def fork(self) -> LimitTree:
         """A copy on which nodes can be tried."""
-        return LimitTree(self.counters, self.capacity, self.charges, dict(self.used), self.new_nodes, self._index)
+        return LimitTree(
+            self.counters, self.capacity, self.charges, dict(self.used), self.new_nodes, set(self.closed), self._index
+        )
 
     def available(self, bucket: int) -> int:
         """New nodes the bucket may still get in this plan."""
@@ -71,6 +75,7 @@ class LimitTree:
             nodes = (self.capacity[counter] + charge.allowance - self.used.get(counter, 0)) // charge.cost
             if nodes < fewest:
                 if nodes <= 0:
+                    self.closed.add(bucket)
                     return 0
                 fewest = nodes
         return fewest

@@ -7,6 +7,7 @@ operations.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -20,7 +21,6 @@ from autoscale_aks.units import Number, Size, natural_key, number_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from autoscale_aks.matching.profile import Profile
     from autoscale_aks.model.node import Node
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import Snapshot
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.table import Column
 
 NaturalKey: TypeAlias = tuple[tuple[int, int, str], ...]
-_Units: TypeAlias = tuple[tuple[str, int], ...]
 
 
 @dataclass(slots=True)
@@ -87,7 +86,8 @@ def add_live_nodes(state: State, said: Mapping[str, Said], policy: Policy) -> No
             profiles=[space.profiles[number] for number in numbers],
             tenants=np.where(busy[rows], MIXED, EMPTY),
             free=[column[rows] for column in free],
-        )
+        ),
+        len(space.buckets),
     )
 
 
@@ -108,26 +108,26 @@ def _offering(snapshot: Snapshot, policy: Policy, nodes: Iterable[Node]) -> list
 
 def _left(space: Space, said: Mapping[str, Said], has_jobs: list[bool]) -> tuple[list[Column], Column]:
     """Per dimension, what is left of every node, scaled; and which nodes have work on them (A8)."""
-    profiles = space.profiles
-    kinds = np.array([profile.kind.id for profile in profiles], np.int64)
+    kinds = np.array([profile.kind.id for profile in space.profiles], np.int64)
     totals = [_column(space, number) for number in range(len(space.dimensions))]
     free = [column[kinds] for column in totals]
-    spoken = [np.zeros(len(profiles), bool) for _ in free]
+    spoken = [np.zeros(len(kinds), bool) for _ in free]
     busy = np.array(has_jobs, bool)
-    for name, group in said.items():
-        for units, group_of_schema in _by_schema(group, profiles).items():
-            dimension, unit = (MEMORY, dict(units)[name]) if name in dict(units) else (name, 1)
-            amounts = [
-                amount if is_size or unit == 1 else amount * unit
-                for amount, is_size in zip(group_of_schema.amounts, group_of_schema.sizes, strict=True)
-            ]
-            where = np.array(group_of_schema.nodes, np.int64)
-            busy[where] |= _below_total(amounts, group_of_schema.nodes, profiles, dimension)
+    for name, whole in said.items():
+        for unit, group in _by_unit(name, whole, space, kinds):
+            dimension = MEMORY if unit else name
+            where = np.array(group.nodes, np.int64)
+            amounts = group.amounts if not unit or unit == 1 else [
+                amount if is_size else amount * unit
+                for amount, is_size in zip(group.amounts, group.sizes, strict=True)
+            ]  # fmt: skip
             number = space.dimensions.get(dimension)
             if number is None:
+                busy[where] |= _below_total(amounts, group.nodes, space, dimension)
                 continue
             scale = space.scales[number]
             scaled = np.array(amounts if scale == 1 else [int(amount * scale) for amount in amounts], space.amounts)
+            busy[where] |= (scaled < totals[number][kinds[where]]).astype(bool)
             smaller = np.where(spoken[number][where], np.minimum(free[number][where], scaled), scaled)
             free[number][where] = smaller
             spoken[number][where] = True
@@ -140,30 +140,25 @@ def _column(space: Space, number: int) -> Column:
     return np.array([UNDEFINED if amount is None else amount for amount in found], space.amounts)
 
 
-def _by_schema(group: Said, profiles: Sequence[Profile]) -> dict[_Units, Said]:
-    """A resource's amounts, apart for each way of viewing memory that its nodes have."""
-    keys: dict[int, _Units] = {}
-    found: dict[_Units, Said] = {}
-    for number in group.nodes:
-        kind = profiles[number].kind
-        if kind.id not in keys:
-            keys[kind.id] = tuple(sorted(kind.units.items()))
-    if len(set(keys.values())) == 1:
-        return {next(iter(keys.values())): group}
-    for number, amount, is_size in zip(group.nodes, group.amounts, group.sizes, strict=True):
-        said = found.setdefault(keys[profiles[number].kind.id], Said())
-        said.nodes.append(number)
-        said.amounts.append(amount)
-        said.sizes.append(is_size)
-    return found
+def _by_unit(name: str, group: Said, space: Space, kinds: Column) -> Iterable[tuple[int, Said]]:
+    """A resource's amounts by what one unit of it is on its nodes: bytes of memory, or 0 for a resource of its own."""
+    schemas = space.schemas()
+    if len(schemas) == 1:
+        yield schemas[0][0].kind.units.get(name, 0), group
+        return
+    for profile, mask in schemas:
+        inside = mask[kinds[np.array(group.nodes, np.int64)]].tolist()
+        if any(inside):
+            yield (
+                profile.kind.units.get(name, 0),
+                Said(*(list(compress(column, inside)) for column in (group.nodes, group.amounts, group.sizes))),
+            )
 
 
-def _below_total(
-    amounts: Sequence[Number], nodes: Sequence[int], profiles: Sequence[Profile], dimension: str
-) -> list[bool]:
+def _below_total(amounts: Sequence[Number], nodes: Sequence[int], space: Space, dimension: str) -> list[bool]:
     """Per node that says what is left, whether that is less than an empty node has."""
     return [
-        amount < profiles[number].kind.totals.get(dimension, amount)
+        amount < space.profiles[number].kind.totals.get(dimension, amount)
         for number, amount in zip(nodes, amounts, strict=True)
     ]
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from autoscale_aks.planning.cursors import Cursor, make_cursor
 from autoscale_aks.planning.filling import FillContext, SharedPool, fill
-from autoscale_aks.planning.nodestate import EMPTY, HELD, OPEN, SEALED, NodeState
+from autoscale_aks.planning.nodestate import EMPTY, HELD, MIXED, OPEN, SEALED, NodeState
 from autoscale_aks.planning.records import NameBook, NewNodes, Order, Span
-from autoscale_aks.planning.table import NodeTable, new_key, place_index
+from autoscale_aks.planning.table import NOT_A_PLACE, NodeTable, new_key, place_index
 from autoscale_aks.planning.views import PLENTY, PartView, make_view
 from autoscale_aks.units import natural_key
 
@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.demand import Part
     from autoscale_aks.planning.filling import Filling
     from autoscale_aks.planning.limit_tree import LimitTree
+    from autoscale_aks.planning.ranking import Route
     from autoscale_aks.planning.space import Option, Space
     from autoscale_aks.planning.table import Column
 
 
 _FEW: Final = 4
 """Up to so many slots are placed one by one where the part's cursor stands."""
+_FEW_PLACES: Final = 6
+"""So many places are looked at one by one before all rows are."""
 
 
 @dataclass(slots=True)
@@ -99,20 +102,56 @@ class State:
         filling = fill(options, state, limit, order.tenant, self.shared, context)
         return filling if filling.slots else None
 
-    def place_on_existing(self, order: Order, ranks: Column, wanted: int, place: int | None = None) -> int:
+    def place_on_existing(self, order: Order, route: Route, wanted: int, place: int | None = None) -> int:
         """Fill the nodes there are, in one place or in all of the route's; returns slots placed (A2, A3)."""
         if wanted <= 0:
             return 0
         view = self.view(order.part)
-        if self.cursors is not None and wanted <= _FEW and place is None and view.has_cursor:
-            return self._place_few(self.cursors, order, view, ranks, wanted)
         if not view.is_vector:
-            return self._fill_rows(order, self.candidates(order, ranks, place), wanted)
+            return self._fill_rows(order, self.candidates(order, route.ranks, place), wanted)
+        if view.is_plain:
+            return self._fill_places(order, view, route, wanted, place)
+        if self.cursors is not None and wanted <= _FEW and place is None and view.has_cursor:
+            return self._place_few(self.cursors, order, view, route.ranks, wanted)
         if view.shared:
             wanted = min(wanted, self._shared_slots(view, wanted))
-        each, rows = self.capacities(order, ranks, wanted, place)
-        placed = self._fill_equally(order, view, rows, each, wanted)
+        placed = self._fill_everywhere(order, view, route.ranks, wanted, place)
         self._take_view_shared(view, placed)
+        return placed
+
+    def _fill_everywhere(self, order: Order, view: PartView, ranks: Column, wanted: int, place: int | None) -> int:
+        """All rows are looked at."""
+        each, rows = self.capacities(order, ranks, wanted, place)
+        return self._fill_equally(order, view, rows, each, wanted)
+
+    def _fill_places(self, order: Order, view: PartView, route: Route, wanted: int, place: int | None) -> int:
+        """Place by place, best first, leaving out those where no node can have enough; the rest all at once."""
+        if place is not None:
+            return self._fill_place(order, view, place_index(place), wanted)
+        sequence = route.sequence
+        may = self.table.index.may_take(view.needs, len(route.ranks))
+        candidates = sequence[may[sequence]]
+        placed = 0
+        for at in candidates[:_FEW_PLACES].tolist():
+            placed += self._fill_place(order, view, at, wanted - placed)
+            if placed >= wanted:
+                return placed
+        if len(candidates) > _FEW_PLACES:
+            rest = route.ranks.copy()
+            rest[candidates[:_FEW_PLACES]] = NOT_A_PLACE
+            placed += self._fill_everywhere(order, view, rest, wanted - placed, None)
+        return placed
+
+    def _fill_place(self, order: Order, view: PartView, at: int, wanted: int) -> int:
+        """The nodes of one place (`place_index`)."""
+        table = self.table
+        rows = table.index.rows_of(at, table.key)
+        slots = view.plain_capacity(table, rows, 1 if order.part.one_a_node else wanted)
+        usable = np.flatnonzero(slots)
+        placed = 0
+        if len(usable):
+            placed = self._fill_equally(order, view, rows[usable], slots[usable], wanted)
+        table.index.look(at, table.key, table.free)
         return placed
 
     def _place_few(self, cursors: dict[int, Cursor], order: Order, view: PartView, ranks: Column, wanted: int) -> int:
@@ -138,7 +177,7 @@ class State:
             return self._fill_row(order, row, 1, slots)
         for dimension, amount in options[0].needs:
             table.free[dimension][row] -= amount * slots
-        table.tenant[row] = order.tenant
+        table.tenant[row] = order.tenant if table.tenant[row] in {EMPTY, order.tenant} else MIXED
         self.spans.append(Span(order.job, [table.first.item(row)], [1], [slots]))
         return slots
 
@@ -178,7 +217,8 @@ class State:
             for option, used in _slots_by_option(group.options, table, here, slots):
                 for dimension, amount in option.needs:
                     table.free[dimension][here] -= used * amount
-            table.tenant[here] = order.tenant
+            mine = order.tenant == MIXED or np.isin(table.tenant[here], (EMPTY, order.tenant))
+            table.tenant[here] = np.where(mine, order.tenant, MIXED)
             if group.takes_node:
                 table.hold[here] = SEALED
         self.spans.append(Span(order.job, table.first[rows], table.count[rows], each))
@@ -186,13 +226,26 @@ class State:
     def _fill_part_of(self, order: Order, row: int, each: int, wanted: int) -> int:
         """Some nodes of a row: as many full ones as are wanted, then one with the rest."""
         full, rest = divmod(wanted, each)
+        fill_row = self._take_row if self.view(order.part).is_plain else self._fill_row
         if full:
-            self._fill_row(order, row, full, each)
+            fill_row(order, row, full, each)
         if not rest:
             return full * each
         next_row = self.opened[-1] if full else row
-        self._fill_row(order, next_row, 1, rest)
+        fill_row(order, next_row, 1, rest)
         return wanted
+
+    def _take_row(self, order: Order, row: int, nodes: int, slots: int) -> int:
+        """`_fill_row` of a plain part, that is known to fit."""
+        table = self.table
+        rest = table.split(row, nodes)
+        if rest is not None:
+            self.opened.append(rest)
+        for dimension, amount in self.view(order.part).needs:
+            table.free[dimension][row] -= amount * slots
+        table.tenant[row] = order.tenant if table.tenant[row] in {EMPTY, order.tenant} else MIXED
+        self.spans.append(Span(order.job, [table.first.item(row)], [nodes], [slots]))
+        return nodes * slots
 
     def _fill_row(self, order: Order, row: int, nodes: int, slots: int) -> int:
         """The first `nodes` nodes of a row take `slots` slots each; the others become a row of their own."""
@@ -274,7 +327,7 @@ class State:
             self._take_shared(order, filling, nodes)
             self.limits.take(bucket, nodes)
             self._record(order, self.next_node, nodes, filling.slots)
-            self._open(bucket, nodes, filling.state)
+            self.open_nodes(bucket, nodes, filling.state)
             placed += nodes * filling.slots
         return placed
 
@@ -306,7 +359,7 @@ class State:
     def _record(self, order: Order, first: int, nodes: int, slots: int) -> None:
         self.spans.append(Span(order.job, np.array([first]), np.array([nodes]), np.array([slots])))
 
-    def _open(self, bucket: int, nodes: int, state: NodeState) -> None:
+    def open_nodes(self, bucket: int, nodes: int, state: NodeState) -> None:
         """Number and name new nodes and put them among the bucket's rows by natural name."""
         array = self.space.buckets[bucket].array.name
         series = self.names.series[array]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from autoscale_aks.model.policy import PlacementOrder
 from autoscale_aks.planning.groups import Gang, place_gang, place_heap
 from autoscale_aks.planning.nodestate import MIXED
 from autoscale_aks.planning.outcomes import first_nodes, share_out
 from autoscale_aks.planning.ranking import Route, Router
 from autoscale_aks.planning.reasons import NAMED_JOBS, Explainer, Shortfall
 from autoscale_aks.planning.records import Order
+from autoscale_aks.planning.singles import MOST_SLOTS, Singles, is_worthwhile
 from autoscale_aks.planning.space import STRAYS, UNMANAGED
 
 if TYPE_CHECKING:
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
     from autoscale_aks.model.snapshot import Snapshot
     from autoscale_aks.planning.demand import Demand, JobClass, Part, Run
     from autoscale_aks.planning.packing import State
+
+
+_FEW_JOBS: Final = 8
+"""Longer runs of one class are placed as one heap."""
+_MOST_INTERRUPTIONS: Final = 200
+"""Walking begins anew after each other kind of job; where these stand everywhere it does not pay."""
 
 
 @dataclass(slots=True)
@@ -46,6 +54,10 @@ class Placer:
     """(class, jobs of the record, slots placed) → reason, for classes that are dead."""
     _alone: dict[tuple[int, int], bool] = field(default_factory=dict)
     _tenants: int = 0
+    _singles: Singles | None = None
+    _walking: dict[int, int] = field(default_factory=dict)
+    """Class → slots of one job of it; too many for walking where that cannot be done."""
+    _interruptions: int = 0
     router: Router = field(init=False)
     explainer: Explainer = field(init=False)
 
@@ -58,8 +70,42 @@ class Placer:
 
     def place_all(self) -> None:
         """All jobs in their order."""
+        walks = is_worthwhile(self.demand) and self.policy.placement_order is PlacementOrder.EXISTING_FIRST
         for run in self.demand.runs:
+            if walks and self._walk(run):
+                continue
+            if self._singles is not None:
+                self._singles.flush()
+                self._singles = None
+                self._interruptions += 1
+                walks = self._interruptions < _MOST_INTERRUPTIONS
             self.place(run)
+        if self._singles is not None:
+            self._singles.flush()
+
+    def _walk(self, run: Run) -> bool:
+        """Place a short run of small jobs slot by slot; False when it must be placed otherwise."""
+        job_class, first, stop = run
+        slots = self._walking.get(job_class.id)
+        if slots is None:
+            walks = job_class.is_pooled and self.state.view(job_class.parts[0]).is_plain
+            slots = self._walking[job_class.id] = job_class.shape.slots if walks else MOST_SLOTS + 1
+        jobs = self.snapshot.jobs
+        most = jobs[first].count
+        if stop - first > 1:
+            most = max(job.count for job in jobs[first:stop]) if stop - first <= _FEW_JOBS else MOST_SLOTS + 1
+        if most * slots > MOST_SLOTS:
+            return False
+        singles = self._singles
+        if singles is None:
+            singles = self._singles = Singles(self.state, self.route_of)
+        for index in range(first, stop):
+            wanted = jobs[index].count * slots
+            done = 0 if job_class.id in self._dead else singles.place(job_class, index, wanted)
+            self.placed[index] = done
+            if done < wanted:
+                self._note(job_class, index, done, jobs[index])
+        return True
 
     def route_of(self, part: Part) -> Route:
         """The part's candidates now."""
@@ -129,6 +175,8 @@ class Placer:
             missing = job.requested - done
             if missing <= 0:
                 return
+            if self._singles is not None:
+                self._singles.flush()
             jobs_missing = -(-missing * job.count // job.requested) if job_class.is_gang else missing
             short = Shortfall(job_class, job.count, jobs_missing, has_some=done > 0)
             reason = self._reasons[key] = self.explainer.explain(self.state, short)

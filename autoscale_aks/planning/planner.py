@@ -55,7 +55,7 @@ def plan(snapshot: Snapshot, policy: Policy, kinds: Kinds = _NO_KINDS) -> Plan:
                     if (left := number_of(resource.current)) is not None}),
         NameBook({array.name: snapshot.naming.get(array.name, NameSeries(prefix=f"{array.name}-"))
                   for array in snapshot.nodearrays}),
-        NodeTable(space.amounts, len(space.dimensions)),
+        NodeTable(space.amounts, len(space.dimensions), least=space.least),
         len(space.profiles),
     )  # fmt: skip
     add_live_nodes(state, said, policy)

@@ -14,7 +14,7 @@ from autoscale_aks.planning.nodestate import NodeState
 from autoscale_aks.planning.ordering import Ordering, make_ordering
 from autoscale_aks.planning.records import Order
 from autoscale_aks.planning.space import STRAYS, UNMANAGED
-from autoscale_aks.planning.table import place_index
+from autoscale_aks.planning.table import NOT_A_PLACE, place_index
 from autoscale_aks.planning.views import PLENTY
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.table import Column
     from autoscale_aks.planning.views import PartView
 
-NOT_A_PLACE: Final = -1
-"""Rank of a place the part cannot use."""
 _AT_ONCE: Final = 256
 """Parts whose routes are worked out together."""
 
@@ -52,6 +50,7 @@ class Route:
     """Per bucket, whether it may not be asked for new nodes now (back-off, throttle); None: none is held."""
     bucket_by_bucket: bool = False
     """Whether each bucket's new nodes come before the next bucket's nodes (A3, `placement_order: bucket`)."""
+    _sequence: Column | None = None
     _matching: list[int] | None = None
     _launchable: list[int] | None = None
 
@@ -72,10 +71,17 @@ class Route:
         return self._launchable
 
     @property
+    def sequence(self) -> Column:
+        """Where existing nodes may be used (`place_index`), best first, on-premise ones at the head."""
+        if self._sequence is None:
+            usable = np.flatnonzero(self.ranks >= 0)
+            self._sequence = usable[np.argsort(self.ranks[usable], kind="stable")]
+        return self._sequence
+
+    @property
     def places(self) -> list[int]:
-        """Where existing nodes may be used, best first, on-premise ones at the head."""
-        usable = np.flatnonzero(self.ranks >= 0)
-        return [int(index) - 2 for index in usable[np.argsort(self.ranks[usable], kind="stable")]]
+        """The same as numbers of places."""
+        return (self.sequence - 2).tolist()  # type: ignore[no-any-return]
 
     def slots_of(self, bucket: int) -> int:
         """Slots that an empty node of a bucket takes."""

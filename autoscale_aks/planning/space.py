@@ -77,6 +77,8 @@ class Space:
     scales: list[int] = field(default_factory=list)
     """Per dimension, what amounts are multiplied by to be whole."""
     amounts: type = np.int64
+    least: list[int] = field(default_factory=list)
+    """Per dimension, what every slot of every part takes at least, scaled."""
 
     def __post_init__(self) -> None:
         self._arrays = {array.name: array for array in self.snapshot.nodearrays}
@@ -193,6 +195,25 @@ class Space:
                 unit = profile.kind.units.get(name)
                 amounts.get(MEMORY if unit else name, []).extend(amount * (unit or 1) for amount in found)
         self._choose_scales(amounts)
+        self.least = self._find_least(classes)
+
+    def _find_least(self, classes: Iterable[JobClass]) -> list[int]:
+        """By dimension, what every slot of every part takes at least, scaled."""
+        least: dict[str, Number] | None = None
+        for profile, _ in self.schemas():
+            for job_class in classes:
+                for part in job_class.parts:
+                    for alternative in part.alternatives:
+                        asked: dict[str, Number] = {}
+                        for need in alternative.needs:
+                            dimension, amount = profile.amount(need)
+                            asked[dimension] = asked.get(dimension, 0) + amount
+                        if least is None:
+                            least = asked
+                            continue
+                        least = {name: min(amount, asked.get(name, 0)) for name, amount in least.items()}
+        found = least or {}
+        return [self.scaled(number, found.get(name, 0)) for number, name in enumerate(self.dimensions)]
 
     def _choose_scales(self, amounts: Mapping[str, list[Number]]) -> None:
         """Scales that make every need and total whole, and 64 bits where they are enough."""

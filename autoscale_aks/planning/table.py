@@ -8,20 +8,22 @@ the columns hold Python integers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from autoscale_aks.planning.nodestate import NodeState
+from autoscale_aks.planning.places import Column, PlaceIndex
 
 if TYPE_CHECKING:
-    from autoscale_aks.matching.profile import Profile
+    from collections.abc import Sequence
 
-Column: TypeAlias = Any
-"""A numpy array; its element type is int64, or object where amounts are larger."""
+    from autoscale_aks.matching.profile import Profile
 
 UNDEFINED: Final = -1
 """In an amount column: the node defines no such amount, so that nothing of it fits."""
+NOT_A_PLACE: Final = -1
+"""Rank of a place that a part cannot use."""
 _ROOM: Final = 64
 _PLACES_BEFORE_BUCKETS: Final = 2
 """On-premise nodes and strays are numbered −1 and −2; columns over places begin with them."""
@@ -63,22 +65,30 @@ class NodeTable:
     tenant: Column = field(default_factory=lambda: np.zeros(_ROOM, np.int64))
     hold: Column = field(default_factory=lambda: np.zeros(_ROOM, np.int8))
     free: list[Column] = field(default_factory=list)
+    """By dimension; the element type is int64, or object where amounts are larger."""
     profiles: list[Profile] = field(default_factory=list)
+    least: Sequence[int] = ()
+    """By dimension, what every slot of every part takes at least."""
+    index: PlaceIndex = field(init=False)
 
     def __post_init__(self) -> None:
         if not self.free:
             self.free = [np.zeros(_ROOM, self.amounts) for _ in range(self.dimensions)]
+            bounds = [np.full(_ROOM, -1, self.amounts) for _ in range(self.dimensions)]
+            self.index = PlaceIndex(self.least or [0] * self.dimensions, bounds)
 
     def fork(self) -> NodeTable:
         """A copy on which placements can be tried."""
-        return NodeTable(
+        copy = NodeTable(
             self.amounts, self.dimensions, self.size, self.first.copy(), self.count.copy(), self.place.copy(),
             self.key.copy(), self.kind.copy(), self.tenant.copy(), self.hold.copy(),
             [column.copy() for column in self.free], list(self.profiles),
         )  # fmt: skip
+        copy.index = self.index.fork()
+        return copy
 
-    def load(self, rows: LiveRows) -> None:
-        """Fill an empty table with live nodes, one a row."""
+    def load(self, rows: LiveRows, places: int) -> None:
+        """Fill an empty table with live nodes, one a row; rows of one of the `places` buckets stand together."""
         self.size = len(rows.numbers)
         room = max(2 * self.size, _ROOM)
         self.first = _padded(rows.numbers, room)
@@ -90,6 +100,7 @@ class NodeTable:
         self.tenant = _padded(rows.tenants, room)
         self.hold = np.zeros(room, np.int8)
         self.free = [_padded(column, room) for column in rows.free]
+        self.index.load(self.place[: self.size], rows.free, places + _PLACES_BEFORE_BUCKETS)
 
     def append(self, nodes: tuple[int, int], place: int, key: int, profile: Profile, state: NodeState) -> int:
         """A new row for nodes `(first, count)`; returns its number."""
@@ -101,6 +112,7 @@ class NodeTable:
         self.profiles.append(profile)
         self.size += 1
         self.set_state(row, state)
+        self.index.add(row, place_index(place), state.free)
         return row
 
     def _grow(self) -> None:

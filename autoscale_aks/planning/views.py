@@ -52,6 +52,33 @@ class PartView:
     _options: dict[int, tuple[Option, ...]] = field(default_factory=dict)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether one set of amounts decides on every kind that may take it, and nothing else does."""
+        if not self.is_vector or self.shared or len(self.groups) != 1:
+            return False
+        group = self.groups[0]
+        return len(group.options) == 1 and not group.takes_node and not group.moving
+
+    @property
+    def needs(self) -> tuple[tuple[int, int], ...]:
+        """What a slot of a plain part takes."""
+        return self.groups[0].options[0].needs
+
+    def plain_capacity(self, table: NodeTable, rows: Column, limit: int) -> Column:
+        """`capacity` of some rows, of a plain part."""
+        slots: Column = None
+        for dimension, amount in self.needs:
+            fits = table.free[dimension][rows] // amount
+            slots = fits if slots is None else np.minimum(slots, fits)
+        allowed = table.hold[rows] == OPEN
+        kinds = self.groups[0].kinds
+        if kinds is not None:
+            allowed &= kinds[table.kind[rows]]
+        if slots is None:
+            return allowed * np.int64(min(limit, PLENTY))
+        return np.clip(slots, 0, limit) * allowed
+
+    @property
     def has_cursor(self) -> bool:
         """Whether single slots may be placed where a cursor stands: rows that were refused stay refused."""
         return self.is_vector and not (self.shared or self.part.one_a_node or self.part.has_moving_criteria)
@@ -142,7 +169,7 @@ def make_view(part: Part, space: Space) -> PartView:
     codes = np.zeros(space.kind_count, np.int64)
     for number, (_, mask) in enumerate(bound):
         codes |= mask.astype(np.int64) << number
-    for code in np.unique(codes[codes > 0]).tolist():
+    for code in sorted(set(codes[codes > 0].tolist())):
         options = tuple(option for number, (option, _) in enumerate(bound) if code >> number & 1)
         group = OptionGroup(options, codes == code)
         is_plain = not group.takes_node and not any(option.alternative.moving for option in options)
