@@ -81,9 +81,8 @@ def _parse_object(raw: object, path: str, depth: int, reader: _Reader) -> Constr
 
 def _parse_entry(key: str, raw: Any, parent: str, depth: int, reader: _Reader) -> Constraint:
     reader.count(parent)
-    if type(raw) is int and 0 <= raw <= _SURELY_EXACT and key not in _WORDS and key not in reader.kinds:
-        if key.strip() and not key.startswith("node."):
-            return MinResource(key, raw)
+    if type(raw) is int and 0 <= raw <= _SURELY_EXACT and _is_resource(key, reader):
+        return MinResource(key, raw)
     path = f"{parent}.{key}" if parent else key
     if key in reader.kinds:
         return reader.kinds[key](raw, path)
@@ -96,6 +95,10 @@ def _parse_entry(key: str, raw: Any, parent: str, depth: int, reader: _Reader) -
     if key.startswith("node."):
         return _parse_property(key, raw, path, reader)
     return _parse_resource(key, raw, path, reader)
+
+
+def _is_resource(key: str, reader: _Reader) -> bool:
+    return bool(key.strip()) and key not in _WORDS and not key.startswith("node.") and key not in reader.kinds
 
 
 def _children(raw: Any, path: str, depth: int, reader: _Reader) -> tuple[Constraint, ...]:

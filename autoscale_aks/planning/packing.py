@@ -200,12 +200,12 @@ class State:
         last = int(np.searchsorted(reached, wanted))
         placed = int(reached[last - 1]) if last else 0
         if last:
-            self._charge_rows(order, view, rows[:last], each[:last])
+            self.charge_rows(order, view, rows[:last], each[:last])
         if last < len(rows) and placed < wanted:
             placed += self._fill_part_of(order, int(rows[last]), int(each[last]), wanted - placed)
         return placed
 
-    def _charge_rows(self, order: Order, view: PartView, rows: Column, each: Column) -> None:
+    def charge_rows(self, order: Order, view: PartView, rows: Column, each: Column) -> None:
         """All nodes of these rows get their slots."""
         table = self.table
         kinds = table.kind[rows]
@@ -226,7 +226,7 @@ class State:
     def _fill_part_of(self, order: Order, row: int, each: int, wanted: int) -> int:
         """Some nodes of a row: as many full ones as are wanted, then one with the rest."""
         full, rest = divmod(wanted, each)
-        fill_row = self._take_row if self.view(order.part).is_plain else self._fill_row
+        fill_row = self.take_row if self.view(order.part).is_plain else self._fill_row
         if full:
             fill_row(order, row, full, each)
         if not rest:
@@ -235,7 +235,7 @@ class State:
         fill_row(order, next_row, 1, rest)
         return wanted
 
-    def _take_row(self, order: Order, row: int, nodes: int, slots: int) -> int:
+    def take_row(self, order: Order, row: int, nodes: int, slots: int) -> int:
         """`_fill_row` of a plain part, that is known to fit."""
         table = self.table
         rest = table.split(row, nodes)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.model.policy import PlacementOrder
-from autoscale_aks.planning.groups import Gang, place_gang, place_heap
+from autoscale_aks.planning.groups import Gang, place_alike, place_gang, place_heap
 from autoscale_aks.planning.nodestate import MIXED
 from autoscale_aks.planning.outcomes import first_nodes, share_out
 from autoscale_aks.planning.ranking import Route, Router
@@ -148,23 +148,34 @@ class Placer:
 
     def _place_one_by_one(self, state: State, job_class: JobClass, index: int, count: int) -> int:
         """Jobs that have an identity: gangs, scattered slots, exclusive tasks. Returns slots placed."""
-        done = 0
-        for _ in range(count):
-            if job_class.id in self._dead and state is self.state:
-                break
+        done = jobs = 0
+        whole = job_class.shape.slots
+        part = job_class.parts[0]
+        while jobs < count:
             self._tenants += 1
-            if job_class.is_gang:
-                gang = Gang(job_class.parts, index, self._tenants)
-                if not place_gang(state, gang, partial(self._route, state=state), self.policy):
-                    break
-                done += sum(part.slots for part in job_class.parts)
-                continue
-            part = job_class.parts[0]
-            slots = place_heap(state, Order(part, index, self._tenants), self._route(part, state), part.slots)
+            if job_class.is_gang and len(job_class.parts) == 1 and count - jobs > 1:
+                alike = place_alike(
+                    state, Order(part, index, MIXED), self._route(part, state), self.policy, count - jobs
+                )
+                jobs += alike
+                done += alike * whole
+                if alike:
+                    continue
+            slots = self._place_one(state, job_class, index)
             done += slots
-            if slots < part.slots:
+            if slots < whole:
                 break
+            jobs += 1
         return done
+
+    def _place_one(self, state: State, job_class: JobClass, index: int) -> int:
+        """One job with an identity."""
+        if job_class.is_gang:
+            gang = Gang(job_class.parts, index, self._tenants)
+            placed = place_gang(state, gang, partial(self._route, state=state), self.policy)
+            return job_class.shape.slots if placed else 0
+        part = job_class.parts[0]
+        return place_heap(state, Order(part, index, self._tenants), self._route(part, state), part.slots)
 
     def _note(self, job_class: JobClass, index: int, done: int, job: Job) -> None:
         """What became of a job; the reason is worked out when some of it was not placed."""

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from autoscale_aks.matching.constraint import NodeProperty, ResourceList
-from autoscale_aks.matching.evaluate import preference_score
+from autoscale_aks.matching.evaluate import is_preference, preference_score
 from autoscale_aks.model.policy import Objective, PlacementOrder
 from autoscale_aks.planning.nodestate import NodeState
 from autoscale_aks.planning.ordering import Ordering, make_ordering
@@ -51,6 +50,7 @@ class Route:
     bucket_by_bucket: bool = False
     """Whether each bucket's new nodes come before the next bucket's nodes (A3, `placement_order: bucket`)."""
     _sequence: Column | None = None
+    _grows: Column | None = None
     _matching: list[int] | None = None
     _launchable: list[int] | None = None
 
@@ -69,6 +69,14 @@ class Route:
             held = self.held
             self._launchable = self.matching if held is None else [one for one in self.matching if not held[one]]
         return self._launchable
+
+    @property
+    def grows(self) -> Column:
+        """Truth by place (`place_index`): whether it may get new nodes."""
+        if self._grows is None:
+            self._grows = np.zeros(len(self.ranks), bool)
+            self._grows[[place_index(bucket) for bucket in self.launchable]] = True
+        return self._grows
 
     @property
     def sequence(self) -> Column:
@@ -198,7 +206,7 @@ class Router:
         scored = _has_preferences(part)
         order = ordering.orders(fresh[None, :], groups_last=not (scored or part.speaks_of_groups))[0]
         if scored:
-            scores = np.array([self._score(part, bucket) for bucket in range(len(fresh))], np.int64)
+            scores = self._all_scores(part, fresh, buckets)
             order = order[np.argsort(-scores[order], kind="stable")]
             if not part.speaks_of_groups:
                 order = order[np.argsort(ordering.grouped[order], kind="stable")]
@@ -221,6 +229,17 @@ class Router:
         fresh = NodeState(space.totals(profile))
         filling = self.start.try_fill(Order(part, 0), profile, fresh, limit, for_free=True)
         return (filling.slots, filling.used[0][0].alternative) if filling else (0, None)
+
+    def _all_scores(self, part: Part, fresh: Column, buckets: _Buckets) -> Column:
+        """By bucket, the preference score (P2)."""
+        view = self.start.view(part)
+        if not view.is_vector:
+            return np.array([self._score(part, bucket) for bucket in range(len(fresh))], np.int64)
+        scores = view.scores(buckets.kinds, buckets.totals)
+        index = self.start.table.index
+        for bucket in np.flatnonzero(fresh == 0).tolist():  # only a live node there may say yes (P4)
+            scores[bucket] = self._score(part, bucket) if place_index(bucket) in index.rows else 0
+        return scores
 
     def _score(self, part: Part, bucket: int) -> int:
         """P2: of the alternative that an empty node takes first; of a live node's where no empty one can."""
@@ -269,14 +288,7 @@ def _fresh_together(views: Sequence[PartView], buckets: _Buckets) -> Column:
 
 
 def _has_preferences(part: Part) -> bool:
-    return any(
-        alternative.score
-        or any(
-            isinstance(criterion, ResourceList) or (isinstance(criterion, NodeProperty) and criterion.is_list)
-            for criterion in alternative.criteria
-        )
-        for alternative in part.alternatives
-    )
+    return any(alternative.score or any(map(is_preference, alternative.criteria)) for alternative in part.alternatives)
 
 
 def find_back_off(blocked: Blocked, space: Space, bucket: int) -> BackOff | None:

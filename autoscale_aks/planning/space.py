@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from frozendict import frozendict
 
-from autoscale_aks.matching.evaluate import Untouched, criterion_holds
+from autoscale_aks.matching.evaluate import Untouched, criterion_holds, is_preference, list_score
 from autoscale_aks.matching.profile import MEMORY, Kind, Profile
 from autoscale_aks.matching.resources import ResourceRules, resolve_kind
 from autoscale_aks.model.bucket import Bucket, expand_buckets
@@ -343,6 +343,17 @@ class Space:
                 self.kind_count,
             )
             self._criteria[key] = found
+        return found
+
+    def list_scores(self, criterion: Criterion) -> Column:
+        """By kind, what a criterion adds to the preference score (P2); worked out once however many classes say it."""
+        if not is_preference(criterion):
+            return np.zeros(self.kind_count, np.int64)
+        key = ("score", type(criterion), json_key(criterion.to_json()))
+        found = self._criteria.get(key)
+        if found is None or len(found) < self.kind_count:
+            scores = (list_score(criterion, Profile(kind)) for kind in self.kinds)
+            found = self._criteria[key] = np.fromiter(scores, np.int64, self.kind_count)
         return found
 
     def totals(self, profile: Profile) -> tuple[int | None, ...]:

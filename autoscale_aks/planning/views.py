@@ -117,6 +117,21 @@ class PartView:
             found = np.where(allowed, slots, found)
         return found
 
+    def scores(self, kinds: Column, totals: list[Column]) -> Column:
+        """The preference score of the option that an empty node of each bucket takes first (P2); 0 where none fits."""
+        found: Column = np.zeros(len(kinds), np.int64)
+        for group in self.groups:
+            here = np.ones(len(kinds), bool) if group.kinds is None else group.kinds[kinds]
+            if group.moving:
+                here = here & moving_mask(group.moving, self.space, kinds, totals)
+            for option in group.options:
+                fits = here & (_by_amounts(option, totals, 1) > 0)
+                alternative = option.alternative
+                score = sum((self.space.list_scores(one) for one in alternative.criteria), np.int64(alternative.score))
+                found = np.where(fits, np.broadcast_to(score, self.space.kind_count)[kinds], found)
+                here = here & ~fits
+        return found
+
     def options_of(self, kind: int) -> tuple[Option, ...]:
         """The options on a kind of node."""
         if kind not in self._options:
