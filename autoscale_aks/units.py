@@ -115,13 +115,13 @@ def parse_value(raw: object) -> Value:
     raise ValueError(f"expected a number, string, boolean or null, not {type(raw).__name__}")
 
 
-def number_of(value: Value) -> Number | None:
-    """The amount of a consumable value (bytes of a size), None for strings, booleans and null (V2)."""
+def number_of(value: object) -> Number | None:
+    """The amount of a consumable value (bytes of a size), None for strings, booleans, null and all else (V2)."""
     if isinstance(value, Size):
         return value.bytes
     if isinstance(value, str | bool) or value is None:
         return None
-    return value if isinstance(value, int) or isinstance(value, Fraction) else None  # noqa: SIM101 - Fraction is slow to ask
+    return value if isinstance(value, int | Fraction) else None
 
 
 def format_number(number: Number) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.planning.demand import Part
     from autoscale_aks.planning.packing import State
-    from autoscale_aks.planning.table import Column
+    from autoscale_aks.planning.places import Column
 
 
 @dataclass(frozen=True, slots=True)

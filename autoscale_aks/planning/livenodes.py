@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import Snapshot
     from autoscale_aks.planning.packing import State
+    from autoscale_aks.planning.places import Column
     from autoscale_aks.planning.space import Space
-    from autoscale_aks.planning.table import Column
 
 NaturalKey: TypeAlias = tuple[tuple[int, int, str], ...]
 
@@ -126,7 +126,9 @@ def _left(space: Space, said: Mapping[str, Said], has_jobs: list[bool]) -> tuple
                 busy[where] |= _below_total(amounts, group.nodes, space, dimension)
                 continue
             scale = space.scales[number]
-            scaled = np.array(amounts if scale == 1 else [int(amount * scale) for amount in amounts], space.amounts)
+            scaled: Column = np.array(
+                amounts if scale == 1 else [int(amount * scale) for amount in amounts], space.amounts
+            )
             busy[where] |= (scaled < totals[number][kinds[where]]).astype(bool)
             smaller = np.where(spoken[number][where], np.minimum(free[number][where], scaled), scaled)
             free[number][where] = smaller
@@ -147,12 +149,14 @@ def _by_unit(name: str, group: Said, space: Space, kinds: Column) -> Iterable[tu
         yield schemas[0][0].kind.units.get(name, 0), group
         return
     for profile, mask in schemas:
-        inside = mask[kinds[np.array(group.nodes, np.int64)]].tolist()
+        inside = [] if mask is None else mask[kinds[np.array(group.nodes, np.int64)]].tolist()
         if any(inside):
-            yield (
-                profile.kind.units.get(name, 0),
-                Said(*(list(compress(column, inside)) for column in (group.nodes, group.amounts, group.sizes))),
+            part = Said(
+                list(compress(group.nodes, inside)),
+                list(compress(group.amounts, inside)),
+                list(compress(group.sizes, inside)),
             )
+            yield profile.kind.units.get(name, 0), part
 
 
 def _below_total(amounts: Sequence[Number], nodes: Sequence[int], space: Space, dimension: str) -> list[bool]:

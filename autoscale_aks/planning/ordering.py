@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from autoscale_aks.model.bucket import Bucket
-    from autoscale_aks.planning.table import Column
+    from autoscale_aks.planning.places import Column
 
 _EXACT: Final = 1 << 62
 _EXACT_FLOAT: Final = 1 << 52

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.demand import Part
     from autoscale_aks.planning.filling import Filling
     from autoscale_aks.planning.limit_tree import LimitTree
+    from autoscale_aks.planning.places import Column
     from autoscale_aks.planning.ranking import Route
     from autoscale_aks.planning.space import Option, Space
-    from autoscale_aks.planning.table import Column
 
 
 _FEW: Final = 4

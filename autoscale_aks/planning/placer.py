@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -10,16 +9,14 @@ from typing import TYPE_CHECKING, Final
 from autoscale_aks.model.policy import PlacementOrder
 from autoscale_aks.planning.groups import Gang, place_alike, place_gang, place_heap
 from autoscale_aks.planning.nodestate import MIXED
-from autoscale_aks.planning.outcomes import first_nodes, share_out
+from autoscale_aks.planning.outcomes import share_out
 from autoscale_aks.planning.ranking import Route, Router
-from autoscale_aks.planning.reasons import NAMED_JOBS, Explainer, Shortfall
+from autoscale_aks.planning.reasons import Explainer, Shortfall
 from autoscale_aks.planning.records import Order
 from autoscale_aks.planning.singles import MOST_SLOTS, Singles, is_worthwhile
-from autoscale_aks.planning.space import STRAYS, UNMANAGED
+from autoscale_aks.planning.takers import Takers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from autoscale_aks.model.job import Job
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.reason import Reason
@@ -66,7 +63,8 @@ class Placer:
         self.state.cursors = {}
         parts = [part for job_class in self.demand.classes for part in job_class.parts]
         self.router = Router(self.start, self.policy, parts)
-        self.explainer = Explainer(self.router, self.route_of, self._fits_alone, self._takers)
+        takers = Takers(self.snapshot.jobs, self.demand.class_of, self.state)
+        self.explainer = Explainer(self.router, self.route_of, self._fits_alone, takers.names)
 
     def place_all(self) -> None:
         """All jobs in their order."""
@@ -207,41 +205,3 @@ class Placer:
                 done = self._place_one_by_one(tried, job_class, 0, count)
             self._alone[key] = done == wanted
         return self._alone[key]
-
-    def _takers(self, places: Sequence[int], sources: frozenset[str]) -> tuple[str, ...]:
-        """The first few jobs placed in any of these places, or taking any of these shared resources."""
-        wanted, names = set(places), []
-        for job, node in first_nodes(self.state.spans):
-            name = self.snapshot.jobs[job].name
-            if name in names:
-                continue
-            if sources:
-                job_class = self.demand.class_of[job]
-                taken = job_class is not None and not sources.isdisjoint(_sources_of(job_class))
-            else:
-                taken = self._place_of(node) in wanted
-            if taken:
-                names.append(name)
-            if len(names) == NAMED_JOBS:
-                break
-        return tuple(names)
-
-    def _place_of(self, node: int) -> int:
-        space = self.state.space
-        if node < len(space.bucket_of):
-            bucket = space.bucket_of[node]
-            return STRAYS if bucket is None else bucket
-        if node < len(space.profiles):
-            return UNMANAGED
-        made = self.state.new_nodes
-        return made[bisect_right(made, node, key=lambda nodes: nodes.first) - 1].bucket
-
-
-def _sources_of(job_class: JobClass) -> set[str]:
-    return {
-        source
-        for part in job_class.parts
-        for alternative in part.alternatives
-        for shared in alternative.shared
-        for source in shared.sources
-    }

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from autoscale_aks.model.snapshot import BackOff, Blocked
     from autoscale_aks.planning.demand import Part
     from autoscale_aks.planning.packing import State
+    from autoscale_aks.planning.places import Column
     from autoscale_aks.planning.space import Space
-    from autoscale_aks.planning.table import Column
     from autoscale_aks.planning.views import PartView
 
 _AT_ONCE: Final = 256

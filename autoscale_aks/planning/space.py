@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.node import Node
     from autoscale_aks.model.snapshot import Snapshot
     from autoscale_aks.planning.demand import JobClass, Part
-    from autoscale_aks.planning.table import Column
+    from autoscale_aks.planning.places import Column
     from autoscale_aks.units import Value
 
 UNMANAGED: Final = -1
@@ -190,10 +190,10 @@ class Space:
             for dimension, found in amounts.items():
                 if dimension in kind.totals:
                     found.append(kind.totals[dimension])
-        for name, found in said.items():
+        for name, left in said.items():
             for profile in schemas.values():
                 unit = profile.kind.units.get(name)
-                amounts.get(MEMORY if unit else name, []).extend(amount * (unit or 1) for amount in found)
+                amounts.get(MEMORY if unit else name, []).extend(amount * (unit or 1) for amount in left)
         self._choose_scales(amounts)
         self.least = self._find_least(classes)
 

@@ -74,7 +74,7 @@ class NodeTable:
     def __post_init__(self) -> None:
         if not self.free:
             self.free = [np.zeros(_ROOM, self.amounts) for _ in range(self.dimensions)]
-            bounds = [np.full(_ROOM, -1, self.amounts) for _ in range(self.dimensions)]
+            bounds: list[Column] = [np.full(_ROOM, -1, self.amounts) for _ in range(self.dimensions)]
             self.index = PlaceIndex(self.least or [0] * self.dimensions, bounds)
 
     def fork(self) -> NodeTable:

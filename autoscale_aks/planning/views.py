@@ -13,8 +13,9 @@ from autoscale_aks.planning.nodestate import EMPTY, OPEN
 if TYPE_CHECKING:
     from autoscale_aks.matching.alternatives import Alternative, Picks, Rejects
     from autoscale_aks.planning.demand import Part
+    from autoscale_aks.planning.places import Column
     from autoscale_aks.planning.space import Option, Space
-    from autoscale_aks.planning.table import Column, NodeTable
+    from autoscale_aks.planning.table import NodeTable
 
 PLENTY: Final = 1 << 40
 """Slots of a part that takes nothing: as many as anybody asks for (A10)."""
