@@ -13,7 +13,7 @@ from autoscale_aks.planning.demand import Rule
 from autoscale_aks.planning.limit_tree import add_bucket
 from autoscale_aks.planning.ranking import Route, may_launch
 from autoscale_aks.planning.records import Order
-from autoscale_aks.planning.table import NOT_A_PLACE, place_index
+from autoscale_aks.planning.table import place_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -117,8 +117,8 @@ def _slots_by_place(state: State, order: Order, route: Route) -> Column:
     if state.view(order.part).is_vector:
         each, rows = state.capacities(order, route.ranks, wanted, None)
         slots = np.minimum(each * table.count[rows], wanted)
-        return np.bincount(table.place[rows], weights=slots, minlength=len(route.ranks)).astype(np.int64)
-    found = np.zeros(len(route.ranks), np.int64)
+        return np.bincount(table.place[rows], weights=slots, minlength=route.place_count).astype(np.int64)
+    found = np.zeros(route.place_count, np.int64)
     for row in state.candidates(order, route.ranks, None).tolist():
         limit = 1 if order.part.one_a_node else wanted
         filling = state.try_fill(order, table.profiles[row], table.state(row), limit)
@@ -142,7 +142,8 @@ def place_alike(state: State, order: Order, route: Route, policy: Policy, most: 
     table = state.table
     rows = table.index.rows_of(place_index(place), table.key)
     slots = view.plain_capacity(table, rows, part.slots * most)
-    rows, slots = rows[slots > 0], slots[slots > 0]
+    usable = slots.nonzero()[0]
+    rows, slots = rows[usable], slots[usable]
     if part.one_a_node:
         reached = np.cumsum(table.count[rows])
         last = int(np.searchsorted(reached, part.slots))
@@ -152,12 +153,12 @@ def place_alike(state: State, order: Order, route: Route, policy: Policy, most: 
         before = int(reached[last - 1]) if last else 0
         if last:
             state.charge_rows(order, view, rows[:last], np.full(last, gangs, np.int64))
-        state.take_row(order, int(rows[last]), part.slots - before, gangs)
+        state.take_row(order, view, int(rows[last]), part.slots - before, gangs)
         return gangs
     if not len(rows) or slots[0] < part.slots:
         return 0
     gangs = min(most, int(slots[0]) // part.slots)
-    state.take_row(order, int(rows[0]), 1, gangs * part.slots)
+    state.take_row(order, view, int(rows[0]), 1, gangs * part.slots)
     return gangs
 
 
@@ -218,10 +219,8 @@ def _within(route: Route, buckets: Sequence[Bucket], group: tuple[str, str | Non
 
 def _route_over(fresh: Column, places: list[int], launchable: list[int]) -> Route:
     """A route over few places, in this order."""
-    ranks = np.full(len(fresh) + 2, NOT_A_PLACE, np.int64)
-    for rank, place in enumerate(places):
-        ranks[place_index(place)] = rank
-    return Route(ranks, fresh, np.array(places, np.int64), _matching=launchable, _launchable=launchable)
+    order = np.array(places, np.int64)
+    return Route(fresh, order, is_bound=True, _matching=launchable, _launchable=launchable)
 
 
 def _place_in_new_group(

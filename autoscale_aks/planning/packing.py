@@ -129,7 +129,7 @@ class State:
         if place is not None:
             return self._fill_place(order, view, place_index(place), wanted)
         sequence = route.sequence
-        may = self.table.index.may_take(view.needs, len(route.ranks))
+        may = self.table.index.may_take(view.needs, route.place_count)
         candidates = sequence[may[sequence]]
         placed = 0
         for at in candidates[:_FEW_PLACES].tolist():
@@ -147,7 +147,7 @@ class State:
         table = self.table
         rows = table.index.rows_of(at, table.key)
         slots = view.plain_capacity(table, rows, 1 if order.part.one_a_node else wanted)
-        usable = np.flatnonzero(slots)
+        usable = slots.nonzero()[0]
         placed = 0
         if len(usable):
             placed = self._fill_equally(order, view, rows[usable], slots[usable], wanted)
@@ -174,7 +174,7 @@ class State:
         options = view.options_of(int(table.kind[row]))
         alternative = options[0].alternative
         if table.count[row] != 1 or len(options) != 1 or alternative.exclusive or alternative.exclusive_task:
-            return self._fill_row(order, row, 1, slots)
+            return self._fill_row(order, view, row, 1, slots)
         for dimension, amount in options[0].needs:
             table.free[dimension][row] -= amount * slots
         table.tenant[row] = order.tenant if table.tenant[row] in {EMPTY, order.tenant} else MIXED
@@ -202,7 +202,7 @@ class State:
         if last:
             self.charge_rows(order, view, rows[:last], each[:last])
         if last < len(rows) and placed < wanted:
-            placed += self._fill_part_of(order, int(rows[last]), int(each[last]), wanted - placed)
+            placed += self._fill_part_of(order, view, int(rows[last]), int(each[last]), wanted - placed)
         return placed
 
     def charge_rows(self, order: Order, view: PartView, rows: Column, each: Column) -> None:
@@ -223,31 +223,31 @@ class State:
                 table.hold[here] = SEALED
         self.spans.append(Span(order.job, table.first[rows], table.count[rows], each))
 
-    def _fill_part_of(self, order: Order, row: int, each: int, wanted: int) -> int:
+    def _fill_part_of(self, order: Order, view: PartView, row: int, each: int, wanted: int) -> int:
         """Some nodes of a row: as many full ones as are wanted, then one with the rest."""
         full, rest = divmod(wanted, each)
-        fill_row = self.take_row if self.view(order.part).is_plain else self._fill_row
+        fill_row = self.take_row if view.is_plain else self._fill_row
         if full:
-            fill_row(order, row, full, each)
+            fill_row(order, view, row, full, each)
         if not rest:
             return full * each
         next_row = self.opened[-1] if full else row
-        fill_row(order, next_row, 1, rest)
+        fill_row(order, view, next_row, 1, rest)
         return wanted
 
-    def take_row(self, order: Order, row: int, nodes: int, slots: int) -> int:
+    def take_row(self, order: Order, view: PartView, row: int, nodes: int, slots: int) -> int:
         """`_fill_row` of a plain part, that is known to fit."""
         table = self.table
         rest = table.split(row, nodes)
         if rest is not None:
             self.opened.append(rest)
-        for dimension, amount in self.view(order.part).needs:
+        for dimension, amount in view.needs:
             table.free[dimension][row] -= amount * slots
         table.tenant[row] = order.tenant if table.tenant[row] in {EMPTY, order.tenant} else MIXED
         self.spans.append(Span(order.job, [table.first.item(row)], [nodes], [slots]))
         return nodes * slots
 
-    def _fill_row(self, order: Order, row: int, nodes: int, slots: int) -> int:
+    def _fill_row(self, order: Order, _: PartView, row: int, nodes: int, slots: int) -> int:
         """The first `nodes` nodes of a row take `slots` slots each; the others become a row of their own."""
         table = self.table
         profile = table.profiles[row]

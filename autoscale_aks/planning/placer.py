@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _FEW_JOBS: Final = 8
 """Longer runs of one class are placed as one heap."""
+_MOST_ROUTES: Final = 4096
+"""Routes are kept for classes that come again, and found again when there are too many."""
 _MOST_INTERRUPTIONS: Final = 200
 """Walking begins anew after each other kind of job; where these stand everywhere it does not pay."""
 
@@ -114,6 +116,8 @@ class Placer:
         key = (part.id, len(state.space.buckets), state.revealed)
         found = self._routes.get(key)
         if found is None:
+            if len(self._routes) == _MOST_ROUTES:
+                self._routes.clear()
             found = self._routes[key] = self.router.route(part, state.revealed)
         return found
 

@@ -29,36 +29,68 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.space import Space
     from autoscale_aks.planning.views import PartView
 
+_NARROW: Final = 1 << 31
+"""Smaller numbers are kept in 32 bits: there is a row of them for every part."""
 _AT_ONCE: Final = 256
 """Parts whose routes are worked out together."""
 
 
+_ON_PREMISE: Final = np.array([place_index(UNMANAGED)])
+_STRAYED: Final = np.array([place_index(STRAYS)])
+
+
 @dataclass(slots=True)
 class Route:
-    """A part's candidates in order."""
+    """A part's candidates in order. What few parts need of it is worked out when it is asked for."""
 
-    ranks: Column
-    """Per place (`place_index`), its rank on the part's way; NOT_A_PLACE where the part cannot be."""
     fresh: Column
     """Per bucket, slots that an empty node takes; 0 where it cannot satisfy the part."""
     order: Column
     """Buckets, best first."""
-    open: Column | None = None
-    """Per bucket, whether nodes may be there at all; None: everywhere."""
+    reachable: Column | None = None
+    """Per bucket, whether the part may be there; None: everywhere."""
+    is_bound: bool = False
+    """Whether it must be in one of the buckets: not on-premise, nor on a node whose bucket left the configuration."""
+    enabled: Column | None = None
+    """Per bucket, whether it may ever get new nodes; None: every one."""
     held: Column | None = None
     """Per bucket, whether it may not be asked for new nodes now (back-off, throttle); None: none is held."""
     bucket_by_bucket: bool = False
     """Whether each bucket's new nodes come before the next bucket's nodes (A3, `placement_order: bucket`)."""
+    _ranks: Column | None = None
     _sequence: Column | None = None
     _grows: Column | None = None
     _matching: list[int] | None = None
     _launchable: list[int] | None = None
 
     @property
+    def place_count(self) -> int:
+        """Length of columns over places (`place_index`)."""
+        return len(self.fresh) + 2
+
+    @property
+    def sequence(self) -> Column:
+        """Where existing nodes may be used (`place_index`), best first, on-premise ones at the head."""
+        if self._sequence is None:
+            order = self.order if self.reachable is None else self.order[self.reachable[self.order]]
+            self._sequence = order + 2 if self.is_bound else np.concatenate([_ON_PREMISE, order + 2, _STRAYED])
+        return self._sequence
+
+    @property
+    def ranks(self) -> Column:
+        """Per place (`place_index`), its rank on the part's way; NOT_A_PLACE where the part cannot be."""
+        if self._ranks is None:
+            self._ranks = np.full(self.place_count, NOT_A_PLACE, np.int64)
+            self._ranks[self.sequence] = np.arange(len(self.sequence))
+        return self._ranks
+
+    @property
     def matching(self) -> list[int]:
         """Buckets whose empty node satisfies the part, launchable or not (back-off, throttle), best first."""
         if self._matching is None:
-            usable = self.fresh > 0 if self.open is None else (self.fresh > 0) & self.open
+            usable = self.fresh > 0
+            for mask in (self.reachable, self.enabled):
+                usable = usable if mask is None else usable & mask
             self._matching = self.order[usable[self.order]].tolist()
         return self._matching
 
@@ -74,21 +106,13 @@ class Route:
     def grows(self) -> Column:
         """Truth by place (`place_index`): whether it may get new nodes."""
         if self._grows is None:
-            self._grows = np.zeros(len(self.ranks), bool)
+            self._grows = np.zeros(self.place_count, bool)
             self._grows[[place_index(bucket) for bucket in self.launchable]] = True
         return self._grows
 
     @property
-    def sequence(self) -> Column:
-        """Where existing nodes may be used (`place_index`), best first, on-premise ones at the head."""
-        if self._sequence is None:
-            usable = np.flatnonzero(self.ranks >= 0)
-            self._sequence = usable[np.argsort(self.ranks[usable], kind="stable")]
-        return self._sequence
-
-    @property
     def places(self) -> list[int]:
-        """The same as numbers of places."""
+        """`sequence` as numbers of places."""
         return (self.sequence - 2).tolist()  # type: ignore[no-any-return]
 
     def slots_of(self, bucket: int) -> int:
@@ -103,8 +127,7 @@ class _Buckets:
     kinds: Column
     totals: list[Column]
     ordering: Ordering
-    enabled: Column
-    all_enabled: bool
+    enabled: Column | None
     held: Column | None
     known: dict[int, tuple[Column, Column]] = field(default_factory=dict)
     """Part → its slots on empty nodes and its order, worked out together with others'."""
@@ -139,18 +162,8 @@ class Router:
         if part.is_colocated:
             grouped = buckets.ordering.grouped
             reachable = grouped if reachable is None else reachable & grouped
-        ranks = np.full(len(order) + 2, NOT_A_PLACE, np.int64)
-        ranks[2 + order] = np.arange(1, len(order) + 1)
-        if reachable is not None:
-            ranks[2:][~reachable] = NOT_A_PLACE
-        if not part.is_colocated:
-            ranks[place_index(UNMANAGED)] = 0
-            ranks[place_index(STRAYS)] = len(order) + 1
-        usable = reachable
-        if not buckets.all_enabled:
-            usable = buckets.enabled if usable is None else usable & buckets.enabled
         by_bucket = self.policy.placement_order is PlacementOrder.BUCKET
-        return Route(ranks, fresh, order, usable, buckets.held, by_bucket)
+        return Route(fresh, order, reachable, part.is_colocated, buckets.enabled, buckets.held, by_bucket)
 
     def _buckets(self) -> _Buckets:
         """Worked out anew when buckets were added."""
@@ -169,8 +182,7 @@ class Router:
                     for number in range(len(space.dimensions))
                 ],
                 ordering=make_ordering(space.buckets, by_cost=self.policy.objective is Objective.COST),
-                enabled=enabled,
-                all_enabled=bool(enabled.all()),
+                enabled=None if enabled.all() else enabled,
                 held=held,
             )
         return self._now
@@ -183,7 +195,9 @@ class Router:
                 return self._ordered_alone(part, buckets)
             ahead = [other for other in self.parts[index : index + _AT_ONCE] if self._is_plain(other)]
             fresh = _fresh_together([self.start.view(other) for other in ahead], buckets)
-            orders = buckets.ordering.orders(fresh, groups_last=True)
+            orders = buckets.ordering.orders(fresh, groups_last=True).astype(np.int32)
+            if int(fresh.max(initial=0)) < _NARROW:
+                fresh = fresh.astype(np.int32)
             buckets.known.update((other.id, (fresh[row], orders[row])) for row, other in enumerate(ahead))
         return buckets.known[part.id]
 

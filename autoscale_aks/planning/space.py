@@ -287,6 +287,9 @@ class Space:
                     here = one if here is self.every_kind else here & one
             if here is self.every_kind or here.any():
                 found.append((self.bind_amounts(alternative, profile), here))
+        if len(found) > 1 and all(option.needs == found[0][0].needs for option, _ in found):
+            together = np.logical_or.reduce([mask for _, mask in found])
+            return [(found[0][0], self._whole(together))]
         return found
 
     def schemas(self) -> list[tuple[Profile, Column | None]]:

@@ -50,20 +50,11 @@ class PartView:
     is_vector: bool = True
     shared: tuple[Alternative, ...] = ()
     """Set when slots take shared resources: the one alternative there is."""
+    is_plain: bool = False
+    """Whether one set of amounts decides on every kind that may take it, and nothing else does."""
+    needs: tuple[tuple[int, int], ...] = ()
+    """What a slot of a plain part takes."""
     _options: dict[int, tuple[Option, ...]] = field(default_factory=dict)
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether one set of amounts decides on every kind that may take it, and nothing else does."""
-        if not self.is_vector or self.shared or len(self.groups) != 1:
-            return False
-        group = self.groups[0]
-        return len(group.options) == 1 and not group.takes_node and not group.moving
-
-    @property
-    def needs(self) -> tuple[tuple[int, int], ...]:
-        """What a slot of a plain part takes."""
-        return self.groups[0].options[0].needs
 
     def plain_capacity(self, table: NodeTable, rows: Column, limit: int) -> Column:
         """`capacity` of some rows, of a plain part."""
@@ -77,7 +68,7 @@ class PartView:
             allowed &= kinds[table.kind[rows]]
         if slots is None:
             return allowed * np.int64(min(limit, PLENTY))
-        return np.clip(slots, 0, limit) * allowed
+        return np.maximum(np.minimum(slots, limit), 0) * allowed
 
     @property
     def has_cursor(self) -> bool:
@@ -181,6 +172,10 @@ def make_view(part: Part, space: Space) -> PartView:
     if len(bound) == 1:
         option, mask = bound[0]
         view.groups = [OptionGroup((option,), None if mask is space.every_kind else mask)]
+        alternative = option.alternative
+        takes_node = alternative.exclusive or alternative.exclusive_task
+        view.is_plain = not (view.shared or takes_node or alternative.moving)
+        view.needs = option.needs
         return view
     codes = np.zeros(space.kind_count, np.int64)
     for number, (_, mask) in enumerate(bound):
