@@ -10,7 +10,10 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Number: TypeAlias = int | Fraction
 
@@ -26,6 +29,7 @@ _SIZE_PREFIXES: Final = ("size::", "memory::")
 _MAX_EXPONENT: Final = 60
 _LARGEST: Final = 10**_MAX_EXPONENT
 _MAX_BYTES: Final = 10**30
+_ASCII_DIGITS: Final = "0123456789"
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
 
 MEMORY_UNITS: Final[dict[str, int]] = {f"mem{suffix}": _FACTORS[suffix] for suffix in ("b", "kb", "mb", "gb", "tb")}
@@ -183,6 +187,19 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
         if part:
             key.append((1, len(digits), digits) if index % 2 else (0, 0, part))
     return tuple(key)
+
+
+def natural_order(names: Sequence[str]) -> list[int]:
+    """Indices of the names in natural order, ties in the order given. Quick where names differ only in a number at
+    the end, as those of one bucket mostly do."""
+    stems = [name.rstrip(_ASCII_DIGITS) for name in names]
+    if len(set(stems)) == 1:
+        ends = [name[len(stems[0]) :] for name in names]
+        if all(end and end[0] != "0" and len(end) < 18 for end in ends):
+            numbers = list(map(int, ends))
+            return sorted(range(len(names)), key=numbers.__getitem__)
+    keys = [natural_key(name) for name in names]
+    return sorted(range(len(names)), key=keys.__getitem__)
 
 
 def parse_decimal(text: str) -> Decimal:

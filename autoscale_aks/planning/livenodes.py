@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from autoscale_aks.matching.profile import MEMORY
 from autoscale_aks.planning.nodestate import EMPTY, MIXED
 from autoscale_aks.planning.space import STRAYS, UNMANAGED
 from autoscale_aks.planning.table import UNDEFINED, LiveRows, live_key
-from autoscale_aks.units import Number, Size, natural_key, number_of
+from autoscale_aks.units import Number, Size, natural_order, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.packing import State
     from autoscale_aks.planning.places import Column
     from autoscale_aks.planning.space import Space
-
-NaturalKey: TypeAlias = tuple[tuple[int, int, str], ...]
 
 
 @dataclass(slots=True)
@@ -65,16 +63,17 @@ def add_live_nodes(state: State, said: Mapping[str, Said], policy: Policy) -> No
     offering = _offering(snapshot, policy, nodes)
     places = [STRAYS if bucket is None else bucket for bucket in space.bucket_of]
     places += [UNMANAGED] * len(snapshot.unmanaged_nodes)
-    members: dict[int, list[tuple[NaturalKey, int]]] = {}
+    members: dict[int, list[int]] = {}
     for number, place in enumerate(places):
         if offering[number]:
-            members.setdefault(place, []).append((natural_key(nodes[number].name), number))
+            members.setdefault(place, []).append(number)
     numbers: list[int] = []
     keys: list[int] = []
     for place, inside in members.items():
-        inside.sort()
-        state.live_keys[place] = [key for key, _ in inside]
-        numbers += [number for _, number in inside]
+        names = [nodes[number].name for number in inside]
+        order = natural_order(names)
+        state.live_names[place] = [names[index] for index in order]
+        numbers += [inside[index] for index in order]
         keys += map(live_key, range(len(inside)))
     free, busy = _left(space, said, [bool(node.job_ids) for node in nodes])
     rows = np.array(numbers, np.int64)

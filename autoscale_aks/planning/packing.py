@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from autoscale_aks.planning.cursors import Cursor, make_cursor
-from autoscale_aks.planning.filling import FillContext, SharedPool, fill
+from autoscale_aks.planning.filling import FillContext, Filling, SharedPool, fill
 from autoscale_aks.planning.nodestate import EMPTY, HELD, MIXED, OPEN, SEALED, NodeState
 from autoscale_aks.planning.records import NameBook, NewNodes, Order, Span
 from autoscale_aks.planning.table import NOT_A_PLACE, NodeTable, new_key, place_index
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from autoscale_aks.matching.profile import Profile
     from autoscale_aks.planning.demand import Part
-    from autoscale_aks.planning.filling import Filling
     from autoscale_aks.planning.limit_tree import LimitTree
     from autoscale_aks.planning.places import Column
     from autoscale_aks.planning.ranking import Route
@@ -48,8 +47,10 @@ class State:
     names: NameBook
     table: NodeTable
     next_node: int
+    live_names: dict[int, list[str]] = field(default_factory=dict)
+    """Per place, the names of its live nodes in natural order."""
     live_keys: dict[int, list[tuple[tuple[int, int, str], ...]]] = field(default_factory=dict)
-    """Per place, the natural keys of its live nodes in order."""
+    """Their natural keys, worked out for places that get new nodes."""
     new_nodes: list[NewNodes] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     paid: tuple[int, frozenset[str]] = (EMPTY, frozenset())
@@ -66,7 +67,7 @@ class State:
         """A copy on which placements can be tried."""
         return State(
             self.space, self.limits.fork(), self.shared.fork(), self.names.fork(), self.table.fork(), self.next_node,
-            self.live_keys, list(self.new_nodes), list(self.spans), self.paid, list(self.opened),
+            self.live_names, self.live_keys, list(self.new_nodes), list(self.spans), self.paid, list(self.opened),
             self.revealed, self.views,
         )  # fmt: skip
 
@@ -151,7 +152,8 @@ class State:
         placed = 0
         if len(usable):
             placed = self._fill_equally(order, view, rows[usable], slots[usable], wanted)
-        table.index.look(at, table.key, table.free)
+        if placed < wanted:  # others will not find more here either
+            table.index.look(at, table.key, table.free)
         return placed
 
     def _place_few(self, cursors: dict[int, Cursor], order: Order, view: PartView, ranks: Column, wanted: int) -> int:
@@ -318,9 +320,8 @@ class State:
             allowed = self.limits.available(bucket)
             if not allowed:
                 break
-            fresh = NodeState(self.space.totals(profile))
             limit = 1 if order.part.one_a_node else wanted - placed
-            filling = self.try_fill(order, profile, fresh, limit)
+            filling = self._fill_fresh(order, profile, limit)
             if filling is None:
                 break
             nodes = self._equal_nodes(order, filling, allowed, wanted - placed)
@@ -330,6 +331,19 @@ class State:
             self.open_nodes(bucket, nodes, filling.state)
             placed += nodes * filling.slots
         return placed
+
+    def _fill_fresh(self, order: Order, profile: Profile, limit: int) -> Filling | None:
+        """What an empty node would take; None when it takes nothing."""
+        view = self.view(order.part)
+        totals = self.space.totals(profile)
+        if not view.is_plain or not view.options_of(profile.kind.id):
+            return self.try_fill(order, profile, NodeState(totals), limit)
+        left = list(totals)
+        for dimension, amount in view.needs:
+            limit = min(limit, (totals[dimension] or 0) // amount)
+        for dimension, amount in view.needs:
+            left[dimension] = (totals[dimension] or 0) - amount * limit
+        return Filling(limit, NodeState(tuple(left), order.tenant)) if limit > 0 else None
 
     def _equal_nodes(self, order: Order, filling: Filling, count: int, wanted: int) -> int:
         """How many equal nodes take exactly what the first one takes."""
@@ -357,7 +371,7 @@ class State:
                 self.paid = (order.tenant, paid)
 
     def _record(self, order: Order, first: int, nodes: int, slots: int) -> None:
-        self.spans.append(Span(order.job, np.array([first]), np.array([nodes]), np.array([slots])))
+        self.spans.append(Span(order.job, [first], [nodes], [slots]))
 
     def open_nodes(self, bucket: int, nodes: int, state: NodeState) -> None:
         """Number and name new nodes and put them among the bucket's rows by natural name."""
@@ -367,15 +381,21 @@ class State:
         for number, length in self.names.take(array, nodes):
             self.new_nodes.append(NewNodes(self.next_node, length, bucket, number))
             for first, count in self._runs_between_live(bucket, series.prefix, number, length):
-                before = bisect_left(self.live_keys.get(bucket, []), natural_key(f"{series.prefix}{number + first}"))
+                before = bisect_left(self._keys_of(bucket), natural_key(f"{series.prefix}{number + first}"))
                 key = new_key(before, number + first - series.start)
                 row = self.table.append((self.next_node + first, count), bucket, key, profile, state)
                 self.opened.append(row)
             self.next_node += length
 
+    def _keys_of(self, bucket: int) -> list[tuple[tuple[int, int, str], ...]]:
+        """Natural keys of the bucket's live nodes, in order."""
+        if bucket not in self.live_keys:
+            self.live_keys[bucket] = [natural_key(name) for name in self.live_names.get(bucket, ())]
+        return self.live_keys[bucket]
+
     def _runs_between_live(self, bucket: int, prefix: str, number: int, length: int) -> list[tuple[int, int]]:
         """New names in runs between which no live node of the bucket stands by name."""
-        keys = self.live_keys.get(bucket, [])
+        keys = self._keys_of(bucket)
         if not keys:
             return [(0, length)]
         low = bisect_left(keys, natural_key(f"{prefix}{number}"))

@@ -129,8 +129,14 @@ class Placer:
             return
         for index in range(run.first, run.stop):
             job = self.snapshot.jobs[index]
-            done = 0 if job_class.id in self._dead else self._place_one_by_one(self.state, job_class, index, job.count)
-            self._note(job_class, index, done, job)
+            if job_class.id not in self._dead:
+                self._note(job_class, index, self._place_one_by_one(self.state, job_class, index, job.count), job)
+                continue
+            reason = self._reasons.get((job_class.id, job.count, 0))
+            if reason is None:
+                self._note(job_class, index, 0, job)
+            else:
+                self.refused[index] = reason
 
     def _place_pool(self, run: Run) -> None:
         jobs = self.snapshot.jobs[run.first : run.stop]

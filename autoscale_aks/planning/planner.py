@@ -17,7 +17,7 @@ from autoscale_aks.planning.demand import Demand, JobClass, fold_jobs
 from autoscale_aks.planning.filling import SharedPool
 from autoscale_aks.planning.limit_tree import UNBOUND, build_limit_tree
 from autoscale_aks.planning.livenodes import add_live_nodes, deciding_amounts, read_said
-from autoscale_aks.planning.outcomes import expand, left_on_nodes, matched_nodes, waiting_jobs
+from autoscale_aks.planning.outcomes import expand, jobs_and_nodes, left_on_nodes, matched_nodes, waiting_jobs
 from autoscale_aks.planning.packing import State
 from autoscale_aks.planning.placer import Placer
 from autoscale_aks.planning.records import NameBook
@@ -66,12 +66,13 @@ def plan(snapshot: Snapshot, policy: Policy, kinds: Kinds = _NO_KINDS) -> Plan:
 
 def _complete(snapshot: Snapshot, policy: Policy, demand: Demand, placer: Placer) -> Plan:
     state = placer.state
-    matched = matched_nodes(state.spans, len(snapshot.nodes))
+    jobs, nodes = jobs_and_nodes(state.spans)
+    matched = matched_nodes(nodes, len(snapshot.nodes))
     made = sum(new.count for new in state.new_nodes)
     claims: Deferred[NodeClaim] = Deferred(lambda: _claims(state), made)
     return Plan(
         jobs=snapshot.jobs,
-        outcomes=_outcomes(snapshot, demand, placer),
+        outcomes=_outcomes(snapshot, demand, placer, waiting_jobs(jobs, nodes, snapshot)),
         placements=Deferred(lambda: expand(state.spans)),
         claims=claims,
         waves=Deferred(lambda: plan_waves(claims, policy.machines_per_put)),
@@ -131,9 +132,8 @@ _SATISFIED: Final = Reason(code=ReasonCode.SATISFIED)
 _BOOTING: Final = Reason(code=ReasonCode.WAITING_FOR_BOOT)
 
 
-def _outcomes(snapshot: Snapshot, demand: Demand, placer: Placer) -> tuple[JobOutcome, ...]:
-    """One outcome a job record, equal ones shared."""
-    booting = waiting_jobs(placer.state.spans, snapshot)
+def _outcomes(snapshot: Snapshot, demand: Demand, placer: Placer, booting: set[int]) -> tuple[JobOutcome, ...]:
+    """One outcome a job record, equal ones shared. `booting` jobs have a slot on a node that is not ready."""
     whole: dict[tuple[int, bool], JobOutcome] = {}
     others: dict[tuple[JobStatus, int, int, int], JobOutcome] = {}
     found: list[JobOutcome] = []
