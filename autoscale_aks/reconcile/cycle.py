@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import SchedulerError
 from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.model.launch import LaunchState
@@ -74,7 +75,8 @@ class CycleReport:
 def observe_and_plan(world: World) -> tuple[Observation, Plan]:
     """The decision without its effects: what `demand` shows is what `autoscale` does (user ask T25a)."""
     seen = observe(world)
-    return seen, plan(seen.snapshot, effective_policy(world), world.kinds)
+    with paused_collector():
+        return seen, plan(seen.snapshot, effective_policy(world), world.kinds)
 
 
 def effective_policy(world: World) -> Policy:
