@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed-package
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports bench clean
+.PHONY: help demo test check lint types imports bench random nightly format clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -47,6 +47,12 @@ bench: $(DEV_STAMP)  ## Measure the planner and audit every plan (BENCH='--case 
 format: $(DEV_STAMP)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+random: $(DEV_STAMP)  ## 2,000 random scenarios through the independent checker, and 500 of every other law
+	HYPOTHESIS_PROFILE=random $(BIN)/python -m pytest -q tests/property
+
+nightly: $(DEV_STAMP)  ## Fuzz tests and laws with 10,000 examples each (an hour)
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q tests/property
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -77,7 +77,8 @@ def measure(name: str, repeat: int, *, audited: bool = True) -> dict[str, Any]:
     if not same:
         problems.append("two runs over equal snapshots gave two plans (P5)")
     return {"case": name, **_facts(case.snapshot.jobs, found), "buckets": len(found.buckets),
-            "read_s": read_times, "plan_s": plan_times, "cpu_s": cpu_times, "out_s": out_times, "rss_mb": rss, "audit": problems[:20],
+            "read_s": read_times, "plan_s": plan_times, "cpu_s": cpu_times, "out_s": out_times, "rss_mb": rss,
+            "audit": problems[:20],
             "violations": len(problems), "audited": audited}  # fmt: skip
 
 
