@@ -1,5 +1,5 @@
-"""Hypothesis profiles: `ci` is small and repeatable; HYPOTHESIS_PROFILE=random tries 2,000 scenarios against the checker
-(500 against each other law), `nightly` twenty times as many."""
+"""Hypothesis profiles: `ci` is small and repeatable; HYPOTHESIS_PROFILE=random tries 2,000 scenarios against the
+checker (500 against each other law), `nightly` twenty times as many."""
 
 from __future__ import annotations
 
