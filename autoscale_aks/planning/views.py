@@ -58,6 +58,7 @@ class PartView:
 
     def plain_capacity(self, table: NodeTable, rows: Column, limit: int) -> Column:
         """`capacity` of some rows, of a plain part."""
+        limit = min(limit, PLENTY)
         slots: Column = None
         for dimension, amount in self.needs:
             fits = table.free[dimension][rows] // amount
@@ -67,7 +68,7 @@ class PartView:
         if kinds is not None:
             allowed &= kinds[table.kind[rows]]
         if slots is None:
-            return allowed * np.int64(min(limit, PLENTY))
+            return allowed * np.int64(limit)
         return np.maximum(np.minimum(slots, limit), 0) * allowed
 
     @property
