@@ -55,6 +55,9 @@ class MachineTemplate:
     max_pods: int | None = None
     gpu_driver: str | None = None
     """`Install` or `None`."""
+    gpu_instance_profile: str | None = None
+    """`MIG1g` … `MIG7g`: every GPU is cut into instances of this size."""
+    node_image_version: str | None = None
     ssh_access: str | None = None
     vnet_subnet_id: str | None = None
     spot_max_price: float | None = None

@@ -123,10 +123,14 @@ def test_b11_a_record_holds_what_the_law_lists() -> None:
         "count",
         "workers",
         "use_batch_api",
+        "start_time",
+        "puts",
         "command_execution_time",
         "batch_command_execution_times",
         "successful_machines",
         "failed_machine_count",
+        "failed_by_kind",
+        "unknown_machines",
         "failed_machines",
         "readiness",
         "new_node_readiness",
@@ -164,6 +168,7 @@ def test_b11_a_batch_that_did_not_land_whole_is_not_waited_for() -> None:
     assert data["failed_machines"][0] == {
         "name": "m00",
         "provisioningState": "rejected",
+        "error_kind": "validation",
         "error_code": "VMSizeNotSupported",
         "error_message": "x" * 300,
     }
