@@ -20,6 +20,7 @@ from autoscale_aks.cloud.aks.auth import (
     TokenSource,
     azure_credentials,
 )
+from autoscale_aks.cloud.aks.budget import Lane
 from autoscale_aks.cloud.aks.client import AksClient, ClientSettings, Remembered
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.cloud.aks.endpoints import AksEndpoints
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _EMULATOR_TOKEN: Final = "emulator"  # noqa: S105  stands in for a token where there is none to have
 _BATCH_FLAG: Final = "batch_honoured"
+_NOT_BEFORE_FLAG: Final = "not_before"
 
 
 @contextmanager
@@ -53,7 +55,7 @@ def writing_world(config: Config, clock: Clock | None = None) -> Iterator[World]
         try:
             yield _world(config, client, ledger, clock)
         finally:
-            _remember(ledger, client)
+            remember(ledger, client, config)
 
 
 @contextmanager
@@ -84,8 +86,8 @@ def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> W
     )
 
 
-def build_client(config: Config, ledger: Ledger) -> AksClient:
-    """The AKS client of a configuration, told what earlier runs learned of this cluster."""
+def build_client(config: Config, ledger: Ledger | None) -> AksClient:
+    """The AKS client of a configuration, told what earlier runs learned of this cluster; None: they left nothing."""
     aks = config.aks
     endpoints = AksEndpoints(
         arm_url=aks.arm_url,
@@ -98,16 +100,22 @@ def build_client(config: Config, ledger: Ledger) -> AksClient:
         kubernetes_url=aks.kubernetes_url,
         kubernetes_ca=str(aks.kubernetes_ca_file) if aks.kubernetes_ca_file else None,
     )
-    honoured = ledger.flag(f"{_BATCH_FLAG}:{aks.cluster}")
     return AksClient(
         endpoints,
         _tokens(aks, aks.token_scope, aks.arm_url),
         kubernetes_tokens=_tokens(aks, KUBERNETES_SCOPE, aks.kubernetes_url) if aks.kubernetes_url else None,
         settings=ClientSettings(workers=aks.workers, header=header_limits(config)),
-        remembered=Remembered(
-            batch_honoured=False if aks.batch_header == "off" else None if honoured is None else honoured == "yes"
-        ),
+        remembered=_remembered(ledger, aks),
         effects=Effects(),
+    )
+
+
+def _remembered(ledger: Ledger | None, aks: AksConfig) -> Remembered:
+    honoured = ledger.flag(f"{_BATCH_FLAG}:{aks.cluster}") if ledger is not None else None
+    moments = {lane.value: ledger.flag(f"{_NOT_BEFORE_FLAG}:{lane.value}") for lane in Lane} if ledger else {}
+    return Remembered(
+        batch_honoured=False if aks.batch_header == "off" else None if honoured is None else honoured == "yes",
+        not_before=frozendict({lane: float(moment) for lane, moment in moments.items() if moment is not None}),
     )
 
 
@@ -143,12 +151,15 @@ def smallest_batch(config: Config) -> int:
     return min(sizes)
 
 
-def _remember(ledger: Ledger, client: AksClient) -> None:
-    """What this run learned, for the next one (user ask T10b)."""
+def remember(ledger: Ledger, client: AksClient, config: Config) -> None:
+    """What this run learned, for the next one (user ask T10b). A batch that the site switched off was not tried."""
     learned = client.remembered
-    if learned.batch_honoured is not None:
+    if learned.batch_honoured is not None and config.aks.batch_header != "off":
         ledger.set_flag(f"{_BATCH_FLAG}:{client.endpoints.cluster}", "yes" if learned.batch_honoured else "no")
     ledger.set_not_before(max(learned.not_before.values(), default=None))
+    for lane in Lane:
+        moment = learned.not_before.get(lane.value)
+        ledger.set_flag(f"{_NOT_BEFORE_FLAG}:{lane.value}", None if moment is None else repr(moment))
 
 
 def with_emulator(config: Config, base_url: str) -> Config:
