@@ -82,8 +82,9 @@ def scale(config_path: Path, **options: Any) -> int:
         config = replace(config, aks=replace(config.aks, batch_header=options["header"]))
     records = options["records"] or config.ledger.path.with_name("operations.jsonl")
     records_writable(records)
-    if options["wait"] and not config.aks.kubernetes_url:
-        raise InputError([Problem("--wait", "needs aks.kubernetes_url in the configuration, where nodes are read")])
+    if options["wait"] and not config.aks.reads_nodes:
+        fault = "needs a Kubernetes API: aks.kubernetes_url, kubernetes_config_file or kubernetes_in_cluster"
+        raise InputError([Problem("--wait", fault)])
     out = console(stderr=options["form"] == "json")
     watch_s = options["wait_timeout"] if options["wait"] else 0.0
     with direct_client(config, fresh=options["batch"] is True) as client:

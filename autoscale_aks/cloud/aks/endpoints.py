@@ -89,9 +89,9 @@ class AksEndpoints:
     """File with the Kubernetes API's certificate authority; None: the system's."""
 
     def __post_init__(self) -> None:
-        _check_url("arm_url", self.arm_url)
+        check_url("arm_url", self.arm_url)
         if self.kubernetes_url is not None:
-            _check_url("kubernetes_url", self.kubernetes_url)
+            check_url("kubernetes_url", self.kubernetes_url)
         for field, pattern in (
             ("subscription", _SUBSCRIPTION),
             ("resource_group", _RESOURCE_GROUP),
@@ -160,7 +160,8 @@ def _versioned(url: str, api_version: str, query: dict[str, str] | None = None) 
     return f"{url}?{urlencode({'api-version': api_version, **(query or {})}, safe='$')}"
 
 
-def _check_url(field: str, url: str) -> None:
+def check_url(field: str, url: str) -> None:
+    """Raise ValueError for a base address that is none, or that would send a token in clear."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(f"{field} {url!r} is not an http(s) URL")
