@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoscale_aks.cli.wiring import build_client, remember
+from autoscale_aks.cli.learned import keep_learned
+from autoscale_aks.cli.wiring import build_client
 from autoscale_aks.clock import SystemClock
 from autoscale_aks.errors import CloudError, InputError, LedgerError, LockHeldError, Problem
 from autoscale_aks.ledger.store import Ledger
@@ -68,7 +69,7 @@ def _open_ledger(config: Config) -> Ledger | None:
 def _keep(config: Config, client: AksClient) -> None:
     try:
         with writing_ledger(config.ledger.path, config.aks.owner, os.getpid(), SystemClock()) as ledger:
-            remember(ledger, client, config)
+            keep_learned(ledger, client, config.aks)
     except (LockHeldError, LedgerError) as error:
         log.info("what was learned of the cluster is not kept: %s", error)
 

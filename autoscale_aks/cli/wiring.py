@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from frozendict import frozendict
 
+from autoscale_aks.cli.learned import keep_learned, learned_of
 from autoscale_aks.clock import Clock, SystemClock
 from autoscale_aks.cloud.aks.auth import (
     KUBERNETES_SCOPE,
@@ -21,8 +22,7 @@ from autoscale_aks.cloud.aks.auth import (
     TokenSource,
     azure_credentials,
 )
-from autoscale_aks.cloud.aks.budget import Lane
-from autoscale_aks.cloud.aks.client import AksClient, ClientSettings, Remembered
+from autoscale_aks.cloud.aks.client import AksClient, ClientSettings
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.cloud.aks.endpoints import AksEndpoints
 from autoscale_aks.cloud.aks.kubeconfig import KubernetesAccess, in_cluster_access, kubeconfig_access
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from autoscale_aks.config import AksConfig, Config
 
 _EMULATOR_TOKEN: Final = "emulator"  # noqa: S105  stands in for a token where there is none to have
-_BATCH_FLAG: Final = "batch_honoured"
-_NOT_BEFORE_FLAG: Final = "not_before"
 
 
 @contextmanager
@@ -57,7 +55,7 @@ def writing_world(config: Config, clock: Clock | None = None) -> Iterator[World]
         try:
             yield _world(config, client, ledger, clock)
         finally:
-            remember(ledger, client, config)
+            keep_learned(ledger, client, config.aks)
 
 
 @contextmanager
@@ -108,21 +106,12 @@ def build_client(config: Config, ledger: Ledger | None) -> AksClient:
         _tokens(aks, aks.token_scope, aks.arm_url),
         kubernetes_tokens=kubernetes.tokens if kubernetes else None,
         settings=ClientSettings(workers=aks.workers, header=header_limits(config)),
-        remembered=_remembered(ledger, aks),
+        remembered=learned_of(ledger, aks),
         effects=Effects(),
     )
     if kubernetes is not None and kubernetes.stored_ca is not None:
         weakref.finalize(client, kubernetes.stored_ca.close)
     return client
-
-
-def _remembered(ledger: Ledger | None, aks: AksConfig) -> Remembered:
-    honoured = ledger.flag(f"{_BATCH_FLAG}:{aks.cluster}") if ledger is not None else None
-    moments = {lane.value: ledger.flag(f"{_NOT_BEFORE_FLAG}:{lane.value}") for lane in Lane} if ledger else {}
-    return Remembered(
-        batch_honoured=False if aks.batch_header == "off" else None if honoured is None else honoured == "yes",
-        not_before=frozendict({lane: float(moment) for lane, moment in moments.items() if moment is not None}),
-    )
 
 
 def _kubernetes(aks: AksConfig) -> KubernetesAccess | None:
@@ -170,17 +159,6 @@ def smallest_batch(config: Config) -> int:
                 )
             )
     return min(sizes)
-
-
-def remember(ledger: Ledger, client: AksClient, config: Config) -> None:
-    """What this run learned, for the next one (user ask T10b). A batch that the site switched off was not tried."""
-    learned = client.remembered
-    if learned.batch_honoured is not None and config.aks.batch_header != "off":
-        ledger.set_flag(f"{_BATCH_FLAG}:{client.endpoints.cluster}", "yes" if learned.batch_honoured else "no")
-    ledger.set_not_before(max(learned.not_before.values(), default=None))
-    for lane in Lane:
-        moment = learned.not_before.get(lane.value)
-        ledger.set_flag(f"{_NOT_BEFORE_FLAG}:{lane.value}", None if moment is None else repr(moment))
 
 
 def with_emulator(config: Config, base_url: str) -> Config:
