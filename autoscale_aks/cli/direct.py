@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +23,9 @@ from autoscale_aks.loop import writing_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from rich.console import Console
 
     from autoscale_aks.cloud.aks.client import AksClient
     from autoscale_aks.config import Config
@@ -101,6 +104,11 @@ def list_whole(client: AksClient, pool: str) -> tuple[Machine, ...]:
     if not listing.complete:
         raise CloudError(f"pool {pool} cannot be listed whole ({listing.detail}); nothing was changed, try again")
     return listing.machines
+
+
+def waiting(out: Console, what: str, *, quiet: bool) -> AbstractContextManager[object]:
+    """Something that moves on a terminal while one waits; nothing elsewhere."""
+    return out.status(what) if out.is_terminal and not quiet else nullcontext()
 
 
 def is_agreed(question: str, *, yes: bool) -> bool:

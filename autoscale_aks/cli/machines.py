@@ -15,6 +15,7 @@ from autoscale_aks.cli.direct import (
     pool_options,
     refuse_strangers,
     strangers_option,
+    waiting,
     yes_option,
 )
 from autoscale_aks.cli.logs import configure_logging
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _GONE_WAIT_S: Final = 600.0
-_GONE_POLL_S: Final = 5.0
+_LONGEST_POLL_S: Final = 10.0
 
 
 @click.group("machines")
@@ -189,6 +190,7 @@ def delete(config_path: Path, names: tuple[str, ...], **options: Any) -> int:
     with direct_client(config) as client:
         pools = chosen_pools(config, options["pools"], options["nodearrays"])
         listed = [machine for pool in pools for machine in list_whole(client, pool)]
+        _check_names(listed, names)
         chosen = _chosen(listed, names, config, everything=options["everything"], failed=options["failed"])
         foreign = [machine for machine in chosen if not is_ours(machine, config.aks.owner)]
         refuse_strangers(foreign, config.aks.owner, options["strangers"])
@@ -200,11 +202,21 @@ def delete(config_path: Path, names: tuple[str, ...], **options: Any) -> int:
             out.print("Nothing was deleted.")
             return DONE
         outcomes = _delete(client, chosen)
-        left = _wait_gone(client, outcomes) if options["wait"] else ()
+        with waiting(out, "until they are gone", quiet=options["quiet"]):
+            left = _wait_gone(client, outcomes) if options["wait"] else ()
     _print_deleted(outcomes, left, out, quiet=options["quiet"])
     if options["form"] == "json":
         print_json(_rendered_delete(outcomes, absent, left))
     return IN_PART if left or any(outcome.refused for outcome in outcomes) else DONE
+
+
+def _check_names(listed: Sequence[Machine], names: Sequence[str]) -> None:
+    """Raise InputError for a name that stands in several of the pools: names are unique in one only."""
+    for name in dict.fromkeys(names):
+        pools = [machine.pool for machine in listed if machine.name == name]
+        if len(pools) > 1:
+            message = f"{name} stands in the pools {', '.join(pools)}; say which with --pool. Nothing was deleted"
+            raise InputError([Problem("machines", message)])
 
 
 def _chosen(
@@ -239,6 +251,7 @@ def _delete(client: AksClient, machines: Sequence[Machine]) -> list[DeleteOutcom
 def _wait_gone(client: AksClient, outcomes: Sequence[DeleteOutcome]) -> tuple[str, ...]:
     """The machines that are still listed when the time is up."""
     deadline = client.effects.now() + _GONE_WAIT_S
+    pause_s = 0.5
     while True:
         left = tuple(
             machine.name
@@ -249,7 +262,8 @@ def _wait_gone(client: AksClient, outcomes: Sequence[DeleteOutcome]) -> tuple[st
         )
         if not left or client.effects.now() >= deadline:
             return left
-        client.effects.sleep(_GONE_POLL_S)
+        client.effects.sleep(pause_s)
+        pause_s = min(pause_s * 2, _LONGEST_POLL_S)
 
 
 def _print_deleted(outcomes: Sequence[DeleteOutcome], left: Sequence[str], out: Console, *, quiet: bool) -> None:

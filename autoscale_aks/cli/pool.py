@@ -15,6 +15,7 @@ from autoscale_aks.cli.direct import (
     pool_options,
     refuse_strangers,
     strangers_option,
+    waiting,
     yes_option,
 )
 from autoscale_aks.cli.logs import configure_logging
@@ -32,9 +33,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from autoscale_aks.cloud.aks.client import AksClient
-    from autoscale_aks.cloud.aks.wire import PoolView
     from autoscale_aks.config import Config
-    from autoscale_aks.model.launch import Machine
+    from autoscale_aks.model.launch import Machine, PoolView
 
 Json = dict[str, Any]
 
@@ -74,7 +74,8 @@ def create(config_path: Path, pools: tuple[str, ...], nodearrays: tuple[str, ...
     done: list[Json] = []
     with direct_client(config) as client:
         for pool in chosen_pools(config, pools, nodearrays):
-            entry = _create(client, pool)
+            with waiting(out, f"{pool}: until it takes machines", quiet=quiet):
+                entry = _create(client, pool)
             done.append(entry)
             if not quiet:
                 out.print(_said(entry), markup=False)
@@ -243,7 +244,8 @@ def delete(
         if not is_agreed(f"Delete pool {names} with {counted(len(everything), 'machine')}?", yes=yes):
             out.print("Nothing was deleted.")
             return DONE
-        done = [_delete(client, pool, wait=wait) for pool in machines]
+        with waiting(out, f"{names}: until it is gone", quiet=quiet):
+            done = [_delete(client, pool, wait=wait) for pool in machines]
     for entry in done:
         if not quiet or entry["error"]:
             said = entry["error"] or ("gone" if entry["gone"] else "is being deleted")

@@ -26,6 +26,8 @@ from autoscale_aks.reconcile.names import NODEARRAY_TAG, PLAN_TAG
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
+
     from autoscale_aks.cloud.aks.client import AksClient
     from autoscale_aks.cloud.aks.record import OperationRecord
     from autoscale_aks.config import Config, NodeArrayConfig
@@ -75,33 +77,54 @@ def scale(config_path: Path, **options: Any) -> int:
     failed or are unknown; 5 the service let nothing be done.
     Example: azaks machines scale -c autoscale.json --pool htc --count 1000
     """
-    config = load_config(config_path)
+    config = _with_header(load_config(config_path), options)
     configure_logging(config.logging)
     order = read_order(config, options)
-    if options["header"] is not None:
-        config = replace(config, aks=replace(config.aks, batch_header=options["header"]))
-    records = options["records"] or config.ledger.path.with_name("operations.jsonl")
-    records_writable(records)
     if options["wait"] and not config.aks.reads_nodes:
         fault = "needs a Kubernetes API: aks.kubernetes_url, kubernetes_config_file or kubernetes_in_cluster"
         raise InputError([Problem("--wait", fault)])
+    records = options["records"] or config.ledger.path.with_name("operations.jsonl")
+    records_writable(records)
     out = console(stderr=options["form"] == "json")
-    watch_s = options["wait_timeout"] if options["wait"] else 0.0
-    with direct_client(config, fresh=options["batch"] is True) as client:
-        _check_pool(client, order.template.pool)
-        names = _names(order, config, client.effects.now())
-        with ScaleProgress(out, order.workers, order.count, quiet=options["quiet"]) as progress:
-            record = _scale(client, order, names, progress, watch_s)
-    append_record(records, record)
+    record, names = _run(config, order, options, out)
+    notes = []
+    if options["wait"] and not record.failed_machines and not record.readiness:
+        notes.append("readiness was not measured: the nodes could not be read")
+    unwritten = append_record(records, record)
+    if unwritten is not None:
+        notes.append(f"{unwritten}; it is {record.to_json()}")
     if options["form"] == "json":
         print_json({**record.to_dict(), "first_machine": names[0], "last_machine": names[-1], "records": str(records)})
     else:
         print_record(record, names, out)
         out.print(f"record: {records}", style="dim", markup=False, soft_wrap=True)
-    if options["wait"] and not record.failed_machines and not record.readiness:
-        out.print("note: readiness was not measured: the nodes could not be read")
-        return IN_PART
-    return _status(record)
+    for note in notes:
+        out.print(f"note: {note}", markup=False, soft_wrap=True)
+    status = _status(record)
+    return IN_PART if notes and status == DONE else status
+
+
+def _with_header(config: Config, options: dict[str, Any]) -> Config:
+    """The header form that is asked for; `--batch` overrules a site that has it off."""
+    form = options["header"]
+    if form is None and options["batch"] is True and config.aks.batch_header == "off":
+        form = "all"
+    return config if form is None else replace(config, aks=replace(config.aks, batch_header=form))
+
+
+def _run(
+    config: Config, order: Order, options: dict[str, Any], out: Console
+) -> tuple[OperationRecord, tuple[str, ...]]:
+    with direct_client(config, fresh=options["batch"] is True) as client:
+        _check_pool(client, order.template.pool)
+        names = scale_names(order.count, client.effects.now(), config.aks.owner)
+        try:
+            with ScaleProgress(out, order.workers, order.count, quiet=options["quiet"]) as progress:
+                watch_s = options["wait_timeout"] if options["wait"] else 0.0
+                return _scale(client, order, names, progress, watch_s), names
+        except KeyboardInterrupt:
+            out.print(f"interrupted; machines {names[0]} … {names[-1]} may exist: azaks machines list shows them")
+            raise
 
 
 def _scale(
@@ -116,10 +139,6 @@ def _scale(
         zones=order.zones,
         watch=Watch(timeout_s=watch_s, on_chunk=progress.chunk_done, on_ready=progress.ready),
     )
-
-
-def _names(order: Order, config: Config, now: float) -> tuple[str, ...]:
-    return scale_names(order.count, now, config.aks.owner)
 
 
 def _run_of(names: Sequence[str]) -> str:

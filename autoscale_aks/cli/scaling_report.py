@@ -89,10 +89,15 @@ def records_writable(path: Path) -> None:
         ) from error
 
 
-def append_record(path: Path, record: OperationRecord) -> None:
-    """One line more; lines of runs that end together do not mix."""
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(f"{record.to_json()}\n")
+def append_record(path: Path, record: OperationRecord) -> str | None:
+    """One line more, in one write, so that lines of runs that end together do not mix. What went wrong, if anything."""
+    line = f"{record.to_json()}\n".encode("ascii")
+    try:
+        with path.open("ab", buffering=0) as stream:
+            written = stream.write(line)
+    except OSError as error:
+        return f"the record could not be written to {path}: {error.strerror}"
+    return None if written == len(line) else f"only a part of the record could be written to {path}"
 
 
 def print_record(record: OperationRecord, names: Sequence[str], out: Console) -> None:

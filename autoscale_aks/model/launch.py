@@ -149,6 +149,21 @@ class MachineListing:
     """False when no answer came at all: the service cannot be reached."""
 
 
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """An agent pool as the service shows it (§2.1)."""
+
+    mode: str
+    provisioning_state: str
+    name: str = ""
+    power_state: str = ""
+
+    @property
+    def takes_machines(self) -> bool:
+        """Whether it is in Machines mode."""
+        return self.mode.lower() == "machines"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteOutcome:
     """What became of one `deleteMachines` request; `accepted` names read `Deleting` from now on (§7.5)."""

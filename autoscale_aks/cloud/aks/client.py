@@ -33,9 +33,15 @@ if TYPE_CHECKING:
     from autoscale_aks.cloud.aks.endpoints import AksEndpoints
     from autoscale_aks.cloud.aks.pages import Walk
     from autoscale_aks.cloud.aks.record import OperationRecord
-    from autoscale_aks.cloud.aks.wire import PoolView
-    from autoscale_aks.cloud.port import CloudPort
-    from autoscale_aks.model.launch import ChunkOutcome, ClusterNode, DeleteOutcome, LaunchRequest, MachineTemplate
+    from autoscale_aks.cloud.port import CloudPort, DirectPort
+    from autoscale_aks.model.launch import (
+        ChunkOutcome,
+        ClusterNode,
+        DeleteOutcome,
+        LaunchRequest,
+        MachineTemplate,
+        PoolView,
+    )
 
 log = logging.getLogger(__name__)
 
@@ -316,4 +322,8 @@ if TYPE_CHECKING:
 
     def _as_port(client: AksClient) -> CloudPort:
         """The type checker's proof that the port is kept."""
+        return client
+
+    def _as_direct_port(client: AksClient) -> DirectPort:
+        """And that of the direct tools."""
         return client

@@ -17,13 +17,14 @@ from autoscale_aks.cloud.aks.endpoints import check_pool_name
 from autoscale_aks.cloud.aks.faults import is_absent_pool, parse_fault
 from autoscale_aks.cloud.aks.pages import describe, walk
 from autoscale_aks.cloud.aks.transport import Response, Sent
-from autoscale_aks.cloud.aks.wire import PoolView, decode_pool, decode_pool_item, encode_pool
+from autoscale_aks.cloud.aks.wire import decode_pool, decode_pool_item, encode_pool
 from autoscale_aks.errors import AuthError, CloudError, ProtocolError
 
 if TYPE_CHECKING:
     from autoscale_aks.cloud.aks.caller import Answer, Caller
     from autoscale_aks.cloud.aks.effects import Effects
     from autoscale_aks.cloud.aks.endpoints import AksEndpoints
+    from autoscale_aks.model.launch import PoolView
 
 log = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from frozendict import frozendict
 
 from autoscale_aks.cloud.aks.faults import clean_text, parse_object, parse_provisioning_error
 from autoscale_aks.errors import ProtocolError
-from autoscale_aks.model.launch import OWNER_TAG, Machine, MachineSpec
+from autoscale_aks.model.launch import OWNER_TAG, Machine, MachineSpec, PoolView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -216,21 +216,6 @@ def decode_page(body: bytes) -> Page:
     if not isinstance(items, list) or not (link is None or isinstance(link, str)):
         raise ProtocolError("a list page without a list in it")
     return Page(tuple(items), link or None)
-
-
-@dataclass(frozen=True, slots=True)
-class PoolView:
-    """An agent pool as GET and LIST show it."""
-
-    mode: str
-    provisioning_state: str
-    name: str = ""
-    power_state: str = ""
-
-    @property
-    def takes_machines(self) -> bool:
-        """Whether it is in Machines mode."""
-        return self.mode.lower() == "machines"
 
 
 def decode_pool(body: bytes) -> PoolView:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.cells import cell_len
 from unit.cli.office import ESCAPE, ROOT
+from unit.reconcile.fakes import SIZE
 
-from autoscale_aks.cli import wiring
+from autoscale_aks.cli import scaling, wiring
 from autoscale_aks.cli.main import BAD_INPUT, DONE, IN_PART, UNAVAILABLE, main
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.emulator.faults import FaultRule
@@ -195,3 +196,18 @@ def test_a_hundred_and_twenty_machines_go_in_three_requests(crowd: Office) -> No
     assert main(["machines", "scale", "-c", crowd.config, "--pool", "htc", "--count", "120", "-q"]) == DONE
     assert main(["machines", "delete", "-c", crowd.config, "--all", "--yes"]) == DONE
     assert sorted(len(entry.names) for entry in deletes(crowd)) == [23, 50, 50]
+
+
+def test_a_name_in_two_pools_is_deleted_only_where_one_says(
+    crowd: Office, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scaling, "scale_names", lambda count, *_: tuple(f"site-same-{n}" for n in range(count)))
+    assert main(["pool", "create", "-c", crowd.config, "--pool", "perf", "-q"]) == DONE
+    for pool in ("htc", "perf"):
+        arguments = ["--pool", pool, "--vm-size", SIZE, "--count", "1", "-q"]
+        assert main(["machines", "scale", "-c", crowd.config, *arguments]) == DONE
+    both = ["--pool", "htc", "--pool", "perf"]
+    assert main(["machines", "delete", "-c", crowd.config, *both, "site-same-0", "--yes"]) == BAD_INPUT
+    assert "site-same-0 stands in the pools htc, perf; say which with --pool" in capsys.readouterr().err
+    assert main(["machines", "delete", "-c", crowd.config, "--pool", "perf", "site-same-0", "--yes", "--wait"]) == DONE
+    assert crowd.machines().count("site-same-0") == 1

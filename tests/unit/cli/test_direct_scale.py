@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import threading
 import time
 from typing import Any
 
 import pytest
-from unit.cli.office import Office, run
+from unit.cli.office import ROOT, Office, run
 from unit.reconcile.fakes import SIZE, bucket, emulator_settings
 
-from autoscale_aks.cli import wiring
-from autoscale_aks.cli.main import BAD_INPUT, DONE, IN_PART, UNAVAILABLE, main
+from autoscale_aks.cli import scaling, wiring
+from autoscale_aks.cli.main import BAD_INPUT, DONE, IN_PART, INTERRUPTED, UNAVAILABLE, main
+from autoscale_aks.cli.scaling_report import append_record
 from autoscale_aks.cloud.aks.effects import Effects
+from autoscale_aks.cloud.aks.record import ChunkTiming, OperationRecord
 from autoscale_aks.emulator.faults import FaultRule
 from autoscale_aks.emulator.server import EmulatorServer
 from autoscale_aks.emulator.settings import ClusterSpec
@@ -298,3 +304,62 @@ def test_a_service_that_lets_nothing_be_done_is_status_5(office: Office, capsys:
     rule = FaultRule(kind="error_before", operations=("machine.batch_put",), status=403, code="No")
     office.emulator.state.faults.add(rule)
     assert scale(office, "--count", "2") == UNAVAILABLE
+
+
+def test_a_header_that_the_site_switched_off_is_tried_only_when_asked_for_and_never_remembered(office: Office) -> None:
+    document = json.loads((office.directory / "autoscale.json").read_text())
+    document["aks"]["batch_header"] = "off"
+    office.write("autoscale.json", document)
+    assert scale(office, "--count", "2", "-q") == DONE
+    assert main(["autoscale", "-c", office.config, "-q"]) == DONE
+    with Ledger.open(office.directory / "ledger.sqlite", now=time.time(), read_only=True) as ledger:
+        assert ledger.flag("batch_honoured:aks-emulated") is None
+    for more in (("--batch",), ("--header", "additional")):
+        assert scale(office, "--count", "2", "-q", *more) == DONE
+    sent = [(entry.operation, entry.batch) for entry in puts(office)]
+    assert sent[-2:] == [("machine.batch_put", "all"), ("machine.batch_put", "additional")]
+    assert {operation for operation, _ in sent[:-2]} == {"machine.put"}
+
+
+def test_a_record_that_cannot_be_written_is_shown_and_the_machines_are_made(
+    office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> str:
+        return "the record could not be written to operations.jsonl: No space left on device"
+
+    monkeypatch.setattr(scaling, "append_record", full)
+    assert scale(office, "--count", "2") == IN_PART
+    said = capsys.readouterr().out
+    assert "note: the record could not be written to operations.jsonl: No space left on device; it is {" in said
+    assert len(office.machines()) == 2
+
+
+def test_b11_lines_of_records_that_are_written_together_do_not_mix(office: Office) -> None:
+    path = office.directory / "many.jsonl"
+    timing = ChunkTiming(started_at=0.0, ended_at=1.0, machines=50, attempts=1)
+    record = OperationRecord(
+        cluster="c", agent_pool="p", vm_size=SIZE, count=10_000, workers=200, use_batch_api=True,
+        command_execution_time=1.0, batch_command_execution_times={f"chunk_{n}": timing for n in range(200)},
+    )  # fmt: skip
+    threads = [threading.Thread(target=append_record, args=(path, record)) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [record.to_dict()] * 16
+
+
+def test_130_interrupted_says_which_machines_may_exist(office: Office) -> None:
+    office.emulator.state.faults.add(FaultRule(kind="slow", operations=("machine.batch_put",), after_s=1.5))
+    script = "import sys; from autoscale_aks.cli.main import main; sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "machines", "scale", "-c", office.config, "--pool", "htc", "--count", "2"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+    )  # fmt: skip
+    deadline = time.monotonic() + 20
+    while not puts(office) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    said, error = process.communicate(timeout=20)
+    assert (process.returncode, b"Traceback" in error) == (INTERRUPTED, False), error
+    assert re.search(rb"interrupted; machines site-\w+-1 .* may exist", said)
