@@ -76,6 +76,7 @@ ONE_PROBLEM = [
     (f"{HTC}/node_labels", {"azaks-owner": "me"}, "nodearrays.htc.node_labels.azaks-owner", "aks.owner"),
     (f"{HTC}/tags", {"azaks-owner": "me"}, "nodearrays.htc.tags.azaks-owner", "aks.owner"),
     (f"{HTC}/tags", {"a/b": "me"}, 'nodearrays.htc.tags["a/b"]', "a tag's name"),
+    (f"{HTC}/tags", {f"t{n}": "" for n in range(47)}, "nodearrays.htc.tags", "at most 46"),
     (f"{HTC}/tags", {"a": "x" * 257}, "nodearrays.htc.tags.a", "at most 256 characters, found 257"),
     (f"{HTC}/node_taints", ["a=b"], "nodearrays.htc.node_taints[0]", "NoSchedule"),
     (f"{HTC}/vnet_subnet_id", "/subscriptions/x", "nodearrays.htc.vnet_subnet_id", "a subnet's resource id"),
