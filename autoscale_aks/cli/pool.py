@@ -116,7 +116,7 @@ def list_(config_path: Path, form: str) -> None:
     config = load_config(config_path)
     configure_logging(config.logging)
     with direct_client(config) as client:
-        views = client.list_pools()
+        views = client.list_pool_views()
     entries = [_pool_entry(view, config) for view in views]
     missing = [pool for pool in config.agent_pools if pool not in {view.name for view in views}]
     if form == "json":
@@ -269,7 +269,7 @@ def _machines_to_lose(client: AksClient, pool: str) -> Sequence[Machine]:
 
 def _delete(client: AksClient, pool: str, *, wait: bool) -> Json:
     try:
-        gone, error = client.delete_pool(pool, wait_s=None if wait else 0.0), None
+        gone, error = client.delete_pool_to_the_end(pool, wait_s=None if wait else 0.0), None
     except (AuthError, ThrottledError):
         raise
     except CloudError as refusal:

@@ -79,11 +79,11 @@ class DirectPort(CloudPort, Protocol):
         """One agent pool, of any mode; None when it is absent. One that was just made may be absent for a moment."""
         ...
 
-    def list_pools(self) -> tuple[PoolView, ...]:
+    def list_pool_views(self) -> tuple[PoolView, ...]:
         """Every agent pool of the cluster, every page followed; never only a part of them."""
         ...
 
-    def delete_pool(self, pool: str, *, wait_s: float | None = None) -> bool:
+    def delete_pool_to_the_end(self, pool: str, *, wait_s: float | None = None) -> bool:
         """Delete an agent pool in Machines mode with all its machines; whether it is gone within `wait_s`.
 
         Idempotent; absent is success. Refuses pools of another mode without having sent anything. When no answer

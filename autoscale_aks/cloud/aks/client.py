@@ -18,7 +18,8 @@ from autoscale_aks.cloud.aks.faults import is_absent_pool, parse_fault, parse_ob
 from autoscale_aks.cloud.aks.kubernetes import decode_nodes, nodes_url
 from autoscale_aks.cloud.aks.launcher import Launcher
 from autoscale_aks.cloud.aks.pages import describe, walk
-from autoscale_aks.cloud.aks.pool import delete_pool, ensure_pool, get_pool, list_pools
+from autoscale_aks.cloud.aks.pool import ensure_pool, get_pool
+from autoscale_aks.cloud.aks.pool_views import delete_pool_to_the_end, list_pool_views
 from autoscale_aks.cloud.aks.scale import ScaleOrder, Watch, check_names, check_split, scale, scale_names, spread
 from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, RequestsTransport, Response, Transport
 from autoscale_aks.cloud.aks.wire import HeaderLimits, decode_machine
@@ -155,14 +156,14 @@ class AksClient:
         """The pool as the service shows it; None when it is absent."""
         return get_pool(self._arm, self.endpoints, pool, self._effects)
 
-    def list_pools(self) -> tuple[PoolView, ...]:
+    def list_pool_views(self) -> tuple[PoolView, ...]:
         """Every agent pool of the cluster, in any mode. Raises CloudError when the list cannot be read whole."""
-        return list_pools(self._arm, self.endpoints, self._effects)
+        return list_pool_views(self._arm, self.endpoints, self._effects)
 
-    def delete_pool(self, pool: str, *, wait_s: float | None = None) -> bool:
+    def delete_pool_to_the_end(self, pool: str, *, wait_s: float | None = None) -> bool:
         """Delete a Machines pool with its machines; absent is success. Whether it is gone within `wait_s`."""
         wait_s = self._settings.pool_wait_s if wait_s is None else wait_s
-        return delete_pool(self._arm, self.endpoints, pool, wait_s=wait_s, effects=self._effects)
+        return delete_pool_to_the_end(self._arm, self.endpoints, pool, wait_s=wait_s, effects=self._effects)
 
     def get_machine(self, pool: str, name: str) -> Machine | None:
         """One machine, None when it or its pool is absent. For looking at one: states of many are read by LIST (§11).

@@ -50,7 +50,7 @@ def test_every_pool_of_every_page_is_listed_in_any_mode() -> None:
             answer(200, {"value": [pool("np2")]}),
         ]
     )
-    pools = client_of(transport).list_pools()
+    pools = client_of(transport).list_pool_views()
     assert [(view.name, view.mode, view.takes_machines, view.power_state) for view in pools] == [
         ("sys", "System", False, "Running"),
         ("np1", "Machines", True, "Running"),
@@ -74,24 +74,24 @@ def test_every_pool_of_every_page_is_listed_in_any_mode() -> None:
 )
 def test_pools_that_cannot_be_listed_whole_raise(script: list[Any], raised: type[Exception]) -> None:
     with pytest.raises(raised):
-        client_of(ScriptedTransport(script)).list_pools()
+        client_of(ScriptedTransport(script)).list_pool_views()
 
 
 def test_a_deleted_pool_is_waited_for_until_it_is_gone() -> None:
     service = Service()
-    assert client_of(service).delete_pool("pool1") is True
+    assert client_of(service).delete_pool_to_the_end("pool1") is True
     assert service.deletes == 1
 
 
 def test_a_pool_that_stays_is_not_called_gone() -> None:
     clock = FakeClock()
-    assert client_of(Service(looks=10**6), clock).delete_pool("pool1", wait_s=30) is False
-    assert client_of(Service(looks=10**6)).delete_pool("pool1", wait_s=0) is False
+    assert client_of(Service(looks=10**6), clock).delete_pool_to_the_end("pool1", wait_s=30) is False
+    assert client_of(Service(looks=10**6)).delete_pool_to_the_end("pool1", wait_s=0) is False
 
 
 def test_an_absent_pool_is_deleted_without_a_request_for_it() -> None:
     transport = ScriptedTransport([ABSENT])
-    assert client_of(transport).delete_pool("pool1") is True
+    assert client_of(transport).delete_pool_to_the_end("pool1") is True
     assert [request.method for request in transport.requests] == ["GET"]
 
 
@@ -99,13 +99,13 @@ def test_an_absent_pool_is_deleted_without_a_request_for_it() -> None:
 def test_a_pool_in_another_mode_is_never_deleted(mode: str) -> None:
     service = Service(mode=mode)
     with pytest.raises(CloudError, match="only pools in Machines mode are deleted here"):
-        client_of(service).delete_pool("pool1")
+        client_of(service).delete_pool_to_the_end("pool1")
     assert service.deletes == 0
 
 
 def test_a_delete_waits_for_another_operation_on_the_cluster() -> None:
     clock, service = FakeClock(), Service(*[error(409, "OperationNotAllowed", "busy")] * 2)
-    assert client_of(service, clock).delete_pool("pool1")
+    assert client_of(service, clock).delete_pool_to_the_end("pool1")
     assert service.deletes == 3
     assert clock.slept[:2] == [10.0, 10.0]
 
@@ -119,9 +119,9 @@ def test_a_delete_without_an_answer_is_looked_after(lost: Response | SendFailure
                 return lost
             return super().send(request)
 
-    assert client_of(Late()).delete_pool("pool1")
+    assert client_of(Late()).delete_pool_to_the_end("pool1")
     with pytest.raises(CloudError):
-        client_of(Service(*[lost] * 9)).delete_pool("pool1")
+        client_of(Service(*[lost] * 9)).delete_pool_to_the_end("pool1")
 
 
 @pytest.mark.parametrize("lost", [LOST, error(503, "ServiceUnavailable")], ids=repr)
