@@ -38,10 +38,13 @@ log = logging.getLogger(__name__)
 def direct_client(config: Config, *, fresh: bool = False) -> Iterator[AksClient]:
     """A client that knows what earlier runs learned of the cluster, and leaves behind what this one learns.
 
-    `fresh` forgets the former. A ledger that cannot be read or written is no reason to fail: it only holds hints.
+    `fresh` tries the batch header anew. A ledger that cannot be read or written is no reason to fail: it only holds
+    hints.
     """
-    with _client(config, fresh=fresh) as client:
+    with _client(config) as client:
         before = client.remembered
+        if fresh:
+            client.forget_batch()
         try:
             yield client
         finally:
@@ -50,8 +53,8 @@ def direct_client(config: Config, *, fresh: bool = False) -> Iterator[AksClient]
 
 
 @contextmanager
-def _client(config: Config, *, fresh: bool) -> Iterator[AksClient]:
-    ledger = None if fresh else _open_ledger(config)
+def _client(config: Config) -> Iterator[AksClient]:
+    ledger = _open_ledger(config)
     try:
         client = build_client(config, ledger)
     finally:

@@ -42,6 +42,9 @@ POOLS_PER_CLUSTER: Final = 100
 """AKS's limit (§2.7)."""
 
 
+names_argument = click.argument("names", nargs=-1, metavar="[POOL]...")
+
+
 @click.group("pool")
 def command() -> None:
     """Create, show, list and delete agent pools in Machines mode.
@@ -56,10 +59,14 @@ def command() -> None:
 
 @command.command("create")
 @config_option
+@names_argument
 @pool_options
 @format_option
 @quiet_option
-def create(config_path: Path, pools: tuple[str, ...], nodearrays: tuple[str, ...], form: str, quiet: bool) -> int:
+def create(
+    config_path: Path, names: tuple[str, ...], pools: tuple[str, ...], nodearrays: tuple[str, ...], form: str,
+    quiet: bool,
+) -> int:  # fmt: skip
     """Make agent pools in Machines mode and wait until they take machines.
 
     Without --pool: every pool that the configuration names. A pool that exists is left as it is.
@@ -73,7 +80,7 @@ def create(config_path: Path, pools: tuple[str, ...], nodearrays: tuple[str, ...
     out = console(stderr=form == "json")
     done: list[Json] = []
     with direct_client(config) as client:
-        for pool in chosen_pools(config, pools, nodearrays):
+        for pool in chosen_pools(config, (*names, *pools), nodearrays):
             with waiting(out, f"{pool}: until it takes machines", quiet=quiet):
                 entry = _create(client, pool)
             done.append(entry)
@@ -146,9 +153,12 @@ def _pool_entry(view: PoolView, config: Config) -> Json:
 
 @command.command("show")
 @config_option
+@names_argument
 @pool_options
 @format_option
-def show(config_path: Path, pools: tuple[str, ...], nodearrays: tuple[str, ...], form: str) -> int:
+def show(
+    config_path: Path, names: tuple[str, ...], pools: tuple[str, ...], nodearrays: tuple[str, ...], form: str
+) -> int:
     """Show agent pools: mode, state, and their machines by state, size, zone and owner.
 
     \b
@@ -158,7 +168,7 @@ def show(config_path: Path, pools: tuple[str, ...], nodearrays: tuple[str, ...],
     config = load_config(config_path)
     configure_logging(config.logging)
     with direct_client(config) as client:
-        chosen = chosen_pools(config, pools, nodearrays)
+        chosen = chosen_pools(config, (*names, *pools), nodearrays)
         shown = [_describe(client, config, pool) for pool in chosen]
     if form == "json":
         print_json({"pools": shown})
@@ -214,15 +224,17 @@ def _print_pool(entry: Json, out: Console) -> None:
 
 @command.command("delete")
 @config_option
-@click.option("--pool", "pools", multiple=True, required=True, metavar="NAME", help="Agent pool; may be given again.")
+@names_argument
+@click.option("--pool", "pools", multiple=True, metavar="NAME", help="Agent pool; may be given again.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Until it is gone.")
 @strangers_option
 @yes_option
 @format_option
 @quiet_option
 def delete(
-    config_path: Path, pools: tuple[str, ...], wait: bool, strangers: bool, yes: bool, form: str, quiet: bool
-) -> int:
+    config_path: Path, names: tuple[str, ...], pools: tuple[str, ...], wait: bool, strangers: bool, yes: bool,
+    form: str, quiet: bool,
+) -> int:  # fmt: skip
     """Delete agent pools in Machines mode with all their machines.
 
     Refused as a whole, before anything is sent, when any machine of them does not carry our owner mark. Nodes are
@@ -232,19 +244,21 @@ def delete(
     Exit status: 0 gone; 1 not gone yet, or not all of them.
     Example: azaks pool delete -c autoscale.json --pool htc --yes
     """
+    if not names and not pools:
+        raise InputError([Problem("--pool", "which? Name the pools that are to go")])
     config = load_config(config_path)
     configure_logging(config.logging)
     out = console(stderr=form == "json")
     with direct_client(config) as client:
-        machines = {pool: _machines_to_lose(client, pool) for pool in dict.fromkeys(pools)}
+        machines = {pool: _machines_to_lose(client, pool) for pool in dict.fromkeys((*names, *pools))}
         everything = [machine for found in machines.values() for machine in found]
         foreign = [machine for machine in everything if not is_ours(machine, config.aks.owner)]
         refuse_strangers(foreign, config.aks.owner, strangers)
-        names = " and ".join(machines)
-        if not is_agreed(f"Delete pool {names} with {counted(len(everything), 'machine')}?", yes=yes):
+        what = " and ".join(machines)
+        if not is_agreed(f"Delete pool {what} with {counted(len(everything), 'machine')}?", yes=yes):
             out.print("Nothing was deleted.")
             return DONE
-        with waiting(out, f"{names}: until it is gone", quiet=quiet):
+        with waiting(out, f"{what}: until it is gone", quiet=quiet):
             done = [_delete(client, pool, wait=wait) for pool in machines]
     for entry in done:
         if not quiet or entry["error"]:

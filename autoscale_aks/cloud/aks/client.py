@@ -138,6 +138,10 @@ class AksClient:
         """Whether the batch header works on this cluster; False sends machines one by one (B10)."""
         return self._launcher.batch_honoured
 
+    def forget_batch(self) -> None:
+        """Try the batch header anew, whatever earlier runs saw."""
+        self._launcher.batch_honoured = None
+
     @property
     def remembered(self) -> Remembered:
         """What the next run should be given."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from rich.cells import cell_len
 from unit.reconcile.fakes import bucket
 
 from autoscale_aks.cli import wiring
@@ -119,6 +120,26 @@ def test_a_deleted_pool_takes_its_machines_with_it_and_absent_is_success(
     assert (pools(office), office.machines()) == ([], [])
     assert pool(office, "delete", "--pool", "htc", "--yes", "--format", "json") == DONE
     assert json.loads(capsys.readouterr().out)["pools"] == [{"pool": "htc", "gone": True, "error": None, "machines": 0}]
+
+
+def test_pools_can_be_named_without_an_option(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    assert pool(office, "create", "perf", "--pool", "more", "-q") == DONE
+    assert pools(office) == ["htc", "more", "perf"]
+    assert pool(office, "show", "perf") == DONE
+    assert capsys.readouterr().out.startswith("perf: mode Machines, Succeeded, used by no node array\n")
+    assert pool(office, "delete", "perf", "more", "--yes", "-q") == DONE
+    assert pools(office) == ["htc"]
+
+
+@pytest.mark.parametrize("arguments", [["pool", verb] for verb in ("create", "list", "show", "delete")]
+                         + [["machines", verb] for verb in ("list", "scale", "delete")])  # fmt: skip
+def test_every_tool_explains_itself_within_80_columns_with_an_example(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--help"]) == DONE
+    said = capsys.readouterr().out
+    assert f"Example: azaks {' '.join(arguments)} -c autoscale.json" in said
+    assert [line for line in said.splitlines() if cell_len(line.rstrip()) > 80] == []
 
 
 def test_one_does_not_have_to_wait(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
