@@ -17,7 +17,8 @@ import click
 from autoscale_aks.cli.learned import keep_learned
 from autoscale_aks.cli.wiring import build_client
 from autoscale_aks.clock import SystemClock
-from autoscale_aks.errors import CloudError, InputError, LedgerError, LockHeldError, Problem
+from autoscale_aks.cloud.aks.wire import format_timestamp
+from autoscale_aks.errors import AuthError, CloudError, InputError, LedgerError, LockHeldError, Problem, ThrottledError
 from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.loop import writing_ledger
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from autoscale_aks.cloud.aks.client import AksClient
-    from autoscale_aks.config import Config
+    from autoscale_aks.config import AksConfig, Config
     from autoscale_aks.model.launch import Machine
 
 log = logging.getLogger(__name__)
@@ -47,9 +48,23 @@ def direct_client(config: Config, *, fresh: bool = False) -> Iterator[AksClient]
             client.forget_batch()
         try:
             yield client
+        except CloudError as error:
+            raise _explained(error, config.aks) from error
         finally:
             if client.remembered != before:
                 _keep(config, client)
+
+
+def _explained(error: CloudError, aks: AksConfig) -> CloudError:
+    """The error with where it came from and what to do next."""
+    where = f"cluster {aks.cluster} at {aks.arm_url}"
+    if isinstance(error, ThrottledError):
+        after = f"try again after {format_timestamp(error.retry_at)}"
+        return ThrottledError(f"{where}: {error}; next: {after}", error.retry_at)
+    if isinstance(error, AuthError):
+        role = f'"Azure Kubernetes Service Contributor Role" on resource group {aks.resource_group}'
+        return AuthError(f"{where}: {error}; next: see that aks.credential names an identity with the role {role}")
+    return CloudError(f"{where}: {error}; next: see that aks names the right cluster and that this host reaches it")
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def list_(
     """
     config = load_config(config_path)
     configure_logging(config.logging)
-    with direct_client(config) as client:
+    with waiting(console(stderr=True), f"asking {config.aks.cluster}", quiet=False), direct_client(config) as client:
         now = client.effects.now()
         listings = [client.list_machines(pool) for pool in chosen_pools(config, pools, nodearrays)]
     wanted = {state.lower() for state in states}

@@ -122,7 +122,7 @@ def list_(config_path: Path, form: str) -> None:
     """
     config = load_config(config_path)
     configure_logging(config.logging)
-    with direct_client(config) as client:
+    with waiting(console(stderr=True), f"asking {config.aks.cluster}", quiet=False), direct_client(config) as client:
         views = client.list_pool_views()
     entries = [_pool_entry(view, config) for view in views]
     missing = [pool for pool in config.agent_pools if pool not in {view.name for view in views}]
@@ -167,7 +167,7 @@ def show(
     """
     config = load_config(config_path)
     configure_logging(config.logging)
-    with direct_client(config) as client:
+    with waiting(console(stderr=True), f"asking {config.aks.cluster}", quiet=False), direct_client(config) as client:
         chosen = chosen_pools(config, (*names, *pools), nodearrays)
         shown = [_describe(client, config, pool) for pool in chosen]
     if form == "json":

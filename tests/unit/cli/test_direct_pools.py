@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -186,7 +187,22 @@ def test_a_delete_the_service_refuses_is_status_1_and_no_service_status_5(
     faults.add(FaultRule(kind="error_before", operations=("pool.get", "pool.list"), status=403, code="No"))
     for verb in ("show", "list", "create"):
         assert pool(office, verb) == UNAVAILABLE
-        assert "HTTP 403 No" in capsys.readouterr().err
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: cluster aks-emulated at {office.emulator.base_url}: HTTP 403 No")
+        assert '"Azure Kubernetes Service Contributor Role" on resource group rg-emulated' in error
+    faults.remove()
+    faults.add(FaultRule(kind="throttle", operations=("pool.list",), after_s=900.0))
+    assert pool(office, "list") == UNAVAILABLE
+    assert re.search(r"next: try again after 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$", capsys.readouterr().err)
+
+
+def test_a_cluster_that_cannot_be_reached_is_named_with_what_to_look_at(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    office.emulator.stop()
+    assert pool(office, "list") == UNAVAILABLE
+    error = capsys.readouterr().err
+    assert "Connection refused; next: see that aks names the right cluster and that this host reaches it" in error
 
 
 def test_a_node_array_that_is_not_there_is_named_with_those_that_are(
