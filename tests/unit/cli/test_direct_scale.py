@@ -120,10 +120,11 @@ def test_machines_carry_the_mark_in_name_tags_and_labels_and_say_where_they_come
         assert machine.template["kubernetes"]["nodeLabels"][OWNER_TAG] == "site"
 
 
-def test_the_next_cycle_adopts_them_and_asks_for_nothing_they_can_do(
-    office: Office, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("how", [("--header", "all"), ("--header", "additional"), ("--no-batch",)])
+def test_the_next_cycle_adopts_them_whatever_the_header_lost_and_asks_for_nothing_they_can_do(
+    office: Office, how: tuple[str, ...]
 ) -> None:
-    assert scale(office, "--count", "3") == DONE
+    assert scale(office, "--count", "3", *how) == DONE
     office.emulator.clock.advance(600)
     before = office.machines()
     assert main(["demand", "-c", office.config, "--format", "json"]) == DONE
