@@ -33,6 +33,7 @@ setup(
     ],
     extras_require={
         "emulator": ["starlette>=0.37", "uvicorn>=0.29"],
+        "kubeconfig": ["PyYAML>=6.0"],
     },
     entry_points={"console_scripts": ["azaks=autoscale_aks.cli.main:main"]},
 )

@@ -33,6 +33,8 @@ _VERBS: Final = {
     "plan": "autoscale_aks.cli.plan",
     "explain": "autoscale_aks.cli.explain",
     "buckets": "autoscale_aks.cli.buckets",
+    "pool": "autoscale_aks.cli.pool",
+    "machines": "autoscale_aks.cli.machines",
     "emulate": "autoscale_aks.cli.emulate",
     "demo": "autoscale_aks.cli.demo",
 }

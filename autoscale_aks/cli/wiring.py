@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+import weakref
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from frozendict import frozendict
 
+from autoscale_aks.cli.learned import keep_learned, learned_of
 from autoscale_aks.clock import Clock, SystemClock
 from autoscale_aks.cloud.aks.auth import (
     KUBERNETES_SCOPE,
@@ -20,9 +22,10 @@ from autoscale_aks.cloud.aks.auth import (
     TokenSource,
     azure_credentials,
 )
-from autoscale_aks.cloud.aks.client import AksClient, ClientSettings, Remembered
+from autoscale_aks.cloud.aks.client import AksClient, ClientSettings
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.cloud.aks.endpoints import AksEndpoints
+from autoscale_aks.cloud.aks.kubeconfig import KubernetesAccess, in_cluster_access, kubeconfig_access
 from autoscale_aks.cloud.aks.wire import HeaderForm, HeaderLimits, machines_per_put
 from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.loop import writing_ledger
@@ -39,7 +42,6 @@ if TYPE_CHECKING:
     from autoscale_aks.config import AksConfig, Config
 
 _EMULATOR_TOKEN: Final = "emulator"  # noqa: S105  stands in for a token where there is none to have
-_BATCH_FLAG: Final = "batch_honoured"
 
 
 @contextmanager
@@ -53,7 +55,7 @@ def writing_world(config: Config, clock: Clock | None = None) -> Iterator[World]
         try:
             yield _world(config, client, ledger, clock)
         finally:
-            _remember(ledger, client)
+            keep_learned(ledger, client, config.aks)
 
 
 @contextmanager
@@ -78,15 +80,16 @@ def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> W
         ledger=ledger,
         clock=clock,
         machines_per_put=smallest_batch(config),
-        reads_cluster_nodes=config.aks.kubernetes_url is not None,
+        reads_cluster_nodes=config.aks.reads_nodes,
         kinds=frozendict(),
         new_plan_id=lambda: uuid.uuid4().hex[:12],
     )
 
 
-def build_client(config: Config, ledger: Ledger) -> AksClient:
-    """The AKS client of a configuration, told what earlier runs learned of this cluster."""
+def build_client(config: Config, ledger: Ledger | None) -> AksClient:
+    """The AKS client of a configuration, told what earlier runs learned of this cluster; None: they left nothing."""
     aks = config.aks
+    kubernetes = _kubernetes(aks)
     endpoints = AksEndpoints(
         arm_url=aks.arm_url,
         scope=aks.token_scope,
@@ -95,19 +98,34 @@ def build_client(config: Config, ledger: Ledger) -> AksClient:
         cluster=aks.cluster,
         pool_api_version=aks.pool_api_version,
         machine_api_version=aks.machine_api_version,
-        kubernetes_url=aks.kubernetes_url,
-        kubernetes_ca=str(aks.kubernetes_ca_file) if aks.kubernetes_ca_file else None,
+        kubernetes_url=kubernetes.url if kubernetes else None,
+        kubernetes_ca=kubernetes.ca if kubernetes else None,
     )
-    honoured = ledger.flag(f"{_BATCH_FLAG}:{aks.cluster}")
-    return AksClient(
+    client = AksClient(
         endpoints,
         _tokens(aks, aks.token_scope, aks.arm_url),
-        kubernetes_tokens=_tokens(aks, KUBERNETES_SCOPE, aks.kubernetes_url) if aks.kubernetes_url else None,
+        kubernetes_tokens=kubernetes.tokens if kubernetes else None,
         settings=ClientSettings(workers=aks.workers, header=header_limits(config)),
-        remembered=Remembered(
-            batch_honoured=False if aks.batch_header == "off" else None if honoured is None else honoured == "yes"
-        ),
+        remembered=learned_of(ledger, aks),
         effects=Effects(),
+    )
+    if kubernetes is not None and kubernetes.stored_ca is not None:
+        weakref.finalize(client, kubernetes.stored_ca.close)
+    return client
+
+
+def _kubernetes(aks: AksConfig) -> KubernetesAccess | None:
+    """How the cluster's nodes are read; None: they are not."""
+    if aks.kubernetes_in_cluster:
+        return in_cluster_access(os.environ)
+    if aks.kubernetes_config_file is not None:
+        return kubeconfig_access(aks.kubernetes_config_file, aks.kubernetes_context)
+    if aks.kubernetes_url is None:
+        return None
+    return KubernetesAccess(
+        url=aks.kubernetes_url,
+        ca=str(aks.kubernetes_ca_file) if aks.kubernetes_ca_file else None,
+        tokens=_tokens(aks, KUBERNETES_SCOPE, aks.kubernetes_url),
     )
 
 
@@ -143,14 +161,7 @@ def smallest_batch(config: Config) -> int:
     return min(sizes)
 
 
-def _remember(ledger: Ledger, client: AksClient) -> None:
-    """What this run learned, for the next one (user ask T10b)."""
-    learned = client.remembered
-    if learned.batch_honoured is not None:
-        ledger.set_flag(f"{_BATCH_FLAG}:{client.endpoints.cluster}", "yes" if learned.batch_honoured else "no")
-    ledger.set_not_before(max(learned.not_before.values(), default=None))
-
-
 def with_emulator(config: Config, base_url: str) -> Config:
     """The same configuration, pointed at an emulator's address."""
-    return replace(config, aks=replace(config.aks, arm_url=base_url, kubernetes_url=base_url))
+    aks = replace(config.aks, kubernetes_config_file=None, kubernetes_in_cluster=False)
+    return replace(config, aks=replace(aks, arm_url=base_url, kubernetes_url=base_url))

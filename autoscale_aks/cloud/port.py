@@ -23,7 +23,9 @@ if TYPE_CHECKING:
         ClusterNode,
         DeleteOutcome,
         LaunchRequest,
+        Machine,
         MachineListing,
+        PoolView,
     )
 
 
@@ -63,4 +65,32 @@ class CloudPort(Protocol):
 
     def list_nodes(self, pools: Sequence[str]) -> tuple[ClusterNode, ...]:
         """Kubernetes nodes of these pools. Raises CloudError when the list cannot be read whole."""
+        ...
+
+
+class DirectPort(CloudPort, Protocol):
+    """What the direct tools ask for beside: pools as a whole, and single machines.
+
+    Every method raises AuthError, ThrottledError or another CloudError when the question was not answered; an absent
+    pool or machine is an answer.
+    """
+
+    def get_pool(self, pool: str) -> PoolView | None:
+        """One agent pool, of any mode; None when it is absent. One that was just made may be absent for a moment."""
+        ...
+
+    def list_pool_views(self) -> tuple[PoolView, ...]:
+        """Every agent pool of the cluster, every page followed; never only a part of them."""
+        ...
+
+    def delete_pool_to_the_end(self, pool: str, *, wait_s: float | None = None) -> bool:
+        """Delete an agent pool in Machines mode with all its machines; whether it is gone within `wait_s`.
+
+        Idempotent; absent is success. Refuses pools of another mode without having sent anything. When no answer
+        comes, the pool is looked at: it is an error only if nothing is being deleted.
+        """
+        ...
+
+    def get_machine(self, pool: str, name: str) -> Machine | None:
+        """One machine; None when it or its pool is absent. For looking at one: states of many come from lists."""
         ...

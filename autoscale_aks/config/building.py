@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 _GIB = 1024**3
 _AKS_PLAIN = (
     "subscription", "resource_group", "cluster", "owner", "location", "cloud", "pool_api_version",
-    "machine_api_version", "batch_header", "identity_client_id",
+    "machine_api_version", "batch_header", "identity_client_id", "kubernetes_context", "kubernetes_in_cluster",
 )  # fmt: skip
 _MACHINE_PLAIN = (
-    "os_sku", "os_disk_type", "orchestrator_version", "gpu_driver", "ssh_access", "vnet_subnet_id",
+    "os_sku", "os_disk_type", "orchestrator_version", "gpu_driver", "gpu_instance_profile", "node_image_version",
+    "ssh_access", "vnet_subnet_id",
 )  # fmt: skip
 
 
@@ -76,8 +77,7 @@ def _build_aks(aks: Mapping[str, Any], base: Path) -> AksConfig:
     chosen |= {key: int(aks[key]) for key in ("header_budget_bytes", "workers") if key in aks}
     if "credential" in aks:
         chosen["credential"] = tuple(aks["credential"])
-    if "kubernetes_ca_file" in aks:
-        chosen["kubernetes_ca_file"] = base / aks["kubernetes_ca_file"]
+    chosen |= {key: base / aks[key] for key in ("kubernetes_ca_file", "kubernetes_config_file") if key in aks}
     return AksConfig(
         **chosen,
         arm_url=arm_url,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ARM_URL: Final = ("aks", "arm_url")
 _URLS: Final = ("arm_url", "authority_url", "kubernetes_url")
+_KUBERNETES: Final = ("kubernetes_url", "kubernetes_config_file", "kubernetes_in_cluster")
 
 
 def check_document(document: Mapping[str, Any], array_names: list[str]) -> Iterator[Finding]:
@@ -66,6 +67,12 @@ def _check_aks(aks: Mapping[str, Any]) -> Iterator[Finding]:
     if "kubernetes_ca_file" in aks and "kubernetes_url" not in aks:
         about = (("aks", "kubernetes_url"),)
         yield Finding(("aks", "kubernetes_ca_file"), "is of no use without kubernetes_url; give that too", about=about)
+    ways = [key for key in _KUBERNETES if aks.get(key)]
+    for key in ways[1:]:
+        yield Finding(("aks", key), f"stands beside {ways[0]}; the Kubernetes API is reached in one way, keep one")
+    if "kubernetes_context" in aks and "kubernetes_config_file" not in aks:
+        about = (("aks", "kubernetes_config_file"),)
+        yield Finding(("aks", "kubernetes_context"), "is of no use without kubernetes_config_file", about=about)
 
 
 def _check_emulator(credential: list[Any], local: bool) -> Iterator[Finding]:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _POOL: Final = re.compile(r"[a-z][a-z0-9]{0,11}")
 _RESERVED_POOL: Final = "aksmanagedap"
+_OLDEST: Final = "2025-06-02-preview"
+"""The API version of machine requests where none is given."""
+_PRICE_SINCE: Final = "2026-01"
+"""`billing.spotMaxPrice` is in machines from this API version on (aks-machine-api.md §2.3)."""
 _OPEN_LABEL_DOMAINS: Final = ("node.kubernetes.io", "kubelet.kubernetes.io")
 _CLOSED_LABEL_DOMAINS: Final = ("kubernetes.io", "k8s.io", "kubernetes.azure.com")
 
@@ -27,7 +31,7 @@ def check_nodearrays(document: Mapping[str, Any]) -> Iterator[Finding]:
     for name, array in arrays.items():
         path = ("nodearrays", name)
         yield from _check_identity(name, array, home, path)
-        yield from _check_machines(array, path)
+        yield from _check_machines(array, path, document.get("aks", {}).get("machine_api_version", _OLDEST))
         yield from check_values(array.get("resources", {}), (*path, "resources"))
         yield from _check_buckets(array, path)
     yield from _check_shared_pools(arrays, home)
@@ -84,7 +88,7 @@ def _check_identity(name: str, array: Mapping[str, Any], home: str | None, path:
         )
 
 
-def _check_machines(array: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+def _check_machines(array: Mapping[str, Any], path: Path, version: str) -> Iterator[Finding]:
     if "spot_max_price" in array:
         if not array.get("spot", False):
             yield Finding(
@@ -94,6 +98,13 @@ def _check_machines(array: Mapping[str, Any], path: Path) -> Iterator[Finding]:
             )
         if array["spot_max_price"] <= 0 and array["spot_max_price"] != -1:
             yield Finding((*path, "spot_max_price"), "expected a price above 0, or -1 for up to the on-demand price")
+        if array.get("spot", False) and version < _PRICE_SINCE:
+            yield Finding(
+                (*path, "spot_max_price"),
+                f"machines have it since API version {_PRICE_SINCE}-02-preview, and {version} would refuse them; set "
+                "aks.machine_api_version, or take it out for up to the on-demand price",
+                about=(("aks", "machine_api_version"),),
+            )
     if array.get("os_sku", "").lower().startswith("windows"):
         yield Finding((*path, "os_sku"), "only Linux nodes can be made; name a Linux system such as Ubuntu2204")
     for key in array.get("tags", {}):

@@ -40,8 +40,11 @@ class AksConfig:
     authority_url: str | None = None
     """None: the host's environment says where tokens come from."""
     kubernetes_url: str | None = None
-    """Without a slash at its end; None: node readiness is not asked for."""
+    """Without a slash at its end."""
     kubernetes_ca_file: Path | None = None
+    kubernetes_config_file: Path | None = None
+    kubernetes_context: str | None = None
+    kubernetes_in_cluster: bool = False
     pool_api_version: str = "2024-06-02-preview"
     machine_api_version: str = "2025-06-02-preview"
     batch_header: BatchHeader = "all"
@@ -49,6 +52,11 @@ class AksConfig:
     workers: int = 20
     credential: tuple[CredentialKind, ...] = ("workload_identity", "managed_identity")
     identity_client_id: str | None = None
+
+    @property
+    def reads_nodes(self) -> bool:
+        """Whether the cluster's nodes are asked for, in one of the three ways."""
+        return self.kubernetes_in_cluster or bool(self.kubernetes_url or self.kubernetes_config_file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +98,8 @@ class NodeArrayConfig:
     orchestrator_version: str | None = None
     max_pods: int | None = None
     gpu_driver: str | None = None
+    gpu_instance_profile: str | None = None
+    node_image_version: str | None = None
     ssh_access: str | None = None
     vnet_subnet_id: str | None = None
     spot_max_price: float | None = None
@@ -112,6 +122,8 @@ class NodeArrayConfig:
             orchestrator_version=self.orchestrator_version,
             max_pods=self.max_pods,
             gpu_driver=self.gpu_driver,
+            gpu_instance_profile=self.gpu_instance_profile,
+            node_image_version=self.node_image_version,
             ssh_access=self.ssh_access,
             vnet_subnet_id=self.vnet_subnet_id,
             spot_max_price=self.spot_max_price,

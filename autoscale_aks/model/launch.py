@@ -55,6 +55,9 @@ class MachineTemplate:
     max_pods: int | None = None
     gpu_driver: str | None = None
     """`Install` or `None`."""
+    gpu_instance_profile: str | None = None
+    """`MIG1g` … `MIG7g`: every GPU is cut into instances of this size."""
+    node_image_version: str | None = None
     ssh_access: str | None = None
     vnet_subnet_id: str | None = None
     spot_max_price: float | None = None
@@ -144,6 +147,21 @@ class MachineListing:
     detail: str = ""
     answered: bool = True
     """False when no answer came at all: the service cannot be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """An agent pool as the service shows it (§2.1)."""
+
+    mode: str
+    provisioning_state: str
+    name: str = ""
+    power_state: str = ""
+
+    @property
+    def takes_machines(self) -> bool:
+        """Whether it is in Machines mode."""
+        return self.mode.lower() == "machines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

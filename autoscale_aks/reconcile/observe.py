@@ -9,11 +9,10 @@ from frozendict import frozendict
 
 from autoscale_aks.errors import AuthError, CloudError, ThrottledError
 from autoscale_aks.ledger.records import MachineRecord, MachineState
-from autoscale_aks.model.launch import OWNER_TAG
 from autoscale_aks.model.snapshot import Blocked, NameSeries, Snapshot, Source
 from autoscale_aks.reconcile.back_offs import back_offs_of_failed
 from autoscale_aks.reconcile.join import Sighting, join_machine
-from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, machine_prefix, number_of_name
+from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, is_ours, machine_prefix, number_of_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -155,14 +154,8 @@ def _note_listing(world: World, listing: MachineListing, view: _CloudView) -> No
         view.complete_pools.add(listing.pool)
     owner = world.config.aks.owner
     for machine in listing.machines:
-        if _is_ours(machine, owner):
+        if is_ours(machine, owner):
             view.machines[machine.name] = machine
-
-
-def _is_ours(machine: Machine, owner: str) -> bool:
-    """By its tag; by its name where the header form lost the tag. Somebody else's tag is the last word (B7)."""
-    mark = machine.tags.get(OWNER_TAG)
-    return mark == owner or (mark is None and machine.name.startswith(f"{owner}-"))
 
 
 def _unrecorded(

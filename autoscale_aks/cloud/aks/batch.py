@@ -133,8 +133,8 @@ def read_outcomes(answer: Answer, names: Sequence[str]) -> dict[str, LaunchOutco
             return _all(names, LaunchState.UNKNOWN, fault)
         return {name: accept(name) for name in names}
     fault = parse_fault(result.status, result.body)
-    if is_batch_fault(fault) and not result.truncated:
-        faults = parse_batch_faults(result.body, names)
+    if is_batch_fault(fault):
+        faults = None if result.truncated else parse_batch_faults(result.body, names)
         if faults is None:
             return _all(names, LaunchState.UNKNOWN, fault)
         return {name: _outcome(name, faults.get(name)) for name in names}

@@ -14,16 +14,17 @@ from autoscale_aks.cloud.aks.budget import ARM_READS, ARM_WRITES, Lane, Rate, Ra
 from autoscale_aks.cloud.aks.caller import Call, Caller, Patience, throttled
 from autoscale_aks.cloud.aks.deletion import Deleter
 from autoscale_aks.cloud.aks.effects import Effects
-from autoscale_aks.cloud.aks.faults import is_absent_pool, parse_fault
+from autoscale_aks.cloud.aks.faults import is_absent_pool, parse_fault, parse_object
 from autoscale_aks.cloud.aks.kubernetes import decode_nodes, nodes_url
 from autoscale_aks.cloud.aks.launcher import Launcher
 from autoscale_aks.cloud.aks.pages import describe, walk
 from autoscale_aks.cloud.aks.pool import ensure_pool, get_pool
-from autoscale_aks.cloud.aks.scale import ScaleOrder, Watch, check_names, check_split, scale, scale_names
+from autoscale_aks.cloud.aks.pool_views import delete_pool_to_the_end, list_pool_views
+from autoscale_aks.cloud.aks.scale import ScaleOrder, Watch, check_names, check_split, scale, scale_names, spread
 from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, RequestsTransport, Response, Transport
 from autoscale_aks.cloud.aks.wire import HeaderLimits, decode_machine
 from autoscale_aks.errors import AuthError, CloudError, ProtocolError
-from autoscale_aks.model.launch import Machine, MachineListing, MachineSpec
+from autoscale_aks.model.launch import Machine, MachineListing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,9 +34,15 @@ if TYPE_CHECKING:
     from autoscale_aks.cloud.aks.endpoints import AksEndpoints
     from autoscale_aks.cloud.aks.pages import Walk
     from autoscale_aks.cloud.aks.record import OperationRecord
-    from autoscale_aks.cloud.aks.wire import PoolView
-    from autoscale_aks.cloud.port import CloudPort
-    from autoscale_aks.model.launch import ChunkOutcome, ClusterNode, DeleteOutcome, LaunchRequest, MachineTemplate
+    from autoscale_aks.cloud.port import CloudPort, DirectPort
+    from autoscale_aks.model.launch import (
+        ChunkOutcome,
+        ClusterNode,
+        DeleteOutcome,
+        LaunchRequest,
+        MachineTemplate,
+        PoolView,
+    )
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +138,10 @@ class AksClient:
         """Whether the batch header works on this cluster; False sends machines one by one (B10)."""
         return self._launcher.batch_honoured
 
+    def forget_batch(self) -> None:
+        """Try the batch header anew, whatever earlier runs saw."""
+        self._launcher.batch_honoured = None
+
     @property
     def remembered(self) -> Remembered:
         """What the next run should be given."""
@@ -148,6 +159,28 @@ class AksClient:
     def get_pool(self, pool: str) -> PoolView | None:
         """The pool as the service shows it; None when it is absent."""
         return get_pool(self._arm, self.endpoints, pool, self._effects)
+
+    def list_pool_views(self) -> tuple[PoolView, ...]:
+        """Every agent pool of the cluster, in any mode. Raises CloudError when the list cannot be read whole."""
+        return list_pool_views(self._arm, self.endpoints, self._effects)
+
+    def delete_pool_to_the_end(self, pool: str, *, wait_s: float | None = None) -> bool:
+        """Delete a Machines pool with its machines; absent is success. Whether it is gone within `wait_s`."""
+        wait_s = self._settings.pool_wait_s if wait_s is None else wait_s
+        return delete_pool_to_the_end(self._arm, self.endpoints, pool, wait_s=wait_s, effects=self._effects)
+
+    def get_machine(self, pool: str, name: str) -> Machine | None:
+        """One machine, None when it or its pool is absent. For looking at one: states of many are read by LIST (§11).
+
+        Raises CloudError when the question is not answered.
+        """
+        answer = self._arm.call(Call(method="GET", url=self.endpoints.machine_url(pool, name), label=f"machine {name}"))
+        if isinstance(answer.result, Response) and answer.result.ok:
+            return decode_machine(parse_object(answer.result.body), pool)
+        self._check_refusal(answer)
+        if _is_absent(answer):
+            return None
+        raise CloudError(f"machine {name} of pool {pool} cannot be read: {describe(answer)}")
 
     def list_machines(self, pool: str) -> MachineListing:
         """All machines of a pool, every page followed (§7.4). A pool that does not exist is empty and complete."""
@@ -205,20 +238,21 @@ class AksClient:
         use_batch_api: bool = True,
         *,
         names: Sequence[str] | None = None,
-        zone: str | None = None,
+        zones: Sequence[str] = (),
         watch: Watch | None = None,
     ) -> OperationRecord:
         """Create `count` machines in one wave and wait for their nodes (B2, B11).
 
         Raises ValueError, before any request, unless `count` splits evenly over the workers with at most 50 each, and
-        for names that are not usable. Without `names` they are made from the count and the present time.
+        for names that are not usable. Without `names` they are made from the count and the present time. Machines
+        stand in the zones in turn.
         """
         check_split(count, machine_workers)
         chosen = scale_names(count, self._effects.now()) if names is None else names
         check_names(template.pool, chosen, count)
         order = ScaleOrder(
             template=template,
-            machines=tuple(MachineSpec(name=name, zone=zone) for name in chosen),
+            machines=spread(chosen, zones, {}),
             machine_workers=machine_workers,
             use_batch_api=use_batch_api,
         )
@@ -293,4 +327,8 @@ if TYPE_CHECKING:
 
     def _as_port(client: AksClient) -> CloudPort:
         """The type checker's proof that the port is kept."""
+        return client
+
+    def _as_direct_port(client: AksClient) -> DirectPort:
+        """And that of the direct tools."""
         return client

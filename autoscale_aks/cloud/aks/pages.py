@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 from autoscale_aks.cloud.aks.caller import Answer, Call
-from autoscale_aks.cloud.aks.faults import parse_fault
+from autoscale_aks.cloud.aks.faults import clean_text, parse_fault
 from autoscale_aks.cloud.aks.transport import Response
 from autoscale_aks.cloud.aks.wire import decode_page
 from autoscale_aks.errors import AuthError, ProtocolError, ThrottledError
@@ -70,11 +70,14 @@ def walk(caller: Caller, url: str, label: str) -> Walk:
 
 
 def describe(answer: Answer) -> str:
-    """An answer that was no success, in a line."""
-    if not isinstance(answer.result, Response):
-        return answer.result.detail
-    fault = parse_fault(answer.result.status, answer.result.body)
-    return f"HTTP {answer.result.status} {fault.code}: {fault.message}"[:400]
+    """An answer that was no success, in a line, with the id by which the service's support finds it."""
+    response = answer.result
+    if not isinstance(response, Response):
+        return response.detail
+    fault = parse_fault(response.status, response.body)
+    said = f"HTTP {response.status} {fault.code}: {fault.message}"[:400]
+    correlation = clean_text(response.headers.get("x-ms-correlation-request-id"), 64)
+    return f"{said} (correlation {correlation})" if correlation else said
 
 
 def next_url(url: str, link: str) -> str | None:

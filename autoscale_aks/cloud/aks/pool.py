@@ -14,14 +14,15 @@ from autoscale_aks.cloud.aks.caller import Call, throttled
 from autoscale_aks.cloud.aks.endpoints import check_pool_name
 from autoscale_aks.cloud.aks.faults import is_absent_pool, parse_fault
 from autoscale_aks.cloud.aks.pages import describe
-from autoscale_aks.cloud.aks.transport import Response
-from autoscale_aks.cloud.aks.wire import PoolView, decode_pool, encode_pool
+from autoscale_aks.cloud.aks.transport import Response, Sent
+from autoscale_aks.cloud.aks.wire import decode_pool, encode_pool
 from autoscale_aks.errors import AuthError, CloudError
 
 if TYPE_CHECKING:
     from autoscale_aks.cloud.aks.caller import Answer, Caller
     from autoscale_aks.cloud.aks.effects import Effects
     from autoscale_aks.cloud.aks.endpoints import AksEndpoints
+    from autoscale_aks.model.launch import PoolView
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +60,11 @@ def get_pool(caller: Caller, endpoints: AksEndpoints, pool: str, effects: Effect
         return decode_pool(response.body)
     if isinstance(response, Response) and is_absent_pool(response.status, parse_fault(response.status, response.body)):
         return None
-    raise _failure(answer, caller, Lane.READ, effects.now())
+    raise failure(answer, caller, Lane.READ, effects.now())
 
 
 def _put_pool(caller: Caller, endpoints: AksEndpoints, pool: str, effects: Effects) -> None:
-    """PUT the pool; another operation on the cluster (409) is waited for."""
+    """PUT the pool; another operation on the cluster (409) is waited for, and a lost answer looked after."""
     call = Call(method="PUT", url=endpoints.pool_url(pool), lane=Lane.WRITE, body=encode_pool(), label=f"pool {pool}")
     for attempt in range(1, _PUT_TRIES + 1):
         answer = caller.call(call)
@@ -71,9 +72,18 @@ def _put_pool(caller: Caller, endpoints: AksEndpoints, pool: str, effects: Effec
         if isinstance(response, Response) and response.ok:
             return
         if not isinstance(response, Response) or response.status != 409 or attempt == _PUT_TRIES:
-            raise _failure(answer, caller, Lane.WRITE, effects.now())
+            if is_lost(answer) and get_pool(caller, endpoints, pool, effects) is not None:
+                return
+            raise failure(answer, caller, Lane.WRITE, effects.now())
         log.info("pool %s: another operation is running: %s", pool, describe(answer))
         effects.sleep(_PUT_PAUSE_S)
+
+
+def is_lost(answer: Answer) -> bool:
+    """Whether there is no answer, or one that does not say whether anything was done: then one has to look (§11)."""
+    if isinstance(answer.result, Response):
+        return answer.result.status >= 500 or answer.result.status == 408
+    return answer.result.sent is Sent.UNKNOWN
 
 
 def _is_usable(view: PoolView, pool: str) -> bool:
@@ -87,7 +97,8 @@ def _is_usable(view: PoolView, pool: str) -> bool:
     return view.provisioning_state not in {"Creating", ""}
 
 
-def _failure(answer: Answer, caller: Caller, lane: Lane, now: float) -> CloudError:
+def failure(answer: Answer, caller: Caller, lane: Lane, now: float) -> CloudError:
+    """What to raise for an answer that was no success."""
     status = answer.result.status if isinstance(answer.result, Response) else 0
     if status in {401, 403}:
         return AuthError(describe(answer))

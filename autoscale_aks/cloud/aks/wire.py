@@ -5,8 +5,9 @@ PUT pool                   `{"properties":{"mode":"Machines"}}` and nothing else
 PUT machine                `zones` at top level; `tags` under `properties`, never at top level; taints under
                            `nodeInitializationTaints`; `priority` only for Spot
 `BatchPutMachine: all`     `batchMachines` has every machine, each with `machineName`, `zones`, `tags`
-`… additional`             `vmSkus`, and in `batchMachines` the machines after the first, by `machineName`; `zones`
-                           and `tags` only for a machine that has its own
+`… additional`             `vmSkus`, and in `batchMachines` the machines after the first, by `machineName`; a machine
+                           with a zone or tags of its own has `zones` and all its `tags` there, the first one too,
+                           because the service takes neither from the body of a batch (§4.3)
 both forms                 the first machine is the URL's; its own zone and tags stand in the body as well
 POST deleteMachines        `{"machineNames":[…]}`
 GET machine(s)             `priority` is absent for Regular; unknown states are kept as they are; the ownership mark
@@ -30,7 +31,7 @@ from frozendict import frozendict
 
 from autoscale_aks.cloud.aks.faults import clean_text, parse_object, parse_provisioning_error
 from autoscale_aks.errors import ProtocolError
-from autoscale_aks.model.launch import OWNER_TAG, Machine, MachineSpec
+from autoscale_aks.model.launch import OWNER_TAG, Machine, MachineSpec, PoolView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,6 +69,7 @@ def encode_machine(template: MachineTemplate, machine: MachineSpec) -> dict[str,
     properties: dict[str, Any] = {
         "hardware": _present(
             vmSize=template.vm_size,
+            gpuInstanceProfile=template.gpu_instance_profile,
             gpuProfile={"driver": template.gpu_driver} if template.gpu_driver else None,
         ),
         "operatingSystem": _present(
@@ -83,6 +85,7 @@ def encode_machine(template: MachineTemplate, machine: MachineSpec) -> dict[str,
         "billing": _present(spotMaxPrice=template.spot_max_price if template.spot else None),
         "security": _present(sshAccess=template.ssh_access),
         "network": _present(vnetSubnetID=template.vnet_subnet_id),
+        "nodeImageVersion": template.node_image_version,
         "tags": _tags(template, machine),
     }
     return _present(zones=[machine.zone] if machine.zone else None, properties=_present(**properties))
@@ -100,14 +103,19 @@ def encode_batch_header(template: MachineTemplate, machines: Sequence[MachineSpe
             for machine in machines
         ]
         return encode_json({"batchMachines": entries}).decode("ascii")
-    additional = [
-        _present(
-            machineName=machine.name, zones=[machine.zone] if machine.zone else None, tags=dict(machine.tags) or None
-        )
-        for machine in machines[1:]
-    ]
+    first, *additional = machines
     skus = {"value": [{"name": template.vm_size, "resourceType": "virtualMachines"}]}
-    return encode_json({"vmSkus": skus, "batchMachines": additional}).decode("ascii")
+    listed = [first, *additional] if first.zone or first.tags else additional
+    return encode_json({"vmSkus": skus, "batchMachines": [_entry(template, one) for one in listed]}).decode("ascii")
+
+
+def _entry(template: MachineTemplate, machine: MachineSpec) -> dict[str, Any]:
+    """A machine in the `additional` form: only its name, unless something of it differs from the others."""
+    return _present(
+        machineName=machine.name,
+        zones=[machine.zone] if machine.zone else None,
+        tags=_tags(template, machine) if machine.tags else None,
+    )
 
 
 def header_bytes(value: str) -> int:
@@ -210,20 +218,22 @@ def decode_page(body: bytes) -> Page:
     return Page(tuple(items), link or None)
 
 
-@dataclass(frozen=True, slots=True)
-class PoolView:
-    """An agent pool as GET shows it."""
-
-    mode: str
-    provisioning_state: str
-
-
 def decode_pool(body: bytes) -> PoolView:
     """An agent pool. Raises ProtocolError when it has no properties."""
-    properties = parse_object(body).get("properties")
+    return decode_pool_item(parse_object(body))
+
+
+def decode_pool_item(value: object) -> PoolView:
+    """An agent pool as it stands in a list. Raises ProtocolError when it has no properties."""
+    properties = at(value, "properties")
     if not isinstance(properties, dict):
         raise ProtocolError("an agent pool without properties")
-    return PoolView(_text(properties, "mode") or "", _text(properties, "provisioningState") or "")
+    return PoolView(
+        mode=_text(properties, "mode") or "",
+        provisioning_state=_text(properties, "provisioningState") or "",
+        name=(_text(value, "name") or "").rpartition("/")[2],
+        power_state=_text(properties, "powerState", "code") or "",
+    )
 
 
 def parse_timestamp(text: str | None) -> float | None:

@@ -39,6 +39,8 @@ FULL = MachineTemplate(
     orchestrator_version="1.32.6",
     max_pods=30,
     gpu_driver="Install",
+    gpu_instance_profile="MIG1g",
+    node_image_version="AKSUbuntu-2204gen2containerd-202508.20.0",
     ssh_access="LocalUser",
     vnet_subnet_id="/subscriptions/s/subnets/a",
     spot_max_price=-1.0,
@@ -53,7 +55,11 @@ def test_a_full_body_has_every_field_in_its_place() -> None:
     assert encode_machine(FULL, MachineSpec(name="m1", zone="2", tags={"job": "000123"})) == {
         "zones": ["2"],
         "properties": {
-            "hardware": {"vmSize": "Standard_NC24ads_A100_v4", "gpuProfile": {"driver": "Install"}},
+            "hardware": {
+                "vmSize": "Standard_NC24ads_A100_v4",
+                "gpuInstanceProfile": "MIG1g",
+                "gpuProfile": {"driver": "Install"},
+            },
             "operatingSystem": {"osSKU": "Ubuntu2204", "osDiskSizeGB": 128, "osDiskType": "Managed"},
             "kubernetes": {
                 "orchestratorVersion": "1.32.6",
@@ -65,6 +71,7 @@ def test_a_full_body_has_every_field_in_its_place() -> None:
             "billing": {"spotMaxPrice": -1.0},
             "security": {"sshAccess": "LocalUser"},
             "network": {"vnetSubnetID": "/subscriptions/s/subnets/a"},
+            "nodeImageVersion": "AKSUbuntu-2204gen2containerd-202508.20.0",
             "tags": {OWNER_TAG: "site-a", "job": "000123"},
         },
     }
@@ -108,10 +115,30 @@ def test_b7_all_form_lists_every_machine_with_its_own_zones_and_tags() -> None:
     assert (body["zones"], body["properties"]["tags"]) == (["1"], {"job": "1"})
 
 
-def test_b7_additional_form_does_not_lose_a_machines_own_zone() -> None:
-    machines = (MachineSpec(name="a"), MachineSpec(name="b", zone="3", tags={"job": "9"}))
-    header = json.loads(encode_batch_header(TEMPLATE, machines, HeaderForm.ADDITIONAL))
-    assert header["batchMachines"] == [{"machineName": "b", "zones": ["3"], "tags": {"job": "9"}}]
+def additional(*machines: MachineSpec) -> list[dict[str, object]]:
+    entries: list[dict[str, object]] = json.loads(encode_batch_header(TEMPLATE, machines, HeaderForm.ADDITIONAL))[
+        "batchMachines"
+    ]
+    return entries
+
+
+def test_b7_additional_form_does_not_lose_a_machines_own_zone_and_tags() -> None:
+    entries = additional(MachineSpec(name="a"), MachineSpec(name="b", zone="3", tags={"job": "9"}))
+    assert entries == [{"machineName": "b", "zones": ["3"], "tags": {OWNER_TAG: "site-a", "job": "9"}}], (
+        "tags in the header stand instead of the body's, so that the shared ones are among them"
+    )
+
+
+def test_b7_additional_form_lists_the_url_machine_only_when_the_header_alone_can_carry_its_zone_or_tags() -> None:
+    assert additional(*specs("a", "b")) == [{"machineName": "b"}]
+    assert additional(MachineSpec(name="a", zone="1"), MachineSpec(name="b")) == [
+        {"machineName": "a", "zones": ["1"]},
+        {"machineName": "b"},
+    ]
+    assert additional(MachineSpec(name="a", tags={"job": "1"}), MachineSpec(name="b"))[0] == {
+        "machineName": "a",
+        "tags": {OWNER_TAG: "site-a", "job": "1"},
+    }
 
 
 def test_b7_the_ownership_mark_stands_in_tags_labels_and_header() -> None:

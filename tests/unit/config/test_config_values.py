@@ -85,10 +85,12 @@ def test_templates_carry_the_settings_and_the_ownership_mark() -> None:
         "agent_pool": "pool1", "spot": True, "spot_max_price": 0.5, "node_labels": {"site/x": "y"},
         "node_taints": ["site/x=y:NoSchedule"], "tags": {"dept": "cfd"}, "os_sku": "AzureLinux3",
         "os_disk_size_gb": 128, "os_disk_type": "Ephemeral", "orchestrator_version": "1.32", "max_pods": 30,
-        "gpu_driver": "None", "ssh_access": "Disabled",
+        "gpu_driver": "None", "ssh_access": "Disabled", "gpu_instance_profile": "MIG1g",
+        "node_image_version": "AKSUbuntu-2204gen2containerd-202508.20.0",
         "vnet_subnet_id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/n",
     }  # fmt: skip
     document = changed("nodearrays/htc", {**SMALL["nodearrays"]["htc"], **settings})
+    document["aks"]["machine_api_version"] = "2026-01-02-preview"
     template = parsed(document).nodearrays["htc"].template_for("Standard_D4s_v5")
     assert template.pool == "pool1"
     assert template.vm_size == "Standard_D4s_v5"
