@@ -126,6 +126,7 @@ class EmulatorSettings:
     header_cap_bytes: int = 65_536  # §4.5: request line and all headers
     header_cap_status: Literal[431, 400] = 431
     require_bearer: bool = True  # §10.1
+    token_lifetime_s: float | None = None  # emulated seconds from the first sight of a bearer; None = for ever
     throttle: ThrottleSettings = ThrottleSettings()
     operation_url_bytes: int = 4_096  # §6.4: length of the signed part of operation URLs
     request_log_size: int = 20_000
