@@ -64,8 +64,9 @@ class FaultRule:
     """One rule. Empty selectors match everything; all given selectors must match.
 
     `names` are shell patterns of machine names, `operations` names as in `/_emulator/requests`
-    (`machine.batch_put`, `machine.list` …), `pages` pages of `machine.list` (the first is 1). `probability` is drawn per name and generation (per method
-    and path for request kinds), so it does not depend on the order of requests. `every=2` takes every
+    (`machine.batch_put`, `machine.list` …), `pages` pages of `machine.list` (the first is 1).
+    `probability` is drawn per name and generation (per method and path for request kinds), so it does
+    not depend on the order of requests. `every=2` takes every
     second machine of one request (half a batch); `count` stops the rule after that many hits.
     """
 

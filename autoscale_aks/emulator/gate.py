@@ -23,7 +23,7 @@ from autoscale_aks.emulator.draws import draw, guid
 from autoscale_aks.emulator.faults import FaultRule, Target
 from autoscale_aks.emulator.problems import RefusalError
 from autoscale_aks.emulator.throttle import Caller, Throttle
-from autoscale_aks.emulator.wire import BATCH_HEADER, Batch, read_batch
+from autoscale_aks.emulator.wire import BATCH_HEADER, Batch, glance_machine_names, read_batch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -269,6 +269,8 @@ class Gate:
         """Names the request is about, and its batch header when the cluster knows batches (§4.1)."""
         name = call.param("machine")
         call.entry.names = (name,) if name else ()
+        if call.operation == "machine.delete":
+            call.entry.names = glance_machine_names(call.body)
         header = call.request.headers.get(BATCH_HEADER)
         if call.operation != "machine.put" or header is None:
             return

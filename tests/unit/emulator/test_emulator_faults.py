@@ -259,6 +259,14 @@ def test_a_late_answer_comes_when_the_work_has_long_been_done(aks):
     assert aks.names() == ["a", "b"]
 
 
+def test_a_rule_finds_the_names_in_a_delete_before_it_is_done(aks):
+    """§7.5: only the request that names m2 breaks."""
+    for name in ("m1", "m2"):
+        aks.put(name)
+    aks.fault(kind="error_before", names=["m2"], operations=["machine.delete"], status=503)
+    assert [aks.delete(name).status_code for name in ("m1", "m2")] == [202, 503]
+
+
 def test_a_rule_may_look_at_one_page_of_a_list(emulate):
     """§7.4: page 2 of 3 fails however often it is asked for."""
     aks = emulate(page_size=2, trailing_empty_page=False)
