@@ -7,6 +7,7 @@ size_not_supported       PUT answers 400 `VMSizeNotSupported`; of a batch, nothi
 client_error             this machine is refused: 400, or one entry of a `BatchMachineClientError`
 internal_error           this machine fails: 500, or one entry of a `BatchMachineInternalServerError`
 provisioning_failure     accepted, later `Failed` with `code` (§5.3)
+provisioning_canceled    accepted, later `Canceled` (§2.4)
 stuck_creating           `Creating` for ever
 node_never_registers     `Succeeded`, but no node appears
 node_never_ready         the node appears and stays NotReady
@@ -38,6 +39,7 @@ Kind = Literal[
     "client_error",
     "internal_error",
     "provisioning_failure",
+    "provisioning_canceled",
     "stuck_creating",
     "node_never_registers",
     "node_never_ready",

@@ -249,11 +249,11 @@ class Gate:
                 status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Unauthorized"}
                 raw = encode({**status, "message": "Unauthorized", "code": 401}).decode()
                 raise RefusalError(401, "Unauthorized", "Unauthorized", raw=raw)
-            raise problems.no_token()
+            raise problems.no_token(wrapped=self._settings.gateway_wrapped)
         self._check_token_age(call, header)
         if call.realm in ("arm", "compute"):
             if not call.version:
-                raise problems.missing_api_version()
+                raise problems.missing_api_version(wrapped=self._settings.gateway_wrapped)
             if not _VERSION.match(call.version):
                 raise problems.bad_api_version(call.version)
 

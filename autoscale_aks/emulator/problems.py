@@ -54,14 +54,15 @@ class RefusalError(Exception):
         }
 
 
-def arm(status: int, code: str, message: str) -> RefusalError:
-    """ARM itself refuses: wrapped, marked as coming from the gateway."""
-    return RefusalError(status, code, message, wrapped=True, headers={"x-ms-failure-cause": "gateway"})
+def arm(status: int, code: str, message: str, *, wrapped: bool = True) -> RefusalError:
+    """ARM itself refuses: wrapped (but for a switch), marked as coming from the gateway."""
+    return RefusalError(status, code, message, wrapped=wrapped, headers={"x-ms-failure-cause": "gateway"})
 
 
-def no_token() -> RefusalError:
+def no_token(*, wrapped: bool = True) -> RefusalError:
     """401 (§10.1)."""
-    return arm(401, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing or invalid.")
+    message = "Authentication failed. The 'Authorization' header is missing or invalid."
+    return arm(401, "AuthenticationFailed", message, wrapped=wrapped)
 
 
 def expired_token() -> RefusalError:
@@ -70,12 +71,13 @@ def expired_token() -> RefusalError:
     return arm(401, "ExpiredAuthenticationToken", message)
 
 
-def missing_api_version() -> RefusalError:
+def missing_api_version(*, wrapped: bool = True) -> RefusalError:
     """400 (§10.1)."""
     return arm(
         400,
         "MissingApiVersionParameter",
         "The api-version query parameter (?api-version=) is required for all requests.",
+        wrapped=wrapped,
     )
 
 

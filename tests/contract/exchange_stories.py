@@ -184,6 +184,8 @@ def differences(expected: Json, actual: Json, at: str = "") -> list[str]:
 
 
 def _object_differences(expected: dict[str, Any], actual: Json, at: str) -> list[str]:
+    if not expected and actual:
+        return [f"{at or 'the answer'}: nothing expected, not {actual!r}"]
     if not isinstance(actual, dict):
         return [f"{at or 'the answer'}: an object expected, not {actual!r}"]
     found = []

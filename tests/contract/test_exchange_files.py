@@ -58,6 +58,8 @@ def test_no_record_holds_a_secret_or_a_real_name() -> None:
     ("expected", "actual", "count"),
     [
         ({"a": 1}, {"a": 1, "b": 2}, 0),
+        ({"a": {}}, {"a": {"b": 1}}, 1),
+        ({"a": {}}, {"a": {}}, 0),
         ({"a": 1}, {"a": "1"}, 1),
         ({"a": 1}, {"a": True}, 1),
         ({"a": None}, {}, 1),

@@ -196,7 +196,18 @@ def test_an_evicted_machine_is_still_there_for_the_client_until_it_is_deleted(ri
     assert rig.pool.generations == {name: 2 if name == "m-0-1" else 1 for name in names_of(wanted)}
 
 
-# Stuck
+# Canceled, and stuck
+
+
+def test_machines_whose_creation_is_canceled_are_deleted_and_replaced(site: Site) -> None:
+    """§2.4: nobody has seen it, and it counts as failed."""
+    site.scheduler.submit("array", iterations=8)
+    rule = site.fault(kind="provisioning_canceled", names=("*-3", "*-6"))
+    site.cycle()
+    site.emulator.state.faults.remove(rule)
+    site.cycles(6, every_s=90.0)
+    check_site(site, 8)
+    assert {"site-htc-3", "site-htc-6"}.isdisjoint(site.names())
 
 
 @pytest.mark.parametrize("kind", ["stuck_creating", "node_never_registers", "node_never_ready"])

@@ -96,6 +96,19 @@ def test_machines_that_a_rival_deletes_before_the_proof_are_not_made_again_behin
     assert (refusals(again), rig.alive()) == ({}, set(names_of(wanted)))
 
 
+def test_a_service_that_ignores_create_only_may_change_machines_and_makes_none_twice(
+    make_rig: Callable[..., Rig],
+) -> None:
+    """§3: nobody has tried `If-None-Match: *` on the real service. Without it a late single PUT is an update."""
+    rig = make_rig(if_none_match="ignored")
+    wanted = chunks(1, 6)
+    rival = Interrupted(is_put, lambda: rig.client().create_machines(wanted))
+    outcomes = rig.client(transport=rival).launch(wanted, workers=2, batch=False)
+    assert (refusals(outcomes), rig.alive()) == ({}, set(names_of(wanted)))
+    assert set(rig.pool.generations.values()) == {1}
+    assert set(rig.owners().values()) == {"site-a"}
+
+
 # At the same moment
 
 
