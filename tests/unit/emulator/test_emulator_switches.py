@@ -70,6 +70,22 @@ def test_spot_that_counts_as_regional_is_in_both_counters(emulate):
     assert (aks.usage("cores"), aks.usage("lowPriorityCores")) == (2, 2)
 
 
+@pytest.mark.parametrize("lean", [True, False])
+def test_the_resource_id_in_put_answers_is_a_switch(emulate, lean):
+    """§3, M: absent in the PUT answers of 2025, there on GET."""
+    aks = emulate(lean_put_answer=lean)
+    assert ("resourceId" in aks.put("m1").json()["properties"]) is not lean
+    assert "resourceId" in aks.properties("m1")
+
+
+@pytest.mark.parametrize("code", ["InvalidParameter", "BadRequest"])
+def test_the_code_of_a_bad_body_is_a_switch(emulate, code):
+    """§5.1, M."""
+    aks = emulate(bad_body_code=code)
+    answer = aks.put("m1", whatever=1)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
 def test_a_creation_can_be_canceled(aks):
     """§2.4, M: a terminal state nobody has seen; the operation says so too."""
     aks.fault(kind="provisioning_canceled", names=["m1"])
