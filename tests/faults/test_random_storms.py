@@ -159,6 +159,7 @@ def test_cycles_through_any_storm_end_with_what_is_needed_and_then_with_nothing(
     dice = random.Random(seed)
     site = make_site(random_switches(dice))
     site.document["aks"]["batch_header"] = dice.choice(["all", "all", "additional", "off"])
+    most = 0
     for step in range(dice.randint(6, 14)):
         if dice.random() < 0.5:
             site.scheduler.submit(f"job-{step}", iterations=dice.randint(1, 30))
@@ -166,7 +167,9 @@ def test_cycles_through_any_storm_end_with_what_is_needed_and_then_with_nothing(
             site.scheduler.finish()
         for _ in range(dice.randint(0, 2)):
             site.fault(**random_rule(dice, whole_cycles=True))
+        most = max(most, sum(job.shape.iterations for job in site.scheduler.jobs.values()))
         site.cycle()
+        assert len(useful(site)) <= most, "more than was ever asked for"
         site.advance(dice.choice([20.0, 90.0, 400.0]))
         check_names(site)
     site.mend()
@@ -185,6 +188,21 @@ def test_cycles_through_any_storm_end_with_what_is_needed_and_then_with_nothing(
     assert (len(site.names()), set(site.records())) == (count, set(site.names()))
     site.scheduler.finish()
     empty(site)
+
+
+def useful(site: Site) -> list[str]:
+    """Machines that are, or will be, nodes that can work."""
+    return [
+        machine.name
+        for machine in site.machines()
+        if machine.state in {State.CREATING, State.SUCCEEDED}
+        and machine.vm_state != "Deleted"
+        and machine.fate.error is None
+        and machine.fate.losses == ()
+        and machine.fate.registers
+        and machine.fate.gets_ready
+        and not machine.fate.stuck
+    ]
 
 
 def check_names(site: Site) -> None:
