@@ -90,7 +90,7 @@ def test_the_state_is_there_for_asserts_in_process(aks):
 
 
 def test_a_hundred_batches_with_latency_overlap(emulate):
-    """§10.13: 100 × 50 machines and 50 ms of latency; serial would take five seconds."""
+    """§10.13: 100 × 50 machines and 50 ms of latency: together they last far longer than all of it takes."""
     aks = emulate(latency_s=0.05)
 
     def one(number):
@@ -102,7 +102,8 @@ def test_a_hundred_batches_with_latency_overlap(emulate):
         statuses = list(pool.map(one, range(100)))
         taken = time.monotonic() - started
     assert set(statuses) == {200}
-    assert taken < 2
+    lasted = sum(entry.duration_ms or 0.0 for entry in aks.server.journal.entries()) / 1000
+    assert lasted > 3 * taken, "one after another the two are the same"
     assert len(aks.server.state.pools()[0].machines) == 5000
     assert aks.usage("cores") == 10_000
 

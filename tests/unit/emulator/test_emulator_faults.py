@@ -291,7 +291,7 @@ def test_stopping_in_the_middle_of_a_slow_answer_is_clean(emulate):
         aks.server.stop()
         with pytest.raises(requests.ConnectionError):
             pending.result(timeout=5)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 15, "it waited for the answer"
     assert not aks.server.state.pools()[0].machines
 
 
