@@ -1,12 +1,13 @@
 # Everything works from a fresh clone: each target makes the environment it needs.
 PYTHON ?= python3
 VENV := .venv
+REPEAT ?= 1
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-package
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports bench random nightly format clean
+.PHONY: help demo test faults soak check lint types imports bench random nightly format clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -30,6 +31,13 @@ test: $(DEV_STAMP)  ## Install what tests need, then run every check and every t
 	@$(MAKE) --no-print-directory check-only
 	$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered --durations=5
 	$(BIN)/python -m coverage report --include='autoscale_aks/units.py,autoscale_aks/model/*,autoscale_aks/matching/*,autoscale_aks/planning/*,autoscale_aks/reports/*' --fail-under=90 --format=total
+
+faults: $(DEV_STAMP)  ## Run the fault suite (REPEAT=20: twenty times in a row)
+	@for run in $$(seq $(REPEAT)); do \
+		echo "fault suite, run $$run of $(REPEAT)"; $(BIN)/python -m pytest -q tests/faults || exit 1; done
+
+soak: $(DEV_STAMP)  ## Run the tests that take minutes
+	$(BIN)/python -m pytest -q -m soak
 
 check: $(DEV_STAMP)  ## Lint, types and import direction
 	@$(MAKE) --no-print-directory check-only

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from autoscale_aks.emulator.store import Pool, Store
     from autoscale_aks.emulator.wire import Batch, BatchEntry, Conditions, MachineRequest
 
-_FATAL_KINDS = ("provisioning_failure", "stuck_creating")
+_FATAL_KINDS = ("provisioning_failure", "provisioning_canceled", "stuck_creating")
 _REFUSAL_KINDS = ("client_error", "internal_error")
 _NODE_KINDS = ("node_never_registers", "node_never_ready")
 _NO_FAULTS = Fate()
@@ -215,7 +215,8 @@ class Creator:
         if fatal is not None and fatal.kind == "stuck_creating":
             return Fate(stuck=True)
         if fatal is not None:
-            return Fate(error=self._fault_error(fatal, pool, order))
+            canceled = fatal.kind == "provisioning_canceled"
+            return Fate(error=self._fault_error(fatal, pool, order, canceled=canceled), canceled=canceled)
         node = faults.hit(_NODE_KINDS, target)
         kinds = VM_LOSS_KINDS if order.shape.spot else VM_LOSS_KINDS - {"evict"}
         loss = faults.hit(kinds, target)
@@ -226,8 +227,10 @@ class Creator:
         )
 
     @staticmethod
-    def _fault_error(rule: FaultRule, pool: Pool, order: Order) -> dict[str, Any]:
+    def _fault_error(rule: FaultRule, pool: Pool, order: Order, *, canceled: bool) -> dict[str, Any]:
         location = pool.cluster.spec.location
+        if canceled:
+            return {"code": rule.code or "OperationCanceled", "message": rule.message or "The operation was canceled."}
         code = rule.code or ("ZonalAllocationFailed" if order.zone else "AllocationFailed")
         if code in failures.QUOTA_FAULTS:
             name = failures.QUOTA_FAULTS[code] or order.shape.size.family

@@ -23,7 +23,7 @@ from autoscale_aks.emulator.draws import draw, guid
 from autoscale_aks.emulator.faults import FaultRule, Target
 from autoscale_aks.emulator.problems import RefusalError
 from autoscale_aks.emulator.throttle import Caller, Throttle
-from autoscale_aks.emulator.wire import BATCH_HEADER, Batch, read_batch
+from autoscale_aks.emulator.wire import BATCH_HEADER, Batch, glance_machine_names, read_batch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 ENTRY = "emulator.entry"
 CONTROL_PREFIX = "/_emulator"
 _VERSION = re.compile(r"^\d{4}-\d{2}-\d{2}(-preview)?$")
+_SKIP = re.compile(r"^\d{1,9}$")
 _BEARER = re.compile(r"^bearer\s+\S", re.IGNORECASE)
 
 
@@ -185,6 +186,7 @@ class Gate:
         self._throttle = Throttle(self._settings.throttle)
         self._pauses = pauses
         self._turns: Counter[tuple[str, str]] = Counter()
+        self._tokens_seen: dict[str, float] = {}
 
     def endpoint(
         self, operation: str, realm: str, handler: Callable[[Call], Response]
@@ -234,6 +236,9 @@ class Gate:
             response = handler(call)
         except RefusalError as refusal:
             response = refusal_response(refusal)
+        late = self._fault(call, "slow_after")
+        if late is not None:
+            await self._pauses.wait(late.after_s)
         after = self._fault(call, "reset_after", "error_after")
         return response if after is None else self._faulty(call, after)
 
@@ -244,17 +249,28 @@ class Gate:
                 status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Unauthorized"}
                 raw = encode({**status, "message": "Unauthorized", "code": 401}).decode()
                 raise RefusalError(401, "Unauthorized", "Unauthorized", raw=raw)
-            raise problems.no_token()
+            raise problems.no_token(wrapped=self._settings.gateway_wrapped)
+        self._check_token_age(call, header)
         if call.realm in ("arm", "compute"):
             if not call.version:
-                raise problems.missing_api_version()
+                raise problems.missing_api_version(wrapped=self._settings.gateway_wrapped)
             if not _VERSION.match(call.version):
                 raise problems.bad_api_version(call.version)
+
+    def _check_token_age(self, call: Call, header: str) -> None:
+        """A bearer is good for so long after it was first seen; Kubernetes and prices never look."""
+        lifetime_s = self._settings.token_lifetime_s
+        if lifetime_s is None or call.realm not in ("arm", "compute"):
+            return
+        if call.now - self._tokens_seen.setdefault(header, call.now) >= lifetime_s:
+            raise problems.expired_token()
 
     def _read_batch(self, call: Call) -> None:
         """Names the request is about, and its batch header when the cluster knows batches (§4.1)."""
         name = call.param("machine")
         call.entry.names = (name,) if name else ()
+        if call.operation == "machine.delete":
+            call.entry.names = glance_machine_names(call.body)
         header = call.request.headers.get(BATCH_HEADER)
         if call.operation != "machine.put" or header is None:
             return
@@ -291,12 +307,20 @@ class Gate:
             names=call.entry.names,
             pool=call.param("pool"),
             operation=call.operation,
+            page=self._page(call),
             chance_key=(call.request.method, call.entry.path, call.turn),
         )
         rule = faults.hit(kinds, target)
         if rule is not None:
             call.entry.fault = rule.kind
         return rule
+
+    def _page(self, call: Call) -> int:
+        """Which page of a list of machines is asked for; 0 for anything else."""
+        if call.operation != "machine.list":
+            return 0
+        token = call.request.query_params.get("skipToken", "0")
+        return 1 + (int(token) // self._settings.page_size if _SKIP.match(token) else 0)
 
     def _faulty(self, call: Call, rule: FaultRule) -> Response:
         if rule.kind.startswith("reset"):

@@ -172,7 +172,7 @@ class Lifecycle:
     def _created(self, machine: Machine, at: float) -> None:
         fate = machine.fate
         if fate.error is not None:
-            machine.state, machine.error = State.FAILED, fate.error
+            machine.state, machine.error = State.CANCELED if fate.canceled else State.FAILED, fate.error
             self.release_quota(machine)
             return
         machine.state, machine.vm_state = State.SUCCEEDED, "Running"

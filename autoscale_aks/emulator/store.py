@@ -30,6 +30,7 @@ class State(str, Enum):
     UPDATING = "Updating"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
+    CANCELED = "Canceled"
     DELETING = "Deleting"
     GONE = "Gone"
 
@@ -49,6 +50,7 @@ class Fate:
     error: dict[str, Any] | None = None
     holds_quota: bool = True
     stuck: bool = False
+    canceled: bool = False
     registers: bool = True
     gets_ready: bool = True
     losses: tuple[tuple[str, float], ...] = ()
@@ -186,6 +188,7 @@ class Cluster:
     spec: ClusterSpec
     seed: int
     quota: Quota
+    spot_taint: bool = True
     pools: dict[str, Pool] = field(default_factory=dict)
     ordinals: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -240,7 +243,7 @@ class Store:
     def _add_cluster(self, spec: ClusterSpec) -> None:
         where = (spec.subscription.casefold(), spec.location.casefold())
         quota = self.quotas.setdefault(where, Quota(self.settings.quota, self.catalog))
-        cluster = Cluster(spec, self.settings.seed, quota)
+        cluster = Cluster(spec, self.settings.seed, quota, self.settings.spot_taint)
         for name in spec.pools:
             cluster.pools[name] = Pool(name, cluster, "Machines", {"mode": "Machines"}, State.SUCCEEDED)
         key = (spec.subscription.casefold(), spec.resource_group.casefold(), spec.name.casefold())

@@ -181,6 +181,14 @@ def read_machine_names(body: bytes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def glance_machine_names(body: bytes) -> tuple[str, ...]:
+    """The same for faults and journal, before anything is checked: none when the body cannot be read."""
+    try:
+        return read_machine_names(body)
+    except RefusalError:
+        return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """`If-Match` and `If-None-Match`, quotes stripped (§3)."""
