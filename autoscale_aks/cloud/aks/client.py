@@ -20,7 +20,7 @@ from autoscale_aks.cloud.aks.launcher import Launcher
 from autoscale_aks.cloud.aks.pages import describe, walk
 from autoscale_aks.cloud.aks.pool import ensure_pool, get_pool
 from autoscale_aks.cloud.aks.scale import ScaleOrder, Watch, check_names, check_split, scale, scale_names
-from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, RequestsTransport, Response, Transport
+from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, HttpTransport, Response, Transport
 from autoscale_aks.cloud.aks.wire import HeaderLimits, decode_machine
 from autoscale_aks.errors import AuthError, CloudError, ProtocolError
 from autoscale_aks.model.launch import Machine, MachineListing, MachineSpec
@@ -88,7 +88,7 @@ class AksClient:
         remembered = remembered or Remembered()
         self._effects = effects or Effects()
         self.endpoints = endpoints
-        self._transport = transport = transport or RequestsTransport(connections=max(64, self._settings.workers))
+        self._transport = transport = transport or HttpTransport(connections=max(64, self._settings.workers))
         patience = Patience(timeout_s=self._settings.timeout_s, throttle_s=self._settings.throttle_patience_s)
         budget = RateBudget(
             reads=self._settings.reads,
