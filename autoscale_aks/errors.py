@@ -11,6 +11,7 @@
     ├── CloudError                 the AKS side could not be asked
     │   ├── AuthError              no token, or the token is refused
     │   ├── ThrottledError         429 until `retry_at`; nothing was changed
+    │   ├── DeadlineError          the time given was over before anything was sent
     │   └── ProtocolError          the service answered outside its contract
     ├── LedgerError                the ledger file cannot be used
     └── LockHeldError              another run is the writer
@@ -83,6 +84,10 @@ class ThrottledError(CloudError):
     def __init__(self, message: str, retry_at: float) -> None:
         self.retry_at = retry_at
         super().__init__(message)
+
+
+class DeadlineError(CloudError):
+    """The time given for it was over before a request could leave; the call changed nothing."""
 
 
 class ProtocolError(CloudError):

@@ -85,7 +85,14 @@ def emulator(**switches: Any) -> Iterator[Emulator]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "settings.json"
         path.write_text(json.dumps(settings), "utf-8")
-        command = [sys.executable, "-c", "from autoscale_aks.cli.main import main; main()", "emulate", "--settings", str(path)]
+        command = [
+            sys.executable,
+            "-c",
+            "from autoscale_aks.cli.main import main; main()",
+            "emulate",
+            "--settings",
+            str(path),
+        ]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
                 line = process.stdout.readline() if process.stdout else ""

@@ -37,6 +37,16 @@ class LaunchState(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallDeadlines:
+    """Seconds a call of the cloud port may take in all, retries and pages included, when its caller names no end."""
+
+    list_s: float = 120.0
+    create_s: float = 300.0
+    delete_s: float = 120.0
+    pool_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineTemplate:
     """Everything machines of one batch share: the PUT's body (aks-machine-api.md §2.3, §4.3)."""
 

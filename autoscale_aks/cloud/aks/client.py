@@ -17,13 +17,14 @@ from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.cloud.aks.faults import is_absent_pool, parse_fault
 from autoscale_aks.cloud.aks.kubernetes import decode_nodes, nodes_url
 from autoscale_aks.cloud.aks.launcher import Launcher
+from autoscale_aks.cloud.aks.memory import PoolMemory
 from autoscale_aks.cloud.aks.pages import describe, walk
 from autoscale_aks.cloud.aks.pool import ensure_pool, get_pool
 from autoscale_aks.cloud.aks.scale import ScaleOrder, Watch, check_names, check_split, scale, scale_names
 from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, HttpTransport, Response, Transport
 from autoscale_aks.cloud.aks.wire import HeaderLimits, decode_machine
 from autoscale_aks.errors import AuthError, CloudError, ProtocolError
-from autoscale_aks.model.launch import Machine, MachineListing, MachineSpec
+from autoscale_aks.model.launch import CallDeadlines, Machine, MachineListing, MachineSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +52,8 @@ class ClientSettings:
     """Per attempt, 60 s at most (B8)."""
     throttle_patience_s: float = 120.0
     """How long one call may wait for the service's throttle, over all attempts."""
-    pool_wait_s: float = 300.0
+    deadlines: CallDeadlines = CallDeadlines()
+    """How long calls may take whose caller names no deadline."""
     expand_vm_state: bool = True
     """Ask lists for `vmState` (§1.1); a service that refuses is asked without from then on."""
     reads: Rate = ARM_READS
@@ -109,9 +111,14 @@ class AksClient:
             if kubernetes_tokens is not None and endpoints.kubernetes_url is not None
             else None
         )
+        self._memory = PoolMemory()
         writer = MachineWriter(self._arm, endpoints, self._settings.header, self._effects.now)
         self._launcher = Launcher(
-            writer, self.list_machines, self._effects.now, batch_honoured=remembered.batch_honoured
+            writer,
+            self.list_machines,
+            self._effects.now,
+            memory=self._memory,
+            batch_honoured=remembered.batch_honoured,
         )
         self._deleter = Deleter(self._arm, endpoints, self.list_machines)
         self._expand = self._settings.expand_vm_state
@@ -141,21 +148,36 @@ class AksClient:
         """The clock and the sleep that this client uses."""
         return self._effects
 
-    def ensure_pool(self, pool: str) -> None:
-        """Make the pool in Machines mode if it is absent and wait until it can take machines (§2.1)."""
-        ensure_pool(self._arm, self.endpoints, pool, wait_s=self._settings.pool_wait_s, effects=self._effects)
+    def _until(self, deadline: float | None, default_s: float) -> float:
+        """The deadline of a call: the caller's, else the default from now on."""
+        return self._effects.now() + default_s if deadline is None else deadline
 
-    def get_pool(self, pool: str) -> PoolView | None:
+    def ensure_pool(self, pool: str, deadline: float | None = None) -> None:
+        """Make the pool in Machines mode if it is absent and wait until it can take machines (§2.1).
+
+        A pool that was found so a short time ago, and has not been heard of otherwise since, is not asked again.
+        """
+        if self._memory.is_usable(pool, self._effects.now()):
+            return
+        until = self._until(deadline, self._settings.deadlines.pool_s)
+        ensure_pool(self._arm, self.endpoints, pool, deadline=until, effects=self._effects)
+        self._memory.note_usable(pool, self._effects.now())
+
+    def get_pool(self, pool: str, deadline: float | None = None) -> PoolView | None:
         """The pool as the service shows it; None when it is absent."""
-        return get_pool(self._arm, self.endpoints, pool, self._effects)
+        until = self._until(deadline, self._settings.deadlines.list_s)
+        return get_pool(self._arm, self.endpoints, pool, self._effects, until)
 
-    def list_machines(self, pool: str) -> MachineListing:
+    def list_machines(self, pool: str, deadline: float | None = None) -> MachineListing:
         """All machines of a pool, every page followed (§7.4). A pool that does not exist is empty and complete."""
-        found = self._walk(pool)
+        asked_at = self._effects.now()
+        found = self._walk(pool, self._until(deadline, self._settings.deadlines.list_s))
         if found.refusal is not None:
             self._check_refusal(found.refusal)
             if _is_absent(found.refusal):
-                return MachineListing(pool=pool, machines=())
+                absent = MachineListing(pool=pool, machines=())
+                self._memory.note_list(absent, asked_at, exists=False)
+                return absent
         machines: dict[str, Machine] = {}
         detail = found.detail
         for item in found.items:
@@ -167,7 +189,7 @@ class AksClient:
                 machines[machine.name] = machine
         if detail:
             log.warning("the list of pool %s is not complete: %s", pool, detail)
-        return MachineListing(
+        listing = MachineListing(
             pool=pool,
             machines=tuple(machines.values()),
             complete=not detail,
@@ -175,16 +197,21 @@ class AksClient:
             detail=detail,
             answered=found.refusal is None or isinstance(found.refusal.result, Response),
         )
+        self._memory.note_list(listing, asked_at, exists=True)
+        return listing
 
     def create_machines(
-        self, requests: Sequence[LaunchRequest], on_chunk: Callable[[ChunkOutcome], None] | None = None
+        self,
+        requests: Sequence[LaunchRequest],
+        on_chunk: Callable[[ChunkOutcome], None] | None = None,
+        deadline: float | None = None,
     ) -> tuple[ChunkOutcome, ...]:
         """Send every chunk, then prove by LIST what exists (batching.md B4, B7 – B10).
 
         `on_chunk` is called as each chunk's PUTs are answered, and again with the same chunk id when the proof
         changed its outcomes: the later one counts.
         """
-        return self.launch(requests, on_chunk, workers=self._settings.workers)
+        return self.launch(requests, on_chunk, workers=self._settings.workers, deadline=deadline)
 
     def launch(
         self,
@@ -193,9 +220,11 @@ class AksClient:
         *,
         workers: int,
         batch: bool = True,
+        deadline: float | None = None,
     ) -> tuple[ChunkOutcome, ...]:
         """`create_machines` with another number of workers, or without the batch header."""
-        return self._launcher.launch(requests, on_chunk, workers=workers, batch=batch)
+        until = self._until(deadline, self._settings.deadlines.create_s)
+        return self._launcher.launch(requests, on_chunk, workers=workers, batch=batch, deadline=until)
 
     def scale_machine(
         self,
@@ -224,24 +253,27 @@ class AksClient:
         )
         return scale(self, order, watch or Watch())
 
-    def delete_machines(self, pool: str, names: Sequence[str]) -> DeleteOutcome:
+    def delete_machines(self, pool: str, names: Sequence[str], deadline: float | None = None) -> DeleteOutcome:
         """Ask for deletion, at most 50 a request; absent is success (§7.5)."""
+        until = self._until(deadline, self._settings.deadlines.delete_s)
+        self._memory.forget_lists([pool])
         with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="aks") as executor:
-            return self._deleter.delete(executor, pool, names)
+            return self._deleter.delete(executor, pool, names, until)
 
-    def list_nodes(self, pools: Sequence[str]) -> tuple[ClusterNode, ...]:
+    def list_nodes(self, pools: Sequence[str], deadline: float | None = None) -> tuple[ClusterNode, ...]:
         """The Kubernetes nodes of these pools, ready or not. Raises CloudError when the list cannot be read whole."""
         if self._kubernetes is None or self.endpoints.kubernetes_url is None:
             raise CloudError("no Kubernetes API is configured: nodes cannot be listed")
         if not pools:
             return ()
+        until = self._until(deadline, self._settings.deadlines.list_s)
         restarts = 0
         nodes: dict[str, ClusterNode] = {}
         token = ""
         seen: set[str] = set()
         while True:
             url = nodes_url(self.endpoints.kubernetes_url, pools, token)
-            answer = self._kubernetes.call(Call(method="GET", url=url, label="nodes"))
+            answer = self._kubernetes.call(Call(method="GET", url=url, label="nodes"), until)
             response = answer.result
             if isinstance(response, Response) and response.status == 410 and token and restarts < 1:
                 restarts, token, nodes, seen = restarts + 1, "", {}, set()
@@ -258,16 +290,16 @@ class AksClient:
                 raise ProtocolError("the pages of the node list go round in circles")
             seen.add(token)
 
-    def _walk(self, pool: str) -> Walk:
+    def _walk(self, pool: str, deadline: float) -> Walk:
         label = f"list {pool}"
         if self._expand:
-            found = walk(self._arm, self.endpoints.machines_url(pool, expand_vm_state=True), label)
+            found = walk(self._arm, self.endpoints.machines_url(pool, expand_vm_state=True), label, deadline)
             refused = found.refusal.result if found.refusal is not None else None
             if not isinstance(refused, Response) or refused.status != 400:
                 return found
             log.info("the list of machines refuses $expand; asking without")
             self._expand = False
-        return walk(self._arm, self.endpoints.machines_url(pool), label)
+        return walk(self._arm, self.endpoints.machines_url(pool), label, deadline)
 
     def _check_refusal(self, answer: Answer, caller: Caller | None = None) -> None:
         """Raise for a list that was refused as a whole; return for a pool that is absent and for passing trouble."""

@@ -122,9 +122,7 @@ def test_a_netrc_never_replaces_the_token(
     assert seen[0][2]["Authorization"] == f"Bearer {TOKEN}"
 
 
-def test_this_machine_is_never_asked_through_a_proxy(
-    transport: HttpTransport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_this_machine_is_never_asked_through_a_proxy(transport: HttpTransport, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     for name in ("no_proxy", "NO_PROXY"):
