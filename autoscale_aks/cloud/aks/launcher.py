@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import logging
 import math
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from autoscale_aks.cloud.aks.batch import kind_of
 from autoscale_aks.cloud.aks.memory import PoolMemory
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     OnChunk = Callable[[ChunkOutcome], None]
 
 log = logging.getLogger(__name__)
+
+_BURST_S: Final = 0.25
+"""Answers that come this close together are told of together: whoever is told writes to a disk, which would take the
+processor from the requests under way."""
 
 
 @dataclass(slots=True)
@@ -192,18 +196,24 @@ class Launcher:
     def _run(self, executor: Executor, tasks: Sequence[_Task], deadline: float) -> Iterator[_Draft]:
         """Carry out tasks; each draft as its last task is done."""
         futures: dict[Future[Written], _Task] = {}
+        order: dict[Future[Written], int] = {}
         for task in tasks:
             task.draft.tasks += 1
             future = executor.submit(
                 self._writer.write, task.draft.request, task.machines, batch=task.batch, deadline=deadline
             )
             futures[future] = task
-        for future in as_completed(futures):
-            draft = futures[future].draft
-            draft.merge(future.result())
-            draft.tasks -= 1
-            if not draft.tasks:
-                yield draft
+            order[future] = len(order)
+        pending = set(futures)
+        while pending:
+            wait(pending, return_when=FIRST_COMPLETED)
+            done, pending = wait(pending, timeout=_BURST_S)
+            for future in sorted(done, key=order.__getitem__):
+                draft = futures[future].draft
+                draft.merge(future.result())
+                draft.tasks -= 1
+                if not draft.tasks:
+                    yield draft
 
     def _prove(self, executor: Executor, sent: Sequence[_Sent], deadline: float) -> None:
         if not sent:

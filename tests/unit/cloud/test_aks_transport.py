@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 import urllib3.exceptions
 
-from autoscale_aks.cloud.aks.transport import Request, HttpTransport, Response, SendFailure, Sent, _never_left
+from autoscale_aks.cloud.aks.transport import HttpTransport, Request, Response, SendFailure, Sent, _never_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
