@@ -103,7 +103,7 @@ def build_client(config: Config, ledger: Ledger) -> AksClient:
         endpoints,
         _tokens(aks, aks.token_scope, aks.arm_url),
         kubernetes_tokens=_tokens(aks, KUBERNETES_SCOPE, aks.kubernetes_url) if aks.kubernetes_url else None,
-        settings=ClientSettings(workers=aks.workers, header=header_limits(config)),
+        settings=ClientSettings(workers=aks.workers, header=header_limits(config), deadlines=aks.deadlines),
         remembered=Remembered(
             batch_honoured=False if aks.batch_header == "off" else None if honoured is None else honoured == "yes"
         ),

@@ -15,6 +15,10 @@ OWNER_TAG = "azaks-owner"
 """Tag and node label that mark a machine as ours; its value is the cluster's owner id (batching.md B7)."""
 
 
+GROUP_TAG = "azaks-placement-group"
+"""Tag and node label with a machine's placement group, where it has one."""
+
+
 class FaultKind(enum.Enum):
     """The closed list of error kinds (aks-machine-api.md §5, user ask T10a)."""
 

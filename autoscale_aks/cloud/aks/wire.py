@@ -31,7 +31,7 @@ from frozendict import frozendict
 
 from autoscale_aks.cloud.aks.faults import clean_text, parse_object, parse_provisioning_error
 from autoscale_aks.errors import ProtocolError
-from autoscale_aks.model.launch import OWNER_TAG, Machine, MachineSpec
+from autoscale_aks.model.launch import GROUP_TAG, OWNER_TAG, Machine, MachineSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -278,9 +278,9 @@ def _texts(value: object) -> dict[str, str]:
 
 
 def _marked_tags(value: object) -> dict[str, str]:
-    """A machine's tags; its ownership mark also from the labels, which no header form can lose (B7)."""
+    """A machine's tags; its ownership mark and its group also from the labels, which no header form can lose (B7)."""
     labels = _texts(at(value, "properties", "kubernetes", "nodeLabels"))
-    mark = {OWNER_TAG: labels[OWNER_TAG]} if OWNER_TAG in labels else {}
+    mark = {key: labels[key] for key in (OWNER_TAG, GROUP_TAG) if key in labels}
     return {**mark, **_texts(at(value, "properties", "tags"))}
 
 
