@@ -38,7 +38,19 @@ class CloudPort(Protocol):
         """Make the agent pool in Machines mode if it is absent, and wait until it can take machines.
 
         Idempotent. A pool just seen usable need not be asked for again. Raises CloudError when the pool exists in
-        another mode or cannot be made, and of these DeadlineError when it is not there in time (it may come later).
+        another mode or cannot be made; of these, PoolLimitError when the cluster has all the pools it can have, and
+        DeadlineError when it is not there in time (it may come later).
+        """
+        ...
+
+    def list_pools(self, deadline: float | None = None) -> tuple[str, ...]:
+        """The names of the pools that can hold machines. Raises CloudError when they cannot be read whole."""
+        ...
+
+    def delete_pool(self, pool: str, deadline: float | None = None) -> None:
+        """Ask for the deletion of a pool with every machine in it. Absent is success.
+
+        The caller makes sure that it is empty: the service does not ask. Raises CloudError when it is refused.
         """
         ...
 

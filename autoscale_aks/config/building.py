@@ -110,7 +110,9 @@ def _build_nodearray(name: str, array: Mapping[str, Any], aks: AksConfig) -> Nod
             resources=_values(array.get("resources", {})),
             software_configuration=frozendict(_plain(array.get("software_configuration", {}))),
             offerings=tuple(
-                _build_offering(name, array, bucket, zone) for bucket in array["buckets"] for zone in zones_of(array, bucket)
+                _build_offering(name, array, bucket, zone)
+                for bucket in array["buckets"]
+                for zone in zones_of(array, bucket)
             ),
         ),
         placement_group_scope=array.get("placement_group_scope", "label"),

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def groups_in_zone(
-    name: str, array: Mapping[str, Any], bucket: Mapping[str, Any], zone: str | None
-) -> tuple[str, ...]:
+def groups_in_zone(name: str, array: Mapping[str, Any], bucket: Mapping[str, Any], zone: str | None) -> tuple[str, ...]:
     """The groups of a bucket that stand in this zone of it: all of them, unless groups are zones."""
     groups = groups_of(array, bucket)
     if array.get("placement_group_scope", "label") != "zone":

@@ -19,8 +19,16 @@ if TYPE_CHECKING:
     from autoscale_aks.config import Config
     from autoscale_aks.model.bucket import Bucket
 
-__all__ = ["GROUP_TAG", "LONGEST_NAME", "NODEARRAY_TAG", "PLAN_TAG", "group_pool", "is_group_pool", "machine_prefix",
-           "number_of_name", "pool_of"]  # fmt: skip
+__all__ = [
+    "GROUP_TAG",
+    "LONGEST_NAME",
+    "NODEARRAY_TAG",
+    "PLAN_TAG",
+    "group_pool",
+    "machine_prefix",
+    "number_of_name",
+    "pool_of",
+]
 
 LONGEST_NAME: Final = 34
 """Longest usable machine name (§2.6)."""
@@ -28,7 +36,6 @@ LONGEST_NAME: Final = 34
 NODEARRAY_TAG: Final = "azaks-nodearray"
 PLAN_TAG: Final = "azaks-plan"
 
-_GROUP_POOL = re.compile(r"g[a-z0-9]{0,3}[a-z2-7]{8}")
 _NUMBER = re.compile(r"-(\d{1,18})\Z")
 
 
@@ -57,10 +64,5 @@ def group_pool(owner: str, nodearray: str, group: str) -> str:
     The same in every run and on every host. Whose a pool really is stands in the tags and labels of its machines.
     """
     stem = re.sub("[^a-z0-9]", "", nodearray)[:3]
-    digest = sha256("\0".join((owner, nodearray, group)).encode()).digest()
+    digest = sha256(f"{owner}\0{nodearray}\0{group}".encode()).digest()
     return f"g{stem}{b32encode(digest[:5]).decode('ascii').lower()}"
-
-
-def is_group_pool(pool: str) -> bool:
-    """Whether a pool's name has the form of a placement group's; it may still be somebody else's."""
-    return _GROUP_POOL.fullmatch(pool) is not None

@@ -20,10 +20,18 @@ from autoscale_aks.cloud.aks.launcher import Launcher
 from autoscale_aks.cloud.aks.memory import PoolMemory
 from autoscale_aks.cloud.aks.pages import describe, walk
 from autoscale_aks.cloud.aks.pool import ensure_pool, get_pool
+from autoscale_aks.cloud.aks.pools import Pools
 from autoscale_aks.cloud.aks.scale import ScaleOrder, Watch, check_names, check_split, scale, scale_names
 from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, HttpTransport, Response, Transport
 from autoscale_aks.cloud.aks.wire import HeaderLimits, decode_machine
-from autoscale_aks.errors import AuthError, CloudError, ProtocolError
+from autoscale_aks.errors import (
+    AuthError,
+    CloudError,
+    DeadlineError,
+    PoolLimitError,
+    ProtocolError,
+    ThrottledError,
+)
 from autoscale_aks.model.launch import CallDeadlines, Machine, MachineListing, MachineSpec
 
 if TYPE_CHECKING:
@@ -120,6 +128,7 @@ class AksClient:
             memory=self._memory,
             batch_honoured=remembered.batch_honoured,
         )
+        self._pools = Pools(caller=self._arm, endpoints=endpoints, effects=self._effects)
         self._deleter = Deleter(self._arm, endpoints, self.list_machines)
         self._expand = self._settings.expand_vm_state
 
@@ -160,8 +169,33 @@ class AksClient:
         if self._memory.is_usable(pool, self._effects.now()):
             return
         until = self._until(deadline, self._settings.deadlines.pool_s)
-        ensure_pool(self._arm, self.endpoints, pool, deadline=until, effects=self._effects)
+        try:
+            ensure_pool(self._arm, self.endpoints, pool, deadline=until, effects=self._effects)
+        except (AuthError, ThrottledError, DeadlineError, ProtocolError):
+            raise
+        except CloudError as error:
+            self._explain_refusal(pool, error, until)
+            raise
         self._memory.note_usable(pool, self._effects.now())
+
+    def _explain_refusal(self, pool: str, error: CloudError, deadline: float) -> None:
+        """Raise PoolLimitError where that is why a pool was refused; the service has no code of its own for it."""
+        try:
+            self._pools.check_room(pool, deadline)
+        except PoolLimitError as full:
+            raise full from error
+        except CloudError as trouble:
+            log.info("whether the cluster has room for pool %s cannot be told: %s", pool, trouble)
+
+    def list_pools(self, deadline: float | None = None) -> tuple[str, ...]:
+        """The names of the cluster's pools in Machines mode (§1.1)."""
+        return self._pools.of_machines(self._until(deadline, self._settings.deadlines.list_s))
+
+    def delete_pool(self, pool: str, deadline: float | None = None) -> None:
+        """Ask for the deletion of a pool and its machines; absent is success (§1.1)."""
+        self._memory.forget_lists([pool])
+        self._memory.forget_usable([pool])
+        self._pools.delete(pool, self._until(deadline, self._settings.deadlines.delete_s))
 
     def get_pool(self, pool: str, deadline: float | None = None) -> PoolView | None:
         """The pool as the service shows it; None when it is absent."""

@@ -62,7 +62,7 @@ def get_pool(
         return decode_pool(response.body)
     if isinstance(response, Response) and is_absent_pool(response.status, parse_fault(response.status, response.body)):
         return None
-    raise _failure(answer, caller, Lane.READ, effects.now())
+    raise failure(answer, caller, Lane.READ, effects.now())
 
 
 def _put_pool(caller: Caller, endpoints: AksEndpoints, pool: str, effects: Effects, deadline: float) -> None:
@@ -79,7 +79,7 @@ def _put_pool(caller: Caller, endpoints: AksEndpoints, pool: str, effects: Effec
             or attempt == _PUT_TRIES
             or _is_late(effects, deadline)
         ):
-            raise _failure(answer, caller, Lane.WRITE, effects.now())
+            raise failure(answer, caller, Lane.WRITE, effects.now())
         log.info("pool %s: another operation is running: %s", pool, describe(answer))
         effects.sleep(_PUT_PAUSE_S)
 
@@ -99,7 +99,8 @@ def _is_usable(view: PoolView, pool: str) -> bool:
     return view.provisioning_state not in {"Creating", ""}
 
 
-def _failure(answer: Answer, caller: Caller, lane: Lane, now: float) -> CloudError:
+def failure(answer: Answer, caller: Caller, lane: Lane, now: float) -> CloudError:
+    """The error for a pool's call that was not answered with success."""
     status = answer.result.status if isinstance(answer.result, Response) else 0
     if status in {401, 403}:
         return AuthError(describe(answer))
