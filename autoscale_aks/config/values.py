@@ -47,7 +47,7 @@ class AksConfig:
     machine_api_version: str = "2025-06-02-preview"
     batch_header: BatchHeader = "all"
     header_budget_bytes: int = 12288
-    workers: int = 20
+    workers: int = 100
     deadlines: CallDeadlines = CallDeadlines()
     credential: tuple[CredentialKind, ...] = ("workload_identity", "managed_identity")
     identity_client_id: str | None = None

@@ -53,8 +53,8 @@ log = logging.getLogger(__name__)
 class ClientSettings:
     """How a client behaves; what it talks to is in `AksEndpoints`."""
 
-    workers: int = 20
-    """Requests in flight at most (B4)."""
+    workers: int = 100
+    """Requests in flight at most (B4). A cluster's 5,000 nodes are 100 requests: one round trip."""
     header: HeaderLimits = field(default_factory=HeaderLimits)
     timeout_s: float = REQUEST_CAP_S
     """Per attempt, 60 s at most (B8)."""
@@ -151,6 +151,11 @@ class AksClient:
     def remembered(self) -> Remembered:
         """What the next run should be given."""
         return Remembered(batch_honoured=self.batch_honoured, not_before=frozendict(self._arm.budget.not_before))
+
+    @property
+    def settings(self) -> ClientSettings:
+        """How this client behaves."""
+        return self._settings
 
     @property
     def effects(self) -> Effects:
