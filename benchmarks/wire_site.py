@@ -1,8 +1,8 @@
 """An emulator in a process of its own and a site on it: what the wire is measured with.
 
-The client is the program's own (`cli.wiring`), the ledger a real file, the plan made by the real planner; only the
-scheduler is a list of jobs. The emulator runs as `azaks emulate` does, so that it shares no interpreter lock with the
-client.
+The client is the program's own, with the settings a configuration gives it; the ledger is a real file, the plan is made
+by the real planner; only the scheduler is a list of jobs. The emulator runs as `azaks emulate` does, so that it shares
+no interpreter lock with the client.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -21,9 +20,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from frozendict import frozendict
 
-from autoscale_aks.cli.wiring import build_client, smallest_batch
+from autoscale_aks.cli.wiring import header_limits, smallest_batch
 from autoscale_aks.clock import SystemClock
+from autoscale_aks.cloud.aks.auth import StaticTokenSource
+from autoscale_aks.cloud.aks.budget import ARM_READS, ARM_WRITES, Rate
+from autoscale_aks.cloud.aks.client import AksClient, ClientSettings
+from autoscale_aks.cloud.aks.endpoints import AksEndpoints
 from autoscale_aks.config import parse_config
+from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.model.job import Job, JobShape
 from autoscale_aks.reconcile import World
@@ -32,7 +36,6 @@ from autoscale_aks.schedulers.port import SchedulerState
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from autoscale_aks.cloud.aks.client import AksClient
     from autoscale_aks.config import Config
 
 SUBSCRIPTION: Final = "00000000-0000-4000-8000-000000000001"
@@ -40,6 +43,7 @@ GROUP: Final = "rg-emulated"
 CLUSTER: Final = "aks-emulated"
 LOCATION: Final = "eastus2"
 POOL: Final = "htc"
+NO_LIMIT: Final = Rate(1e9, 1e9)
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -114,7 +118,7 @@ class Queue:
     def add_nodes(self, names: Sequence[str]) -> None:
         """Nothing to tell."""
 
-    def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:
+    def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:  # noqa: ARG002
         """All of them."""
         return tuple(names)
 
@@ -138,12 +142,10 @@ class Site:
         shape = JobShape(constraints=({"ncpus": 4},), iterations=machines)
         self.queue.jobs = (Job(name="bench", shape=shape),)
 
-    def clear(self) -> None:
-        """Delete every machine of the pool and forget them in the ledger."""
-        names = [machine.name for machine in self.client.list_machines(POOL).machines]
+    def clear(self, names: Sequence[str]) -> None:
+        """Delete machines and let the ledger know that they are gone."""
         self.client.delete_machines(POOL, names)
-        while self.client.list_machines(POOL).machines:
-            time.sleep(0.05)
+        self.world.ledger.record_seen(dict.fromkeys(names, MachineState.GONE), self.world.clock.now())
 
 
 def config_of(url: str, folder: Path, *, workers: int | None = None, **aks: Any) -> Config:
@@ -162,15 +164,29 @@ def config_of(url: str, folder: Path, *, workers: int | None = None, **aks: Any)
     return parse_config(json.dumps(document), str(folder / "autoscale.json"))
 
 
+def client_of(config: Config, *, limited: bool) -> AksClient:
+    """The client of a configuration, as `cli.wiring` makes it but for the rates."""
+    aks = config.aks
+    endpoints = AksEndpoints(
+        arm_url=aks.arm_url, scope=aks.token_scope, subscription=aks.subscription,
+        resource_group=aks.resource_group, cluster=aks.cluster,
+    )  # fmt: skip
+    settings = ClientSettings(
+        workers=aks.workers, header=header_limits(config), reads=ARM_READS if limited else NO_LIMIT,
+        writes=ARM_WRITES if limited else NO_LIMIT,
+    )  # fmt: skip
+    return AksClient(endpoints, StaticTokenSource("emulator", endpoint=aks.arm_url), settings=settings)
+
+
 @contextmanager
-def site(url: str, **aks: Any) -> Iterator[Site]:
-    """A site with a ledger of its own."""
+def site(url: str, *, limited: bool = False, **aks: Any) -> Iterator[Site]:
+    """A site with a ledger of its own. `limited`: the client keeps to the rates that ARM publishes."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         config = config_of(url, folder, **aks)
         clock = SystemClock()
         ledger = stack.enter_context(Ledger.open(config.ledger.path, now=clock.now()))
-        client = stack.enter_context(build_client(config, ledger))
+        client = stack.enter_context(client_of(config, limited=limited))
         queue = Queue()
         world = World(
             config=config, scheduler=queue, cloud=client, ledger=ledger, clock=clock,

@@ -69,6 +69,16 @@ class _Bucket:
         return now + max(0.0, -self.tokens / self.rate.per_s)
 
 
+def _start(rate: Rate, now: float) -> _Bucket:
+    """A full bucket, a hundredth short of the service's.
+
+    The service's begins to refill when our first request arrives, ours when it leaves: without the difference the
+    first request after the burst would come a moment too early, and a 429 holds the whole lane for a second.
+    """
+    rate = Rate(rate.burst - rate.burst // 100, rate.per_s)
+    return _Bucket(rate, rate.burst, now)
+
+
 class RateBudget:
     """Shared by all workers of a client (batching.md B4). Thread-safe."""
 
@@ -83,7 +93,7 @@ class RateBudget:
         self._effects = effects or Effects()
         self._lock = threading.Lock()
         now = self._effects.now()
-        self._buckets = {Lane.READ: _Bucket(reads, reads.burst, now), Lane.WRITE: _Bucket(writes, writes.burst, now)}
+        self._buckets = {lane: _start(rate, now) for lane, rate in ((Lane.READ, reads), (Lane.WRITE, writes))}
         for lane, bucket in self._buckets.items():
             until = (not_before or {}).get(lane.value, 0.0)
             bucket.not_before = min(until, now + LONGEST_RETRY_AFTER_S)

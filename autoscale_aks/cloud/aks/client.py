@@ -133,7 +133,8 @@ class AksClient:
         self._expand = self._settings.expand_vm_state
 
     def close(self) -> None:
-        """Drop the kept connections."""
+        """Let the workers go and drop the kept connections."""
+        self._launcher.close()
         self._transport.close()
 
     def __enter__(self) -> AksClient:  # noqa: PYI034  `Self` came with Python 3.11

@@ -112,6 +112,8 @@ class Launcher:
         self._list_machines = list_machines
         self._now = now
         self._memory = memory or PoolMemory()
+        self._executor: ThreadPoolExecutor | None = None
+        self._workers = 0
         self.batch_honoured = batch_honoured
 
     def launch(
@@ -128,7 +130,7 @@ class Launcher:
         `on_chunk` is called when a chunk's PUTs are answered, and again for a chunk that the proof changed.
         """
         tell = on_chunk or _ignore
-        executor = ThreadPoolExecutor(workers, thread_name_prefix="aks")
+        executor = self._threads(workers)
         try:
             drafts, tasks = self._look(executor, requests, batch=batch, deadline=deadline)
             pools = {task.draft.request.template.pool for task in tasks}
@@ -144,8 +146,22 @@ class Launcher:
                 if told.get(id(draft)) != outcome:
                     tell(outcome)
             return tuple(draft.finish() for draft in drafts)
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
+        except BaseException:
+            self.close()  # what has not left stays; what is under way is waited for
+            raise
+
+    def close(self) -> None:
+        """Let the workers go, after what they have under way."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+        self._executor, self._workers = None, 0
+
+    def _threads(self, workers: int) -> ThreadPoolExecutor:
+        """The workers, kept from launch to launch: to start a hundred takes as long as to send their requests."""
+        if self._executor is None or self._workers != workers:
+            self.close()
+            self._executor, self._workers = ThreadPoolExecutor(workers, thread_name_prefix="aks"), workers
+        return self._executor
 
     def _look(
         self, executor: Executor, requests: Sequence[LaunchRequest], *, batch: bool, deadline: float
@@ -225,6 +241,7 @@ class Launcher:
         again = [_Task(draft, (machine,), batch=False) for draft, machine in missing]
         for _ in self._run(executor, again, deadline):
             pass
+        self._memory.forget_lists({draft.request.template.pool for draft, _ in missing})
         after = [draft.outcomes[machine.name] for draft, machine in missing]
         if honoured is False and any(outcome.state is LaunchState.ACCEPTED for outcome in after):
             log.warning("the batch header is not honoured on this cluster; machines go out one by one from now on")

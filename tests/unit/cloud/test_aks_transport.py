@@ -11,11 +11,20 @@ import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 import urllib3.exceptions
 
-from autoscale_aks.cloud.aks.transport import HttpTransport, Request, Response, SendFailure, Sent, _never_left
+from autoscale_aks.cloud.aks.transport import (
+    HttpTransport,
+    Request,
+    Response,
+    SendFailure,
+    Sent,
+    _never_left,
+    _proxy_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,6 +140,56 @@ def test_this_machine_is_never_asked_through_a_proxy(transport: HttpTransport, m
         assert isinstance(transport.send(request(url)), Response)
 
 
+def test_a_proxy_of_the_environment_is_asked_with_its_own_password_and_not_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(lambda handler: handler.give(200, b"{}")) as (url, seen):
+        monkeypatch.setenv("http_proxy", url.replace("://", "://me:s%40fe@"))
+        result = HttpTransport().send(request("http://arm.example/p?a=1"))
+    assert isinstance(result, Response)
+    ((_, path, headers, _),) = seen
+    assert path == "http://arm.example/p?a=1"
+    assert headers["proxy-authorization"] == "Basic bWU6c0BmZQ=="
+    assert headers["Authorization"] == f"Bearer {TOKEN}"
+    monkeypatch.setenv("http_proxy", "http://me:s%40fe@127.0.0.1:1")
+    refused = HttpTransport().send(request("http://arm.example/p"))
+    assert isinstance(refused, SendFailure)
+    assert refused.sent is Sent.NOT_SENT
+    assert "s%40fe" not in refused.detail
+    assert "s@fe" not in refused.detail
+
+
+@pytest.mark.parametrize(
+    ("url", "proxied"),
+    [
+        ("https://arm.example/", True),
+        ("https://k8s.example.org/", False),
+        ("https://10.2.3.4/", False),
+        ("https://11.2.3.4/", True),
+        ("https://127.0.0.1/", False),
+        ("https://localhost:6443/", False),
+    ],
+)
+def test_no_proxy_names_hosts_domains_and_networks(monkeypatch: pytest.MonkeyPatch, url: str, proxied: bool) -> None:
+    monkeypatch.setenv("https_proxy", "proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "example.org, 10.0.0.0/8,not/anetwork")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    parts = urlsplit(url)
+    found = _proxy_of(parts.scheme, parts.hostname or "", url)
+    assert found == ("http://proxy.example:3128" if proxied else None)
+
+
+def test_certificate_authorities_that_are_not_there_are_a_clear_refusal(
+    transport: HttpTransport, tmp_path: Path
+) -> None:
+    result = transport.send(request("https://127.0.0.1:1/", ca=str(tmp_path / "none.pem")))
+    assert isinstance(result, SendFailure)
+    assert result.sent is Sent.NOT_SENT
+    assert "No such file" in result.detail
+
+
 def test_connections_are_kept_and_shared(transport: HttpTransport) -> None:
     peers = set()
 
@@ -219,6 +278,24 @@ def test_an_answer_that_drips_ends_at_the_time_limit(transport: HttpTransport) -
     assert time.monotonic() - started < 3
 
 
+def test_a_body_of_known_length_that_drips_ends_at_the_time_limit(transport: HttpTransport) -> None:
+    def drip(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "100")
+        handler.end_headers()
+        for _ in range(100):
+            try:
+                handler.wfile.write(b"x")
+            except OSError:
+                return
+            time.sleep(0.05)
+
+    with serving(drip) as (url, _):
+        result = transport.send(request(url, timeout_s=0.3))
+    assert isinstance(result, SendFailure)
+    assert (result.sent, "took longer" in result.detail) == (Sent.UNKNOWN, True)
+
+
 def test_a_body_of_any_size_is_cut() -> None:
     bomb = gzip.compress(b"x" * 5_000_000)
     transport = HttpTransport(body_limit_bytes=1000)
@@ -261,9 +338,10 @@ def test_only_what_proves_it_counts_as_not_sent(error: Exception, never: bool) -
 
 def test_a_header_with_a_line_break_is_not_sent(transport: HttpTransport) -> None:
     with serving(lambda handler: handler.give(200)) as (url, seen):
-        result = transport.send(request(url, headers={"X": "a\r\nEvil: 1"}))
-    assert isinstance(result, SendFailure)
-    assert (result.sent, seen) == (Sent.NOT_SENT, [])
+        for value in ("a\r\nEvil: 1", "a\nb", "\u00e9"):
+            result = transport.send(request(url, headers={"X": value}))
+            assert isinstance(result, SendFailure)
+            assert (result.sent, seen) == (Sent.NOT_SENT, [])
 
 
 def test_no_token_in_logs_or_reprs(transport: HttpTransport, caplog: pytest.LogCaptureFixture) -> None:

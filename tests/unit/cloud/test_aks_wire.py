@@ -5,6 +5,8 @@ import json
 import pytest
 from aks_fakes import MARK, TEMPLATE, specs
 from frozendict import frozendict
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autoscale_aks.cloud.aks.wire import (
     BatchPart,
@@ -309,3 +311,28 @@ def test_a_pool_needs_properties() -> None:
 )
 def test_timestamps(text: str | None, seconds: float | None) -> None:
     assert parse_timestamp(text) == seconds
+
+
+@given(
+    st.lists(
+        st.builds(
+            MachineSpec,
+            name=st.text(min_size=1, max_size=8),
+            zone=st.sampled_from([None, "1", "2"]),
+            tags=st.sampled_from([{}, {"a": "b"}, {"a": "c"}, {"\u00e4": 'x"y'}]),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_what_neighbours_share_is_encoded_once_and_the_header_is_the_same(machines: list[MachineSpec]) -> None:
+    entries = [
+        {
+            "machineName": machine.name,
+            "zones": [machine.zone] if machine.zone else [],
+            "tags": {**TEMPLATE.tags, **machine.tags},
+        }
+        for machine in machines
+    ]
+    expected = encode_json({"batchMachines": entries}).decode("ascii")
+    assert encode_batch_header(TEMPLATE, machines, HeaderForm.ALL) == expected
