@@ -10,7 +10,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 .PHONY: help demo test faults soak check lint types imports bench random nightly format clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +51,10 @@ check-only:
 
 bench: $(DEV_STAMP)  ## Measure the planner and audit every plan (BENCH='--case ca-51k --repeat 20')
 	$(BIN)/python -m benchmarks.run $(BENCH)
+
+.PHONY: bench-wire
+bench-wire: $(DEV_STAMP)  ## Measure the requests to AKS against an emulator of its own process (BENCH='--repeat 40')
+	$(BIN)/python -m benchmarks.wire $(BENCH)
 
 format: $(DEV_STAMP)  ## Format the code
 	$(BIN)/ruff check --fix .

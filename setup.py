@@ -23,7 +23,8 @@ setup(
     packages=find_packages(include=["autoscale_aks", "autoscale_aks.*"]),
     package_data={"autoscale_aks": ["py.typed", "config/*.json", "emulator/data/*.json"]},
     install_requires=[
-        "requests>=2.31",
+        "urllib3>=2.1",
+        "certifi",
         "azure-identity>=1.15",
         "jsonschema>=4.20",
         "frozendict>=2.4",

@@ -11,6 +11,8 @@
     ├── CloudError                 the AKS side could not be asked
     │   ├── AuthError              no token, or the token is refused
     │   ├── ThrottledError         429 until `retry_at`; nothing was changed
+    │   ├── DeadlineError          the time given was over before anything was sent
+    │   ├── PoolLimitError         the cluster has all the agent pools it can have
     │   └── ProtocolError          the service answered outside its contract
     ├── LedgerError                the ledger file cannot be used
     └── LockHeldError              another run is the writer
@@ -83,6 +85,14 @@ class ThrottledError(CloudError):
     def __init__(self, message: str, retry_at: float) -> None:
         self.retry_at = retry_at
         super().__init__(message)
+
+
+class DeadlineError(CloudError):
+    """The time given for it was over before a request could leave; the call changed nothing."""
+
+
+class PoolLimitError(CloudError):
+    """The cluster has all the agent pools it can have (aks-machine-api.md §2.7); none was made."""
 
 
 class ProtocolError(CloudError):

@@ -105,7 +105,7 @@ def build_client(config: Config, ledger: Ledger | None) -> AksClient:
         endpoints,
         _tokens(aks, aks.token_scope, aks.arm_url),
         kubernetes_tokens=kubernetes.tokens if kubernetes else None,
-        settings=ClientSettings(workers=aks.workers, header=header_limits(config)),
+        settings=ClientSettings(workers=aks.workers, header=header_limits(config), deadlines=aks.deadlines),
         remembered=learned_of(ledger, aks),
         effects=Effects(),
     )

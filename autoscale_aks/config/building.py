@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from frozendict import frozendict
 
 from autoscale_aks.config.addresses import CLOUDS
-from autoscale_aks.config.nodearray_checks import groups_of, pool_of, zones_of
+from autoscale_aks.config.group_zones import groups_in_zone
+from autoscale_aks.config.nodearray_checks import pool_of, zones_of
 from autoscale_aks.config.values import (
     AksConfig,
     Config,
@@ -20,7 +21,7 @@ from autoscale_aks.config.values import (
     SchedulerConfig,
 )
 from autoscale_aks.model.bucket import DEFAULT_GROUP_SIZE, NodeArray, Offering
-from autoscale_aks.model.launch import OWNER_TAG
+from autoscale_aks.model.launch import OWNER_TAG, CallDeadlines
 from autoscale_aks.model.limits import CoreQuota, Limits, SharedResource
 from autoscale_aks.model.policy import Objective, PlacementOrder, Policy, Timeout
 from autoscale_aks.units import Size, exact, parse_value
@@ -75,6 +76,8 @@ def _build_aks(aks: Mapping[str, Any], base: Path) -> AksConfig:
     arm_url = _url(aks, "arm_url", cloud.arm_url if cloud else None) or ""
     chosen = {key: aks[key] for key in _AKS_PLAIN if key in aks}
     chosen |= {key: int(aks[key]) for key in ("header_budget_bytes", "workers") if key in aks}
+    if "deadlines" in aks:
+        chosen["deadlines"] = CallDeadlines(**{f"{key}_s": float(value) for key, value in aks["deadlines"].items()})
     if "credential" in aks:
         chosen["credential"] = tuple(aks["credential"])
     chosen |= {key: base / aks[key] for key in ("kubernetes_ca_file", "kubernetes_config_file") if key in aks}
@@ -107,9 +110,12 @@ def _build_nodearray(name: str, array: Mapping[str, Any], aks: AksConfig) -> Nod
             resources=_values(array.get("resources", {})),
             software_configuration=frozendict(_plain(array.get("software_configuration", {}))),
             offerings=tuple(
-                _build_offering(array, bucket, zone) for bucket in array["buckets"] for zone in zones_of(array, bucket)
+                _build_offering(name, array, bucket, zone)
+                for bucket in array["buckets"]
+                for zone in zones_of(array, bucket)
             ),
         ),
+        placement_group_scope=array.get("placement_group_scope", "label"),
         node_labels=frozendict({**array.get("node_labels", {}), **mark}),
         node_taints=tuple(array.get("node_taints", [])),
         tags=frozendict({**array.get("tags", {}), **mark}),
@@ -120,7 +126,7 @@ def _build_nodearray(name: str, array: Mapping[str, Any], aks: AksConfig) -> Nod
     )
 
 
-def _build_offering(array: Mapping[str, Any], bucket: Mapping[str, Any], zone: str | None) -> Offering:
+def _build_offering(name: str, array: Mapping[str, Any], bucket: Mapping[str, Any], zone: str | None) -> Offering:
     vcpu_count = int(bucket["vcpu_count"])
     group_size = bucket.get("max_placement_group_size", array.get("max_placement_group_size", DEFAULT_GROUP_SIZE))
     price = bucket.get("price")
@@ -139,7 +145,7 @@ def _build_offering(array: Mapping[str, Any], bucket: Mapping[str, Any], zone: s
         zone=zone,
         price=None if price is None else Fraction(exact(price)),
         max_count=_count(bucket, "max_count"),
-        placement_groups=tuple(groups_of(array, bucket)),
+        placement_groups=groups_in_zone(name, array, bucket, zone),
         max_placement_group_size=int(group_size),
         vm_capabilities=_values(bucket.get("vm_capabilities", {})),
     )

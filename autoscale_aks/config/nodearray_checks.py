@@ -34,6 +34,7 @@ def check_nodearrays(document: Mapping[str, Any]) -> Iterator[Finding]:
         yield from _check_machines(array, path, document.get("aks", {}).get("machine_api_version", _OLDEST))
         yield from check_values(array.get("resources", {}), (*path, "resources"))
         yield from _check_buckets(array, path)
+        yield from _check_group_scope(array, path)
     yield from _check_shared_pools(arrays, home)
 
 
@@ -155,13 +156,33 @@ def _check_bucket(array: Mapping[str, Any], bucket: Mapping[str, Any], path: Pat
     if bucket.get("gpu_model") and bucket.get("gpu_count", 0) == 0:
         yield Finding((*path, "gpu_count"), "is 0 or missing though gpu_model is given; say how many GPUs there are")
     groups, zones = groups_of(array, bucket), zones_of(array, bucket)
-    if groups and len(zones) > 1:
+    if groups and len(zones) > 1 and array.get("placement_group_scope") != "zone":
         names = listed([quoted(zone) for zone in zones if zone])
         yield Finding(
             (*path, "zone"),
-            f"is missing: a placement group lies in one zone, and this bucket stands in several; choose {names}",
+            f"is missing: a placement group lies in one zone, and this bucket stands in several; choose {names}, or "
+            'let groups be zones with "placement_group_scope": "zone"',
         )
     yield from check_values(bucket.get("vm_capabilities", {}), (*path, "vm_capabilities"))
+
+
+def _check_group_scope(array: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+    """Groups that are to be zones need zones, and have to be known to be given one."""
+    if array.get("placement_group_scope") != "zone":
+        return
+    buckets = [bucket for bucket in array.get("buckets", []) if isinstance(bucket, dict)]
+    zones = {zone for bucket in buckets for zone in zones_of(array, bucket)}
+    at = (*path, "placement_group_scope")
+    about = ((*path, "zones"), (*path, "buckets"))
+    if None in zones:
+        yield Finding(at, '"zone" needs availability zones; name them in zones, or take "label" or "pool"', about=about)
+    elif array.get("new_placement_groups", False) and len(zones) > 1:
+        yield Finding(
+            at,
+            '"zone" cannot choose a zone for groups that are made later; name the groups in placement_groups, keep one '
+            "zone, or take new_placement_groups out",
+            about=((*path, "new_placement_groups"), *about),
+        )
 
 
 def _check_shared_pools(arrays: Mapping[str, Any], home: str | None) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from frozendict import frozendict
 
-from autoscale_aks.model.launch import MachineTemplate
+from autoscale_aks.model.launch import CallDeadlines, MachineTemplate
 from autoscale_aks.model.limits import Limits, SharedResource
 from autoscale_aks.model.policy import Policy
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Cloud: TypeAlias = Literal["public", "usgov", "china", "custom"]
 BatchHeader: TypeAlias = Literal["all", "additional", "off"]
 CredentialKind: TypeAlias = Literal["workload_identity", "managed_identity", "azure_cli", "emulator"]
+GroupScope: TypeAlias = Literal["label", "pool", "zone"]
 LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
@@ -49,7 +50,8 @@ class AksConfig:
     machine_api_version: str = "2025-06-02-preview"
     batch_header: BatchHeader = "all"
     header_budget_bytes: int = 12288
-    workers: int = 20
+    workers: int = 100
+    deadlines: CallDeadlines = CallDeadlines()
     credential: tuple[CredentialKind, ...] = ("workload_identity", "managed_identity")
     identity_client_id: str | None = None
 
@@ -87,6 +89,8 @@ class NodeArrayConfig:
     """One node array: what the planner sees of it, and what its machines are given."""
 
     array: NodeArray
+    placement_group_scope: GroupScope = "label"
+    """What a placement group is on AKS, beside a label and a tag."""
     node_labels: Mapping[str, str] = field(default_factory=frozendict)
     """With the ownership mark (batching.md B7)."""
     node_taints: tuple[str, ...] = ()

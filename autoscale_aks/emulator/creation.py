@@ -76,6 +76,7 @@ class Creator:
         self._store = store
         self._settings = store.settings
         self._lifecycle = lifecycle
+        self._tags_seen: tuple[dict[str, str] | None, str] = (None, "")
 
     def put_one(
         self, pool: Pool, name: str, request: MachineRequest, conditions: Conditions, now: float
@@ -158,7 +159,7 @@ class Creator:
         return Shape(size, request.spot, template, self._store.catalog.zones(size))
 
     def _failure(self, pool: Pool, order: Order) -> Failure | None:
-        message = machine_name_problem(order.name, self._settings.machine_name_cap) or tags_problem(order.tags)
+        message = machine_name_problem(order.name, self._settings.machine_name_cap) or self._tags_problem(order.tags)
         message = message or _zone_problem(order) or self._room_problem(pool)
         if message:
             return Failure(order.name, "InvalidParameter", message)
@@ -170,6 +171,12 @@ class Creator:
         internal = rule.kind == "internal_error"
         code = rule.code or ("InternalOperationError" if internal else "InvalidParameter")
         return Failure(order.name, code, rule.message or ("could not be prepared" if internal else "is not valid here"))
+
+    def _tags_problem(self, tags: dict[str, str] | None) -> str:
+        """As `tags_problem`; machines of a batch mostly share one mapping, which is looked at once."""
+        if tags is not self._tags_seen[0]:
+            self._tags_seen = (tags, tags_problem(tags))
+        return self._tags_seen[1]
 
     def _room_problem(self, pool: Pool) -> str:
         cap = self._settings.machines_per_pool

@@ -1,7 +1,8 @@
 """What every request passes: journal, header cap, token, version, throttle, faults, latency (§10.1, §10.9).
 
-Order for a request: header cap → bearer → api-version → throttle → faults before the work → latency →
-work → faults after the work. A request refused on the way costs no latency.
+Order for a request: header cap → bearer → api-version → throttle → faults before the work → way there →
+work → way back → faults after the work. Latency is the way there and back, half each; what the work takes is
+within it. A request refused on the way costs no latency.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Call:
     body: bytes
     now: float
     entry: Entry
+    latency_s: float = 0.0  # drawn for this request, of wall time
+    arrived_at: float = 0.0  # by the event loop's clock
     turn: int = 1  # how often this method and path were asked, this time included
     batch: Batch | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -227,7 +230,7 @@ class Gate:
         before = self._fault(call, "reset_before", "error_before", "throttle")
         if before is not None:
             return self._faulty(call, before)
-        await self._delay(call)
+        await self._way_there(call)
         if self._pauses.released:
             return DroppedConnection()
         call.now = self._service.store.clock.now()
@@ -240,6 +243,7 @@ class Gate:
         if late is not None:
             await self._pauses.wait(late.after_s)
         after = self._fault(call, "reset_after", "error_after")
+        await self._way_back(call)
         return response if after is None else self._faulty(call, after)
 
     def _check_caller(self, call: Call) -> None:
@@ -330,7 +334,8 @@ class Gate:
         code = rule.code or ("InternalServerError" if rule.status >= 500 else "BadRequest")
         return refusal_response(RefusalError(rule.status, code, rule.message or "Injected fault.", raw=rule.body))
 
-    async def _delay(self, call: Call) -> None:
+    async def _way_there(self, call: Call) -> None:
+        """Half the latency; a slow service (fault `slow`) takes its time before the work."""
         settings = self._settings
         seconds = settings.latency_s
         if settings.latency_spread_s:
@@ -338,10 +343,17 @@ class Gate:
                 2 * draw(settings.seed, "latency", call.request.method, call.entry.path, call.turn) - 1
             )
         slow: FaultRule | None = self._fault(call, "slow")
-        if slow is not None:
-            seconds += slow.after_s
-        if seconds > 0:
-            await self._pauses.wait(seconds)
+        slow_s = 0.0 if slow is None else slow.after_s
+        call.latency_s = max(seconds, 0.0) + slow_s
+        call.arrived_at = asyncio.get_running_loop().time()
+        if call.latency_s > 0:
+            await self._pauses.wait(max(seconds, 0.0) / 2 + slow_s)
+
+    async def _way_back(self, call: Call) -> None:
+        """What is left of the latency after the work."""
+        left_s = call.arrived_at + call.latency_s - asyncio.get_running_loop().time()
+        if call.latency_s > 0 and left_s > 0 and not self._pauses.released:
+            await self._pauses.wait(left_s)
 
 
 def control_error(error: Exception) -> Response:

@@ -15,6 +15,10 @@ OWNER_TAG = "azaks-owner"
 """Tag and node label that mark a machine as ours; its value is the cluster's owner id (batching.md B7)."""
 
 
+GROUP_TAG = "azaks-placement-group"
+"""Tag and node label with a machine's placement group, where it has one."""
+
+
 class FaultKind(enum.Enum):
     """The closed list of error kinds (aks-machine-api.md §5, user ask T10a)."""
 
@@ -34,6 +38,16 @@ class LaunchState(enum.Enum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallDeadlines:
+    """Seconds a call of the cloud port may take in all, retries and pages included, when its caller names no end."""
+
+    list_s: float = 120.0
+    create_s: float = 300.0
+    delete_s: float = 120.0
+    pool_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

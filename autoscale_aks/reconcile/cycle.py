@@ -10,6 +10,7 @@ from autoscale_aks.errors import SchedulerError
 from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.model.launch import LaunchState
 from autoscale_aks.planning.planner import plan
+from autoscale_aks.reconcile.group_pools import remove_empty_pools
 from autoscale_aks.reconcile.launch import launch
 from autoscale_aks.reconcile.observe import MACHINES, Observation, observe
 from autoscale_aks.reconcile.release import Releases, release
@@ -106,6 +107,7 @@ def run_cycle(world: World, progress: Progress | None = None) -> CycleReport:
     notices += _add_nodes(world, accepted)
     releases = release(world, seen, decided)
     notices += tuple(releases.notices)
+    notices += remove_empty_pools(world, seen, decided)
     _record_idle(world, seen, decided)
     report = CycleReport(
         plan_id=plan_id, observation=seen, plan=decided, chunks=chunks, releases=releases, notices=notices

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from frozendict import frozendict
 
-from autoscale_aks.errors import AuthError, CloudError, ThrottledError
+from autoscale_aks.errors import AuthError, CloudError, PoolLimitError, ThrottledError
 from autoscale_aks.ledger.records import MachineRecord, MachineState
 from autoscale_aks.model.launch import (
     ChunkOutcome,
@@ -17,7 +18,8 @@ from autoscale_aks.model.launch import (
     MachineSpec,
 )
 from autoscale_aks.reconcile.back_offs import back_off_for
-from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, number_of_name
+from autoscale_aks.reconcile.group_pools import name_clash
+from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, number_of_name, pool_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from autoscale_aks.model.bucket import Bucket
     from autoscale_aks.model.plan import LaunchBatch, Plan
     from autoscale_aks.reconcile.world import World
+
+
+POOL_LIMIT: Final = "PoolLimit"
+"""Code of machines whose placement group's pool the cluster has no room for."""
 
 
 def launch(
@@ -35,11 +41,12 @@ def launch(
     if not batches:
         return ()
     now = world.clock.now()
-    records = [record for batch in batches for record in _records(batch, plan_id, now)]
+    pools = {batch.chunk_id: pool_of(world.config, batch.bucket) for batch in batches}
+    records = [record for batch in batches for record in _records(batch, pools[batch.chunk_id], plan_id, now)]
     world.ledger.record_intents(records, _next_numbers(records), now)
-    ready, refused = _ensure_pools(world, batches)
-    requests = [_request(world, batch, plan_id) for batch in batches if batch.bucket.array.agent_pool in ready]
-    outcomes = {outcome.chunk_id: outcome for outcome in _refuse(batches, refused, now)}
+    refused = _ensure_pools(world, batches, pools)
+    requests = [_request(world, batch, plan_id) for batch in batches if pools[batch.chunk_id] not in refused]
+    outcomes = {outcome.chunk_id: outcome for outcome in _refuse(batches, pools, refused, now)}
     for outcome in outcomes.values():
         _note(world, outcome, on_chunk)
     if requests:
@@ -57,13 +64,13 @@ def _note(world: World, outcome: ChunkOutcome, on_chunk: Callable[[ChunkOutcome]
         on_chunk(outcome)
 
 
-def _records(batch: LaunchBatch, plan_id: str, now: float) -> list[MachineRecord]:
+def _records(batch: LaunchBatch, pool: str, plan_id: str, now: float) -> list[MachineRecord]:
     bucket = batch.bucket
     return [
         MachineRecord(
             name=name,
             nodearray=bucket.array.name,
-            pool=bucket.array.agent_pool,
+            pool=pool,
             vm_size=bucket.vm_size,
             zone=bucket.offering.zone,
             spot=bucket.array.spot,
@@ -87,31 +94,34 @@ def _next_numbers(records: Sequence[MachineRecord]) -> dict[str, int]:
     return numbers
 
 
-def _ensure_pools(world: World, batches: Sequence[LaunchBatch]) -> tuple[set[str], dict[str, CloudError]]:
-    """Pools that can take machines, and those that cannot with the reason."""
-    ready: set[str] = set()
+def _ensure_pools(world: World, batches: Sequence[LaunchBatch], pools: Mapping[str, str]) -> dict[str, CloudError]:
+    """Pools that cannot take machines, with the reason; all others can."""
     refused: dict[str, CloudError] = {}
-    for pool in dict.fromkeys(batch.bucket.array.agent_pool for batch in batches):
+    for pool, bucket in {pools[batch.chunk_id]: batch.bucket for batch in batches}.items():
+        if (clash := name_clash(world.config, bucket)) is not None:
+            refused[pool] = CloudError(clash)
+            continue
         try:
             world.cloud.ensure_pool(pool)
-            ready.add(pool)
         except CloudError as error:
             refused[pool] = error
-    return ready, refused
+    return refused
 
 
-def _refuse(batches: Sequence[LaunchBatch], refused: Mapping[str, CloudError], now: float) -> list[ChunkOutcome]:
+def _refuse(
+    batches: Sequence[LaunchBatch], pools: Mapping[str, str], refused: Mapping[str, CloudError], now: float
+) -> list[ChunkOutcome]:
     return [
         ChunkOutcome(
             chunk_id=batch.chunk_id,
-            pool=batch.bucket.array.agent_pool,
+            pool=pools[batch.chunk_id],
             outcomes=tuple(
                 LaunchOutcome(
                     name=name,
                     state=LaunchState.REJECTED,
-                    kind=_kind_of(refused[batch.bucket.array.agent_pool]),
-                    code="PoolNotReady",
-                    message=str(refused[batch.bucket.array.agent_pool]),
+                    kind=_kind_of(error),
+                    code=POOL_LIMIT if isinstance(error, PoolLimitError) else "PoolNotReady",
+                    message=str(error),
                 )
                 for name in batch.names
             ),
@@ -121,13 +131,15 @@ def _refuse(batches: Sequence[LaunchBatch], refused: Mapping[str, CloudError], n
             puts=0,
         )
         for batch in batches
-        if batch.bucket.array.agent_pool in refused
+        if (error := refused.get(pools[batch.chunk_id])) is not None
     ]
 
 
 def _kind_of(error: CloudError) -> FaultKind:
     if isinstance(error, AuthError):
         return FaultKind.AUTH
+    if isinstance(error, PoolLimitError):
+        return FaultKind.QUOTA
     return FaultKind.THROTTLE if isinstance(error, ThrottledError) else FaultKind.UNKNOWN
 
 
@@ -140,18 +152,26 @@ def machine_tags(bucket: Bucket, plan_id: str) -> Mapping[str, str]:
 def _request(world: World, batch: LaunchBatch, plan_id: str) -> LaunchRequest:
     bucket = batch.bucket
     template = world.config.nodearrays[bucket.array.name].template_for(bucket.vm_size)
+    tags = machine_tags(bucket, plan_id)
     return LaunchRequest(
         chunk_id=batch.chunk_id,
-        template=template,
-        machines=tuple(
-            MachineSpec(name=name, zone=bucket.offering.zone, tags=machine_tags(bucket, plan_id))
-            for name in batch.names
+        template=replace(
+            template,
+            pool=pool_of(world.config, bucket),
+            node_labels=frozendict({**template.node_labels, **_group_label(bucket)}),
         ),
+        machines=tuple(MachineSpec(name=name, zone=bucket.offering.zone, tags=tags) for name in batch.names),
     )
 
 
+def _group_label(bucket: Bucket) -> Mapping[str, str]:
+    """A machine's placement group as a node label, where Kubernetes takes the name as a value."""
+    group = bucket.placement_group or ""
+    return {GROUP_TAG: group} if group[-1:].isalnum() else {}
+
+
 def _back_off(world: World, batches: Sequence[LaunchBatch], outcomes: Mapping[str, ChunkOutcome]) -> None:
-    """Leave buckets alone that refused for capacity or quota (user ask T08b)."""
+    """Leave buckets alone that refused for capacity or quota (user ask T08b); a full cluster says nothing of a size."""
     now = world.clock.now()
     for batch in batches:
         for outcome in outcomes[batch.chunk_id].outcomes:
@@ -164,6 +184,6 @@ def _back_off(world: World, batches: Sequence[LaunchBatch], outcomes: Mapping[st
                 zone=bucket.offering.zone,
                 spot=bucket.array.spot,
             )
-            if back_off is not None and outcome.state is LaunchState.REJECTED:
+            if back_off is not None and outcome.state is LaunchState.REJECTED and outcome.code != POOL_LIMIT:
                 world.ledger.add_back_off(back_off, f"{outcome.code}: {outcome.message}", now)
                 break

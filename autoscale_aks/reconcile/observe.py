@@ -11,6 +11,7 @@ from autoscale_aks.errors import AuthError, CloudError, ThrottledError
 from autoscale_aks.ledger.records import MachineRecord, MachineState
 from autoscale_aks.model.snapshot import Blocked, NameSeries, Snapshot, Source
 from autoscale_aks.reconcile.back_offs import back_offs_of_failed
+from autoscale_aks.reconcile.group_pools import find_pools
 from autoscale_aks.reconcile.join import Sighting, join_machine
 from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, is_ours, machine_prefix, number_of_name
 
@@ -45,6 +46,8 @@ class Observation:
     listed: frozenset[str] = frozenset()
     scheduler_names: Mapping[str, str] = field(default_factory=frozendict)
     """Machine → the scheduler's name of its node."""
+    pools: tuple[str, ...] = ()
+    """The agent pools that were looked at."""
 
 
 def observe(world: World) -> Observation:
@@ -91,6 +94,7 @@ def observe(world: World) -> Observation:
         ready={node.name: node.hostname or node.name for node in nodes if node.is_ready},
         listed=frozenset(cloud.machines),
         scheduler_names=_scheduler_names(queue, records, cloud),
+        pools=cloud.pools,
     )
 
 
@@ -98,6 +102,7 @@ def observe(world: World) -> Observation:
 class _CloudView:
     machines: dict[str, Machine] = field(default_factory=dict)
     complete_pools: set[str] = field(default_factory=set)
+    pools: tuple[str, ...] = ()
     nodes: dict[str, ClusterNode] = field(default_factory=dict)
     nodes_read: bool = False
     blocked: Blocked = field(default_factory=Blocked)
@@ -116,12 +121,14 @@ def _ask_cloud(world: World, now: float) -> _CloudView:
         view.blocked = Blocked(throttled_until=not_before)
         view.sources.append(Source(name=MACHINES, complete=False, detail="throttled"))
         return view
-    for pool in world.config.agent_pools:
+    view.pools, source = find_pools(world)
+    view.sources.extend([source] if source is not None else [])
+    for pool in view.pools:
         if not _list_pool(world, pool, view):
             return view
     if world.reads_cluster_nodes:
         try:
-            view.nodes = {node.name: node for node in world.cloud.list_nodes(world.config.agent_pools)}
+            view.nodes = {node.name: node for node in world.cloud.list_nodes(view.pools)}
             view.nodes_read = True
             view.sources.append(Source(name="nodes"))
         except CloudError as error:

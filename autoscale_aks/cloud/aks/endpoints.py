@@ -100,9 +100,13 @@ class AksEndpoints:
             if not pattern.fullmatch(getattr(self, field)):
                 raise ValueError(f"{field} {getattr(self, field)!r} cannot be a part of an Azure resource id")
 
+    def cluster_url(self) -> str:
+        """The cluster: GET."""
+        return _versioned(self._cluster_path(), self.pool_api_version)
+
     def pools_url(self) -> str:
-        """The agent pools of the cluster: GET, paged."""
-        return _versioned(self._pools_path(), self.pool_api_version)
+        """The agent pools: GET, paged."""
+        return _versioned(f"{self._cluster_path()}/agentPools", self.pool_api_version)
 
     def pool_url(self, pool: str) -> str:
         """An agent pool: GET, PUT, DELETE."""
@@ -122,14 +126,13 @@ class AksEndpoints:
         return _versioned(f"{self._pool_path(pool)}/deleteMachines", self.machine_api_version)
 
     def _pool_path(self, pool: str) -> str:
-        return f"{self._pools_path()}/{quote(pool, safe='')}"
+        return f"{self._cluster_path()}/agentPools/{quote(pool, safe='')}"
 
-    def _pools_path(self) -> str:
+    def _cluster_path(self) -> str:
         return (
             f"{self.arm_url.rstrip('/')}/subscriptions/{self.subscription}"
             f"/resourceGroups/{quote(self.resource_group, safe='')}"
             f"/providers/Microsoft.ContainerService/managedClusters/{self.cluster}"
-            "/agentPools"
         )
 
 

@@ -191,13 +191,14 @@ def _wait(client: AksClient, order: ScaleOrder, before: Sequence[ClusterNode], w
     now, pool = client.effects.now, order.template.pool
     existing = {node.name for node in before}
     started_at = now()
+    until = started_at + watch.pool_timeout_s + watch.timeout_s
     pool_due = failure_due = started_at
     while True:
-        for name in _ready_nodes(client, pool):
+        for name in _ready_nodes(client, pool, until):
             seen.ready_at.setdefault(name, now())
         if seen.pool_ready_at is None and now() >= pool_due:
             pool_due = now() + watch.pool_poll_s
-            state = _pool_state(client, pool)
+            state = _pool_state(client, pool, until)
             if state == "Failed":
                 return seen
             seen.pool_ready_at = now() if state == "Succeeded" else None
@@ -209,34 +210,34 @@ def _wait(client: AksClient, order: ScaleOrder, before: Sequence[ClusterNode], w
             return seen
         if now() >= failure_due:
             failure_due = now() + watch.failure_poll_s
-            seen.failed = _failures(client, order)
+            seen.failed = _failures(client, order, until)
         limit_s = watch.pool_timeout_s if seen.pool_ready_at is None else watch.timeout_s
         if seen.failed or now() - (seen.pool_ready_at or started_at) >= limit_s:
             return seen
         client.effects.sleep(watch.poll_s)
 
 
-def _ready_nodes(client: AksClient, pool: str) -> list[str]:
+def _ready_nodes(client: AksClient, pool: str, until: float) -> list[str]:
     try:
-        return [node.name for node in client.list_nodes([pool]) if node.ready]
+        return [node.name for node in client.list_nodes([pool], until) if node.ready]
     except CloudError as error:
         log.info("no nodes this time: %s", error)
         return []
 
 
-def _pool_state(client: AksClient, pool: str) -> str:
+def _pool_state(client: AksClient, pool: str, until: float) -> str:
     try:
-        view = client.get_pool(pool)
+        view = client.get_pool(pool, until)
     except CloudError as error:
         log.info("no pool state this time: %s", error)
         return ""
     return view.provisioning_state if view is not None else "Failed"
 
 
-def _failures(client: AksClient, order: ScaleOrder) -> tuple[FailedMachine, ...]:
+def _failures(client: AksClient, order: ScaleOrder, until: float) -> tuple[FailedMachine, ...]:
     """The failed machines, once every machine of the order is listed and in a final state; none before."""
     try:
-        listing = client.list_machines(order.template.pool)
+        listing = client.list_machines(order.template.pool, until)
     except CloudError as error:
         log.info("no machine states this time: %s", error)
         return ()

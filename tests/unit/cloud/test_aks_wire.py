@@ -5,8 +5,11 @@ import json
 import pytest
 from aks_fakes import MARK, TEMPLATE, specs
 from frozendict import frozendict
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autoscale_aks.cloud.aks.wire import (
+    BatchPart,
     HeaderForm,
     HeaderLimits,
     decode_machine,
@@ -194,11 +197,15 @@ def test_b5_a_chunk_over_the_budget_is_cut_into_few_equal_contiguous_parts() -> 
     machines = [MachineSpec(name=f"m-{n:02d}", tags={"t": "x" * 500}) for n in range(50)]
     limits = HeaderLimits()
     parts = split_by_budget(TEMPLATE, machines, limits)
-    assert [machine for part in parts for machine in part] == machines
-    assert {len(part) for part in parts} <= {16, 17}
-    assert all(header_bytes(encode_batch_header(TEMPLATE, part, limits.form)) <= 12 * 1024 for part in parts)
-    assert split_by_budget(TEMPLATE, specs("only"), limits) == [specs("only")]
-    assert split_by_budget(TEMPLATE, specs("a", "b"), HeaderLimits(budget_bytes=1)) == [specs("a"), specs("b")]
+    assert [machine for part in parts for machine in part.machines] == machines
+    assert {len(part.machines) for part in parts} <= {16, 17}
+    assert [part.header for part in parts] == [
+        encode_batch_header(TEMPLATE, part.machines, limits.form) for part in parts
+    ]
+    assert all(header_bytes(part.header) <= 12 * 1024 for part in parts)
+    assert split_by_budget(TEMPLATE, specs("only"), limits) == [BatchPart(specs("only"))]
+    alone = split_by_budget(TEMPLATE, specs("a", "b"), HeaderLimits(budget_bytes=1))
+    assert alone == [BatchPart(specs("a")), BatchPart(specs("b"))]
 
 
 def test_delete_bodies_name_machines() -> None:
@@ -331,3 +338,28 @@ def test_a_pool_needs_properties() -> None:
 )
 def test_timestamps(text: str | None, seconds: float | None) -> None:
     assert parse_timestamp(text) == seconds
+
+
+@given(
+    st.lists(
+        st.builds(
+            MachineSpec,
+            name=st.text(min_size=1, max_size=8),
+            zone=st.sampled_from([None, "1", "2"]),
+            tags=st.sampled_from([{}, {"a": "b"}, {"a": "c"}, {"\u00e4": 'x"y'}]),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_what_neighbours_share_is_encoded_once_and_the_header_is_the_same(machines: list[MachineSpec]) -> None:
+    entries = [
+        {
+            "machineName": machine.name,
+            "zones": [machine.zone] if machine.zone else [],
+            "tags": {**TEMPLATE.tags, **machine.tags},
+        }
+        for machine in machines
+    ]
+    expected = encode_json({"batchMachines": entries}).decode("ascii")
+    assert encode_batch_header(TEMPLATE, machines, HeaderForm.ALL) == expected

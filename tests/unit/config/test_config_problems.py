@@ -94,6 +94,11 @@ ONE_PROBLEM = [
     ("aks/kubernetes_url", "https://h/?x=1", "aks.kubernetes_url", "after ? or #"),
     ("aks/kubernetes_url", "https://h\n", "aks.kubernetes_url", "control character"),
     ("aks/kubernetes_ca_file", "/ca.pem", "aks.kubernetes_ca_file", "without kubernetes_url"),
+    # deadlines and groups
+    ("aks/deadlines", {"list": 0}, "aks.deadlines.list", "from 1 to 86400"),
+    ("aks/deadlines", {"lists": 9}, "aks.deadlines.lists", 'did you mean "list"?'),
+    (f"{HTC}/placement_group_scope", "rack", "nodearrays.htc.placement_group_scope", '"label", "pool" or "zone"'),
+    (f"{HTC}/placement_group_scope", "zone", "nodearrays.htc.placement_group_scope", "needs availability zones"),
     # values that contradict each other
     ("idle_timeout", {"hpcc": 5}, "idle_timeout.hpcc", 'did you mean "hpc"?'),
     ("boot_timeout", {"other": 5}, "boot_timeout.other", 'known are "htc", "hpc" or "default"'),
@@ -198,6 +203,16 @@ def test_the_same_size_twice_in_one_array_is_one_problem_but_not_in_two_zones() 
     assert [path for path, _ in problems(twice)] == ["nodearrays.htc.buckets[1]"]
     zones = changed("nodearrays/htc/buckets", [{**bucket, "zone": "1"}, {**bucket, "zone": "2"}])
     assert problems(zones) == []
+
+
+def test_groups_made_later_cannot_be_given_one_of_several_zones() -> None:
+    document = changed("nodearrays/hpc/new_placement_groups", True)
+    document["nodearrays"]["hpc"] |= {"placement_group_scope": "zone", "zones": ["1", "2"]}
+    ((path, message),) = problems(document)
+    assert path == "nodearrays.hpc.placement_group_scope"
+    assert "name the groups in placement_groups" in message
+    document["nodearrays"]["hpc"]["zones"] = ["1"]
+    assert problems(document) == []
 
 
 def test_a_placement_group_needs_one_zone() -> None:
