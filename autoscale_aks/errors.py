@@ -12,7 +12,8 @@
     │   ├── AuthError              no token, or the token is refused
     │   ├── ThrottledError         429 until `retry_at`; nothing was changed
     │   ├── DeadlineError          the time given was over before anything was sent
-    │   ├── PoolLimitError         the cluster has all the agent pools it can have
+    │   ├── PoolRefusedError       the service did not make an agent pool
+    │   │   └── PoolLimitError     the cluster has all the agent pools it can have
     │   └── ProtocolError          the service answered outside its contract
     ├── LedgerError                the ledger file cannot be used
     └── LockHeldError              another run is the writer
@@ -91,7 +92,11 @@ class DeadlineError(CloudError):
     """The time given for it was over before a request could leave; the call changed nothing."""
 
 
-class PoolLimitError(CloudError):
+class PoolRefusedError(CloudError):
+    """The service did not make an agent pool."""
+
+
+class PoolLimitError(PoolRefusedError):
     """The cluster has all the agent pools it can have (aks-machine-api.md §2.7); none was made."""
 
 

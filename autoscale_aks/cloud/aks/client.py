@@ -28,10 +28,9 @@ from autoscale_aks.cloud.aks.wire import HeaderLimits, decode_machine
 from autoscale_aks.errors import (
     AuthError,
     CloudError,
-    DeadlineError,
     PoolLimitError,
+    PoolRefusedError,
     ProtocolError,
-    ThrottledError,
 )
 from autoscale_aks.model.launch import CallDeadlines, Machine, MachineListing
 
@@ -188,9 +187,7 @@ class AksClient:
         until = self._until(deadline, self._settings.deadlines.pool_s)
         try:
             ensure_pool(self._arm, self.endpoints, pool, deadline=until, effects=self._effects)
-        except (AuthError, ThrottledError, DeadlineError, ProtocolError):
-            raise
-        except CloudError as error:
+        except PoolRefusedError as error:
             self._explain_refusal(pool, error, until)
             raise
         self._memory.note_usable(pool, self._effects.now())

@@ -17,7 +17,7 @@ from autoscale_aks.cloud.aks.faults import is_absent_pool, parse_fault
 from autoscale_aks.cloud.aks.pages import describe
 from autoscale_aks.cloud.aks.transport import Response, Sent
 from autoscale_aks.cloud.aks.wire import decode_pool, encode_pool
-from autoscale_aks.errors import AuthError, CloudError, DeadlineError
+from autoscale_aks.errors import AuthError, CloudError, DeadlineError, PoolRefusedError
 
 if TYPE_CHECKING:
     from autoscale_aks.cloud.aks.caller import Answer, Caller
@@ -82,9 +82,15 @@ def _put_pool(caller: Caller, endpoints: AksEndpoints, pool: str, effects: Effec
         ):
             if is_lost(answer) and get_pool(caller, endpoints, pool, effects, deadline) is not None:
                 return
-            raise failure(answer, caller, Lane.WRITE, effects.now())
+            raise _refusal(answer, caller, effects.now())
         log.info("pool %s: another operation is running: %s", pool, describe(answer))
         effects.sleep(_PUT_PAUSE_S)
+
+
+def _refusal(answer: Answer, caller: Caller, now: float) -> CloudError:
+    error = failure(answer, caller, Lane.WRITE, now)
+    is_refusal = type(error) is CloudError and isinstance(answer.result, Response) and answer.result.status < 500
+    return PoolRefusedError(str(error)) if is_refusal else error
 
 
 def is_lost(answer: Answer) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -136,7 +137,13 @@ class _Seen:
 def scale(client: AksClient, order: ScaleOrder, watch: Watch) -> OperationRecord:
     """Create the order's machines and, when all were accepted, wait for their nodes."""
     before = _baseline(client, order) if watch.timeout_s > 0 and order.machines else None
-    chunks = client.launch(order.requests(), watch.on_chunk, workers=order.machine_workers, batch=order.use_batch_api)
+    chunks = client.launch(
+        order.requests(),
+        watch.on_chunk,
+        workers=order.machine_workers,
+        batch=order.use_batch_api,
+        deadline=math.inf,  # thousands of single requests take as long as the service lets them
+    )
     outcomes = [outcome for chunk in chunks for outcome in chunk.outcomes]
     refused = tuple(found for outcome in outcomes if (found := failed_outcome(outcome)) is not None)
     waited = before is not None and not refused
