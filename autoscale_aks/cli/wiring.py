@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import uuid
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,12 +21,18 @@ from autoscale_aks.cloud.aks.auth import (
     TokenSource,
     azure_credentials,
 )
+from autoscale_aks.cloud.aks.budget import RateBudget
+from autoscale_aks.cloud.aks.caller import Caller, Patience
 from autoscale_aks.cloud.aks.client import AksClient, ClientSettings, Remembered
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.cloud.aks.endpoints import AksEndpoints
+from autoscale_aks.cloud.aks.lease import KubernetesLease, LeaseOrder
+from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, RequestsTransport
 from autoscale_aks.cloud.aks.wire import HeaderForm, HeaderLimits, machines_per_put
+from autoscale_aks.cloud.gate import Gate, GatedTransport
+from autoscale_aks.ledger.lock import Writer, WriterLock
 from autoscale_aks.ledger.store import Ledger
-from autoscale_aks.loop import writing_ledger
+from autoscale_aks.loop import holding
 from autoscale_aks.matching.resources import parse_default_resources
 from autoscale_aks.model.bucket import expand_buckets
 from autoscale_aks.reconcile import World
@@ -36,24 +43,69 @@ from autoscale_aks.schedulers.registry import build_scheduler
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from autoscale_aks.config import AksConfig, Config
+    from autoscale_aks.config import AksConfig, Config, LeaseConfig
+    from autoscale_aks.loop import Heart, LockPort
 
 _EMULATOR_TOKEN: Final = "emulator"  # noqa: S105  stands in for a token where there is none to have
 _BATCH_FLAG: Final = "batch_honoured"
 
 
 @contextmanager
-def writing_world(config: Config, clock: Clock | None = None) -> Iterator[World]:
-    """Everything a cycle needs, with the ledger held for writing. Raises LockHeldError when another run is at it."""
+def writing_world(config: Config, clock: Clock | None = None, gate: Gate | None = None) -> Iterator[World]:
+    """Everything a cycle needs, with the right to write held.
+
+    Raises LockHeldError when another run is at it, and LockLostError in the end when it was lost meanwhile.
+    """
     clock = clock or SystemClock()
-    with (
-        writing_ledger(config.ledger.path, config.aks.owner, os.getpid(), clock) as ledger,
-        build_client(config, ledger) as client,
-    ):
+    gate = gate or Gate(clock.now)
+    with writing_locks(config, clock, gate) as heart, opened_world(config, clock, gate) as world:
         try:
-            yield _world(config, client, ledger, clock)
+            yield world
         finally:
-            _remember(ledger, client)
+            remember(world)
+        heart.check()
+
+
+@contextmanager
+def writing_locks(config: Config, clock: Clock, gate: Gate) -> Iterator[Heart]:
+    """The lock beside the ledger and, where one is configured, the lease; losing one closes the gate."""
+    writer = Writer(owner=config.aks.owner, now=clock.now(), pid=os.getpid(), host=socket.gethostname())
+    with ExitStack() as stack:
+        locks: list[LockPort] = [WriterLock(config.ledger.path, writer)]
+        if config.loop.lease is not None:
+            locks.append(_lease(config.aks, config.loop.lease, writer, stack))
+        yield stack.enter_context(holding(locks, clock, gate.close))
+
+
+def _lease(aks: AksConfig, lease: LeaseConfig, writer: Writer, stack: ExitStack) -> KubernetesLease:
+    url = str(aks.kubernetes_url)
+    transport = RequestsTransport()
+    stack.callback(transport.close)
+    effects = Effects()
+    caller = Caller(
+        transport,
+        _tokens(aks, KUBERNETES_SCOPE, url),
+        RateBudget(effects=effects),
+        patience=Patience(timeout_s=min(lease.duration_s / 4, REQUEST_CAP_S), throttle_s=lease.duration_s / 4),
+        ca=str(aks.kubernetes_ca_file) if aks.kubernetes_ca_file else None,
+        effects=effects,
+    )
+    order = LeaseOrder(
+        base_url=url,
+        namespace=lease.namespace,
+        name=lease.name,
+        duration_s=lease.duration_s,
+        holder=f"{writer.owner} on {writer.host}, process {writer.pid}, started {writer.now:.3f}",
+        now=writer.now,
+    )
+    return KubernetesLease(caller, order)
+
+
+@contextmanager
+def opened_world(config: Config, clock: Clock, gate: Gate) -> Iterator[World]:
+    """The ports of a configuration, behind a gate. The caller holds the locks."""
+    with Ledger.open(config.ledger.path, now=clock.now()) as ledger, build_client(config, ledger, gate) as client:
+        yield replace(_world(config, client, ledger, clock), halted=lambda: gate.reason)
 
 
 @contextmanager
@@ -84,8 +136,8 @@ def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> W
     )
 
 
-def build_client(config: Config, ledger: Ledger) -> AksClient:
-    """The AKS client of a configuration, told what earlier runs learned of this cluster."""
+def build_client(config: Config, ledger: Ledger, gate: Gate | None = None) -> AksClient:
+    """The AKS client of a configuration, told what earlier runs learned of this cluster; behind `gate` if given."""
     aks = config.aks
     endpoints = AksEndpoints(
         arm_url=aks.arm_url,
@@ -107,7 +159,8 @@ def build_client(config: Config, ledger: Ledger) -> AksClient:
         remembered=Remembered(
             batch_honoured=False if aks.batch_header == "off" else None if honoured is None else honoured == "yes"
         ),
-        effects=Effects(),
+        transport=None if gate is None else GatedTransport(RequestsTransport(connections=max(64, aks.workers)), gate),
+        effects=Effects() if gate is None else gate.effects(Effects()),
     )
 
 
@@ -143,8 +196,11 @@ def smallest_batch(config: Config) -> int:
     return min(sizes)
 
 
-def _remember(ledger: Ledger, client: AksClient) -> None:
-    """What this run learned, for the next one (user ask T10b)."""
+def remember(world: World) -> None:
+    """What the client learned, for the next run (user ask T10b). Nothing for a cloud that learns nothing."""
+    client, ledger = world.cloud, world.ledger
+    if not isinstance(client, AksClient):
+        return
     learned = client.remembered
     if learned.batch_honoured is not None:
         ledger.set_flag(f"{_BATCH_FLAG}:{client.endpoints.cluster}", "yes" if learned.batch_honoured else "no")

@@ -34,6 +34,9 @@ def check_document(document: Mapping[str, Any], array_names: list[str]) -> Itera
         yield from _check_timeout(policy.get(key), ("policy", key), array_names)
         if key in document and key in policy:
             yield Finding(("policy", key), f"{key} stands at the top level too; keep one of them")
+    if "lease" in document.get("loop", {}) and "kubernetes_url" not in document.get("aks", {}):
+        text = "needs the cluster's Kubernetes API; give aks.kubernetes_url"
+        yield Finding(("loop", "lease"), text, about=(("aks", "kubernetes_url"),))
     for name, resource in document.get("shared_resources", {}).items():
         yield from _check_shared(resource, ("shared_resources", name))
 

@@ -102,7 +102,8 @@ def run_cycle(world: World, progress: Progress | None = None) -> CycleReport:
     chunks = launch(world, decided, plan_id, progress.chunk_done if progress else None)
     accepted = [outcome.name for chunk in chunks for outcome in chunk.outcomes if outcome.state is LaunchState.ACCEPTED]
     notices += _add_nodes(world, accepted)
-    releases = release(world, seen, decided)
+    halted = world.halted()
+    releases = Releases(notices=[f"nothing was let go: {halted}"]) if halted else release(world, seen, decided)
     notices += tuple(releases.notices)
     _record_idle(world, seen, decided)
     report = CycleReport(

@@ -14,6 +14,7 @@ from config_samples import EXAMPLE, SMALL, changed
 from jsonschema import Draft202012Validator
 
 from autoscale_aks.config import Config, load_config, parse_config, schema_text, values
+from autoscale_aks.errors import ConfigError
 from autoscale_aks.model.bucket import expand_buckets
 from autoscale_aks.model.limits import CoreQuota
 from autoscale_aks.model.policy import Objective, PlacementOrder, Policy
@@ -248,3 +249,23 @@ def described(schema: Any, part: Any) -> bool:
 def test_the_schema_is_next_to_the_code_that_reads_it() -> None:
     beside = Path(values.__file__).parent / "autoscale.schema.json"
     assert beside.read_text(encoding="utf-8") == schema_text()
+
+
+def test_the_loop_has_defaults_and_paths_of_its_own() -> None:
+    plain = parsed(SMALL).loop
+    assert (plain.cycle_deadline_s, plain.wake_socket, plain.wake_delay_s, plain.lease) == (900.0, None, 1.0, None)
+    document = {
+        **SMALL,
+        "aks": {**SMALL["aks"], "kubernetes_url": "https://k8s.example"},
+        "loop": {"cycle_deadline_s": 60, "wake_socket": "wake.sock", "wake_delay_s": 0, "lease": {}},
+    }
+    loop = parse_config(json.dumps(document), "/etc/azaks/autoscale.json").loop
+    assert (loop.cycle_deadline_s, loop.wake_socket, loop.wake_delay_s) == (60.0, Path("/etc/azaks/wake.sock"), 0.0)
+    assert loop.lease is not None
+    owner = SMALL["aks"]["owner"]
+    assert (loop.lease.namespace, loop.lease.name, loop.lease.duration_s) == ("kube-system", f"azaks-{owner}", 60.0)
+
+
+def test_a_lease_needs_the_address_of_the_clusters_kubernetes() -> None:
+    with pytest.raises(ConfigError, match=r"give aks\.kubernetes_url"):
+        parsed({**SMALL, "loop": {"lease": {"namespace": "azaks", "duration_s": 30}}})
