@@ -95,7 +95,7 @@ def _lease(aks: AksConfig, lease: LeaseConfig, writer: Writer, stack: ExitStack)
         namespace=lease.namespace,
         name=lease.name,
         duration_s=lease.duration_s,
-        holder=f"{writer.owner} on {writer.host}, process {writer.pid}, started {writer.now:.3f}",
+        holder=f"{writer.owner}, process {writer.pid} on {writer.host}, run {uuid.uuid4().hex[:8]}",
         now=writer.now,
     )
     return KubernetesLease(caller, order)

@@ -66,6 +66,9 @@ class Resident:
         with ExitStack() as stack:
             world: World | None = None
             while self._station.gate.closed is None:
+                if world is not None and not world.ledger.in_place:
+                    log.warning("%s was taken away or replaced; it is opened anew", world.ledger.path)
+                    return config
                 begun = self._station.clock.now()
                 plan_id = ""
                 try:
