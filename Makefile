@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed-package
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports bench clean
+.PHONY: help demo test soak check lint types imports bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ test: $(DEV_STAMP)  ## Install what tests need, then run every check and every t
 	@$(MAKE) --no-print-directory check-only
 	$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered --durations=5
 	$(BIN)/python -m coverage report --include='autoscale_aks/units.py,autoscale_aks/model/*,autoscale_aks/matching/*,autoscale_aks/planning/*,autoscale_aks/reports/*' --fail-under=90 --format=total
+
+soak: $(DEV_STAMP)  ## The long fault tests: 500 kills, 200 storms (SOAK='-k storm' for a part)
+	$(BIN)/python -m pytest -q -m soak --durations=10 $(SOAK)
 
 check: $(DEV_STAMP)  ## Lint, types and import direction
 	@$(MAKE) --no-print-directory check-only
