@@ -144,8 +144,8 @@ class MortalSite:
     def free(self) -> list[str]:
         """Nodes that would take a job now."""
         busy, closed = set(self.jobs.values()), self.closed()
-        ready = [name for name, row in self.machines().items() if row["node"] == "ready"]
-        return sorted(name for name in ready if name not in busy and name not in closed)
+        ready = {name for name, row in self.machines().items() if row["node"] == "ready"}
+        return sorted((ready & self.joined()) - busy - closed)
 
     def schedule(self) -> None:
         """Waiting jobs start on free nodes; a job whose machine is gone would be lost, and is told of."""
@@ -163,6 +163,7 @@ class MortalSite:
             {
                 "name": name,
                 "state": "Down" if name not in up else "Closed" if name in closed else "Ready",
+                "closed_by_us": name in closed,
                 "job_ids": [running[name]] if name in running else [],
                 "available": {"ncpus": 0} if name in running else {},
             }
