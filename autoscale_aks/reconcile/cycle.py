@@ -126,6 +126,7 @@ def _record_sightings(world: World, seen: Observation) -> tuple[str, ...]:
     now = world.clock.now()
     if seen.unrecorded:
         world.ledger.adopt(seen.unrecorded, now)
+        notices += (f"{len(seen.unrecorded)} machines that the ledger did not know were taken in by their marks",)
     for back_off, why in seen.back_offs.items():
         world.ledger.add_back_off(back_off, why, now)
     states = dict.fromkeys(forgotten, MachineState.GONE)
