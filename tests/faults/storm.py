@@ -99,6 +99,10 @@ class StormScheduler(FakeScheduler):
     def _nodes(self) -> list[SchedulerNode]:
         return [replace(node, closed_by_us=node.name in self.closed) for node in super()._nodes()]
 
+    def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:
+        self.before_read(0)
+        return super().close_nodes(names, reason)
+
     def remove_nodes(self, names: Sequence[str]) -> None:
         super().remove_nodes(names)
         self.closed.difference_update(names)
@@ -197,8 +201,11 @@ class Storm:
 
     def land(self, _: int) -> None:
         """While the program looks away jobs start, and another run tries to write."""
-        if self.dice.random() < 0.3:
+        if self.dice.random() < 0.4:
             self.forget_lost()
+            for _ in range(self.dice.choice([0, 1, 2])):
+                self.jobs += 1
+                self.scheduler.submit(f"job-{self.jobs}")
             self.scheduler.start_all()
         if self.dice.random() < 0.2:
             try:

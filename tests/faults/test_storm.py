@@ -23,13 +23,13 @@ def weather(make_site: Callable[..., Site], seed: int) -> dict[str, int]:
     return storm.outcomes
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(6))
 def test_whatever_goes_wrong_the_invariants_hold_after_every_cycle(make_site: Callable[..., Site], seed: int) -> None:
     outcomes = weather(make_site, seed)
     assert sum(outcomes.get(ended, 0) for ended in ("clean", "in part")) > STEPS / 4, "most of the time it works"
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(10, 200))
+@pytest.mark.parametrize("seed", range(6, 200))
 def test_two_hundred_storms(make_site: Callable[..., Site], seed: int) -> None:
     weather(make_site, seed)
