@@ -20,7 +20,7 @@ from unit.cli.office import ROOT, Office, run, work
 from unit.reconcile.fakes import config_document, emulator_settings
 from unit.reconcile.site_fixture import scratch
 
-from autoscale_aks.cli.main import LOCK_HELD
+from autoscale_aks.cli.main import DONE, IN_PART, LOCK_HELD
 from autoscale_aks.emulator.faults import FaultRule
 from autoscale_aks.emulator.server import EmulatorServer
 from autoscale_aks.emulator.settings import ClusterSpec
@@ -78,10 +78,11 @@ def office() -> Iterator[Office]:
 
 
 @contextmanager
-def running(office: Office, interval: str = "3600") -> Iterator[Running]:
+def running(office: Office, interval: str = "3600", verb: str = "run") -> Iterator[Running]:
+    more = ["--interval", interval] if verb == "run" else []
     process = subprocess.Popen(
         [sys.executable, "-c", "import sys; from autoscale_aks.cli.main import main; sys.exit(main())",
-         "run", "-c", office.config, "--interval", interval],
+         verb, "-c", office.config, *more],
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT, env=os.environ,
     )  # fmt: skip
     with process:
@@ -115,13 +116,14 @@ def test_a_second_one_exits_at_once_with_its_own_status_and_says_who_holds_it_si
         assert run("demand", "-c", office.config).returncode == 0, "readers need no lock"
 
 
-def test_sigterm_ends_the_request_under_way_and_no_other_is_sent(office: Office) -> None:
+@pytest.mark.parametrize(("verb", "status"), [("run", DONE), ("autoscale", IN_PART)])
+def test_sigterm_ends_the_request_under_way_and_no_other_is_sent(office: Office, verb: str, status: int) -> None:
     document = config_document(office.emulator.base_url)
     document["aks"]["workers"] = 1
     office.write("autoscale.json", document)
     office.queue(work("a", iterations=120))
     office.emulator.state.faults.add(FaultRule(kind="slow", operations=("machine.batch_put",), after_s=0.8))
-    with running(office) as azaks:
+    with running(office, verb=verb) as azaks:
 
         def put_is_there() -> bool:
             return any(entry.operation == "machine.batch_put" for entry in office.emulator.journal.entries())
@@ -129,7 +131,7 @@ def test_sigterm_ends_the_request_under_way_and_no_other_is_sent(office: Office)
         while not put_is_there():
             assert azaks.process.poll() is None, azaks.said
             time.sleep(0.01)
-        assert azaks.end() == 0
+        assert azaks.end() == status
     puts = [entry for entry in office.emulator.journal.entries() if entry.method == "PUT" and entry.names]
     made = set(office.machines())
     assert (len(puts), set(puts[0].names)) == (1, made)
