@@ -36,8 +36,8 @@ faults: $(DEV_STAMP)  ## Run the fault suite (REPEAT=20: twenty times in a row)
 	@for run in $$(seq $(REPEAT)); do \
 		echo "fault suite, run $$run of $(REPEAT)"; $(BIN)/python -m pytest -q tests/faults || exit 1; done
 
-soak: $(DEV_STAMP)  ## Run the tests that take minutes
-	$(BIN)/python -m pytest -q -m soak
+soak: $(DEV_STAMP)  ## Tests that take minutes: 500 kills, 200 storms (SOAK='-k storm' for a part)
+	$(BIN)/python -m pytest -q -m soak --durations=10 $(SOAK)
 
 check: $(DEV_STAMP)  ## Lint, types and import direction
 	@$(MAKE) --no-print-directory check-only

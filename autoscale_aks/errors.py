@@ -17,6 +17,7 @@
     │   └── ProtocolError          the service answered outside its contract
     ├── LedgerError                the ledger file cannot be used
     └── LockHeldError              another run is the writer
+        └── LockLostError          it became the writer while this one was at it
 """
 
 from __future__ import annotations
@@ -110,3 +111,7 @@ class LedgerError(AutoscaleError):
 
 class LockHeldError(AutoscaleError):
     """Another run holds the writer's lock; the message says who and since when."""
+
+
+class LockLostError(LockHeldError):
+    """This run held the lock and holds it no longer; it must send nothing more."""

@@ -7,7 +7,6 @@ ownership mark, by which the next cycle adopts them (docs/aks.md).
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoscale_aks.cli.learned import keep_learned
-from autoscale_aks.cli.wiring import build_client
+from autoscale_aks.cli.wiring import build_client, writing_locks
 from autoscale_aks.clock import SystemClock
 from autoscale_aks.cloud.aks.wire import format_timestamp
-from autoscale_aks.errors import AuthError, CloudError, InputError, LedgerError, LockHeldError, Problem, ThrottledError
+from autoscale_aks.cloud.gate import Gate
+from autoscale_aks.errors import (
+    AuthError,
+    CloudError,
+    InputError,
+    LedgerError,
+    LockHeldError,
+    LockLostError,
+    Problem,
+    ThrottledError,
+)
 from autoscale_aks.ledger.store import Ledger
-from autoscale_aks.loop import writing_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -89,9 +97,13 @@ def _open_ledger(config: Config) -> Ledger | None:
 
 def _keep(config: Config, client: AksClient) -> None:
     try:
-        with writing_ledger(config.ledger.path, config.aks.owner, os.getpid(), SystemClock()) as ledger:
+        clock = SystemClock()
+        with (
+            writing_locks(config, clock, Gate(clock.now)),
+            Ledger.open(config.ledger.path, now=clock.now()) as ledger,
+        ):
             keep_learned(ledger, client, config.aks)
-    except (LockHeldError, LedgerError) as error:
+    except (LockHeldError, LockLostError, LedgerError, CloudError) as error:
         log.info("what was learned of the cluster is not kept: %s", error)
 
 

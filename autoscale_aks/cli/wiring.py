@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import uuid
 import weakref
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,13 +23,20 @@ from autoscale_aks.cloud.aks.auth import (
     TokenSource,
     azure_credentials,
 )
+from autoscale_aks.cloud.aks.budget import RateBudget
+from autoscale_aks.cloud.aks.caller import Caller, Patience
 from autoscale_aks.cloud.aks.client import AksClient, ClientSettings
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.cloud.aks.endpoints import AksEndpoints
 from autoscale_aks.cloud.aks.kubeconfig import KubernetesAccess, in_cluster_access, kubeconfig_access
+from autoscale_aks.cloud.aks.lease import KubernetesLease, LeaseOrder
+from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, HttpTransport
 from autoscale_aks.cloud.aks.wire import HeaderForm, HeaderLimits, machines_per_put
+from autoscale_aks.cloud.gate import Gate, GatedTransport
+from autoscale_aks.errors import ConfigError, Problem
+from autoscale_aks.ledger.lock import Writer, WriterLock
 from autoscale_aks.ledger.store import Ledger
-from autoscale_aks.loop import writing_ledger
+from autoscale_aks.loop import holding
 from autoscale_aks.matching.resources import parse_default_resources
 from autoscale_aks.model.bucket import expand_buckets
 from autoscale_aks.reconcile import World
@@ -39,23 +47,74 @@ from autoscale_aks.schedulers.registry import build_scheduler
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from autoscale_aks.config import AksConfig, Config
+    from autoscale_aks.config import AksConfig, Config, LeaseConfig
+    from autoscale_aks.loop import Heart, LockPort
 
 _EMULATOR_TOKEN: Final = "emulator"  # noqa: S105  stands in for a token where there is none to have
 
 
 @contextmanager
-def writing_world(config: Config, clock: Clock | None = None) -> Iterator[World]:
-    """Everything a cycle needs, with the ledger held for writing. Raises LockHeldError when another run is at it."""
+def writing_world(config: Config, clock: Clock | None = None, gate: Gate | None = None) -> Iterator[World]:
+    """Everything a cycle needs, with the right to write held.
+
+    Raises LockHeldError when another run is at it, and LockLostError in the end when it was lost meanwhile.
+    """
     clock = clock or SystemClock()
-    with (
-        writing_ledger(config.ledger.path, config.aks.owner, os.getpid(), clock) as ledger,
-        build_client(config, ledger) as client,
-    ):
+    gate = gate or Gate(clock.now)
+    with writing_locks(config, clock, gate) as heart, opened_world(config, clock, gate) as world:
         try:
-            yield _world(config, client, ledger, clock)
+            yield world
         finally:
-            keep_learned(ledger, client, config.aks)
+            remember(world)
+        heart.check()
+
+
+@contextmanager
+def writing_locks(config: Config, clock: Clock, gate: Gate) -> Iterator[Heart]:
+    """The lock beside the ledger and, where one is configured, the lease; losing one closes the gate."""
+    writer = Writer(owner=config.aks.owner, now=clock.now(), pid=os.getpid(), host=socket.gethostname())
+    with ExitStack() as stack:
+        locks: list[LockPort] = [WriterLock(config.ledger.path, writer)]
+        if config.loop.lease is not None:
+            locks.append(_lease(config.aks, config.loop.lease, writer, stack))
+        yield stack.enter_context(holding(locks, clock, gate.close))
+
+
+def _lease(aks: AksConfig, lease: LeaseConfig, writer: Writer, stack: ExitStack) -> KubernetesLease:
+    kubernetes = _kubernetes(aks)
+    if kubernetes is None:
+        raise ConfigError(
+            [Problem("loop.lease", "the cluster's Kubernetes API is not configured: give aks.kubernetes_url")]
+        )
+    if kubernetes.stored_ca is not None:
+        stack.callback(kubernetes.stored_ca.close)
+    transport = HttpTransport()
+    stack.callback(transport.close)
+    effects = Effects()
+    caller = Caller(
+        transport,
+        kubernetes.tokens,
+        RateBudget(effects=effects),
+        patience=Patience(timeout_s=min(lease.duration_s / 4, REQUEST_CAP_S), throttle_s=lease.duration_s / 4),
+        ca=kubernetes.ca,
+        effects=effects,
+    )
+    order = LeaseOrder(
+        base_url=kubernetes.url,
+        namespace=lease.namespace,
+        name=lease.name,
+        duration_s=lease.duration_s,
+        holder=f"{writer.owner}, process {writer.pid} on {writer.host}, run {uuid.uuid4().hex[:8]}",
+        now=writer.now,
+    )
+    return KubernetesLease(caller, order)
+
+
+@contextmanager
+def opened_world(config: Config, clock: Clock, gate: Gate) -> Iterator[World]:
+    """The ports of a configuration, behind a gate. The caller holds the locks."""
+    with Ledger.open(config.ledger.path, now=clock.now()) as ledger, build_client(config, ledger, gate) as client:
+        yield replace(_world(config, client, ledger, clock), halted=lambda: gate.reason)
 
 
 @contextmanager
@@ -86,8 +145,11 @@ def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> W
     )
 
 
-def build_client(config: Config, ledger: Ledger | None) -> AksClient:
-    """The AKS client of a configuration, told what earlier runs learned of this cluster; None: they left nothing."""
+def build_client(config: Config, ledger: Ledger | None, gate: Gate | None = None) -> AksClient:
+    """The AKS client of a configuration, told what earlier runs learned of this cluster; None: they left nothing.
+
+    Behind `gate`, if given, nothing is sent any more once that is closed.
+    """
     aks = config.aks
     kubernetes = _kubernetes(aks)
     endpoints = AksEndpoints(
@@ -107,7 +169,8 @@ def build_client(config: Config, ledger: Ledger | None) -> AksClient:
         kubernetes_tokens=kubernetes.tokens if kubernetes else None,
         settings=ClientSettings(workers=aks.workers, header=header_limits(config), deadlines=aks.deadlines),
         remembered=learned_of(ledger, aks),
-        effects=Effects(),
+        transport=None if gate is None else GatedTransport(HttpTransport(connections=max(64, aks.workers)), gate),
+        effects=Effects() if gate is None else gate.effects(Effects()),
     )
     if kubernetes is not None and kubernetes.stored_ca is not None:
         weakref.finalize(client, kubernetes.stored_ca.close)
@@ -159,6 +222,12 @@ def smallest_batch(config: Config) -> int:
                 )
             )
     return min(sizes)
+
+
+def remember(world: World) -> None:
+    """What the client learned, for the next run (user ask T10b). Nothing for a cloud that learns nothing."""
+    if isinstance(world.cloud, AksClient):
+        keep_learned(world.ledger, world.cloud, world.config.aks)
 
 
 def with_emulator(config: Config, base_url: str) -> Config:

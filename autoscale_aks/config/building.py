@@ -15,8 +15,10 @@ from autoscale_aks.config.nodearray_checks import pool_of, zones_of
 from autoscale_aks.config.values import (
     AksConfig,
     Config,
+    LeaseConfig,
     LedgerConfig,
     LoggingConfig,
+    LoopConfig,
     NodeArrayConfig,
     SchedulerConfig,
 )
@@ -68,6 +70,7 @@ def build_config(document: Mapping[str, Any], source: str) -> Config:
             level=logging.get("level", "WARNING"),
             config_file=base / logging["config_file"] if "config_file" in logging else None,
         ),
+        loop=_build_loop(document.get("loop", {}), base, aks.owner),
     )
 
 
@@ -163,6 +166,22 @@ def _build_policy(document: Mapping[str, Any]) -> Policy:
         max_creates_per_cycle=_count(policy, "max_creates_per_cycle"),
         max_deletes_per_cycle=_count(policy, "max_deletes_per_cycle"),
     )
+
+
+def _build_loop(loop: Mapping[str, Any], base: Path, owner: str) -> LoopConfig:
+    seconds = {key: float(loop[key]) for key in ("cycle_deadline_s", "wake_delay_s") if key in loop}
+    return LoopConfig(
+        **seconds,
+        wake_socket=base / loop["wake_socket"] if "wake_socket" in loop else None,
+        lease=_build_lease(loop["lease"], owner) if "lease" in loop else None,
+    )
+
+
+def _build_lease(lease: Mapping[str, Any], owner: str) -> LeaseConfig:
+    chosen = {key: lease[key] for key in ("name", "namespace") if key in lease}
+    if "duration_s" in lease:
+        chosen["duration_s"] = float(lease["duration_s"])
+    return LeaseConfig(**{"name": f"azaks-{owner}", **chosen})
 
 
 def _timeout(raw: Any, default: Timeout) -> Timeout:

@@ -25,6 +25,9 @@ _URLS: Final = ("arm_url", "authority_url", "kubernetes_url")
 _KUBERNETES: Final = ("kubernetes_url", "kubernetes_config_file", "kubernetes_in_cluster")
 
 
+_KUBERNETES_KEYS = frozenset({"kubernetes_url", "kubernetes_config_file", "kubernetes_in_cluster"})
+
+
 def check_document(document: Mapping[str, Any], array_names: list[str]) -> Iterator[Finding]:
     """All cross checks. `array_names` are the node arrays as written, good or bad."""
     yield from _check_aks(document.get("aks", {}))
@@ -35,6 +38,9 @@ def check_document(document: Mapping[str, Any], array_names: list[str]) -> Itera
         yield from _check_timeout(policy.get(key), ("policy", key), array_names)
         if key in document and key in policy:
             yield Finding(("policy", key), f"{key} stands at the top level too; keep one of them")
+    if "lease" in document.get("loop", {}) and _KUBERNETES_KEYS.isdisjoint(document.get("aks", {})):
+        text = "needs the cluster's Kubernetes API; give aks.kubernetes_url"
+        yield Finding(("loop", "lease"), text, about=(("aks", "kubernetes_url"),))
     for name, resource in document.get("shared_resources", {}).items():
         yield from _check_shared(resource, ("shared_resources", name))
 

@@ -77,6 +77,29 @@ class LedgerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseConfig:
+    """A lease in the cluster's Kubernetes, for head nodes that share no disk (user ask T33b)."""
+
+    name: str
+    namespace: str = "kube-system"
+    duration_s: float = 60.0
+    """How long after its last renewal another run may take it over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopConfig:
+    """How cycles follow each other, and who may run them. Times are in seconds."""
+
+    cycle_deadline_s: float = 900.0
+    """A cycle that is older sends no further request."""
+    wake_socket: Path | None = None
+    """A datagram socket on which every message asks for a cycle soon; None: only the interval counts."""
+    wake_delay_s: float = 1.0
+    """How long more messages are waited for before they make one cycle together."""
+    lease: LeaseConfig | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoggingConfig:
     """Where log lines go: `config_file` when it is given, else lines of `level` and above."""
 
@@ -152,6 +175,7 @@ class Config:
     limits: Limits = Limits()
     shared_resources: Mapping[str, SharedResource] = field(default_factory=frozendict)
     logging: LoggingConfig = LoggingConfig()
+    loop: LoopConfig = LoopConfig()
 
     @property
     def arrays(self) -> tuple[NodeArray, ...]:

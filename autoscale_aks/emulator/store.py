@@ -236,6 +236,9 @@ class Store:
         self.operations: dict[str, Operation] = {}
         self.quotas: dict[tuple[str, str], Quota] = {}
         self.clusters: dict[tuple[str, str, str], Cluster] = {}
+        self.leases: dict[tuple[str, str, str], dict[str, Any]] = {}
+        """Leases of the API servers, by cluster, namespace and name."""
+        self._versions = itertools.count(1)
         self._numbers = itertools.count(1)
         for spec in settings.clusters:
             self._add_cluster(spec)
@@ -248,6 +251,10 @@ class Store:
             cluster.pools[name] = Pool(name, cluster, "Machines", {"mode": "Machines"}, State.SUCCEEDED)
         key = (spec.subscription.casefold(), spec.resource_group.casefold(), spec.name.casefold())
         self.clusters[key] = cluster
+
+    def next_version(self) -> int:
+        """A `resourceVersion` that no object ever had."""
+        return next(self._versions)
 
     def find_cluster(self, subscription: str, group: str, name: str, *, parent: bool = True) -> Cluster:
         """The cluster; 404 naming the outermost thing that is missing (§5.1)."""

@@ -105,7 +105,8 @@ def run_cycle(world: World, progress: Progress | None = None) -> CycleReport:
     chunks = launch(world, decided, plan_id, progress.chunk_done if progress else None)
     accepted = [outcome.name for chunk in chunks for outcome in chunk.outcomes if outcome.state is LaunchState.ACCEPTED]
     notices += _add_nodes(world, accepted)
-    releases = release(world, seen, decided)
+    halted = world.halted()
+    releases = Releases(notices=[f"nothing was let go: {halted}"]) if halted else release(world, seen, decided)
     notices += tuple(releases.notices)
     notices += remove_empty_pools(world, seen, decided)
     _record_idle(world, seen, decided)
@@ -129,6 +130,7 @@ def _record_sightings(world: World, seen: Observation) -> tuple[str, ...]:
     now = world.clock.now()
     if seen.unrecorded:
         world.ledger.adopt(seen.unrecorded, now)
+        notices += (f"{len(seen.unrecorded)} machines that the ledger did not know were taken in by their marks",)
     for back_off, why in seen.back_offs.items():
         world.ledger.add_back_off(back_off, why, now)
     states = dict.fromkeys(forgotten, MachineState.GONE)

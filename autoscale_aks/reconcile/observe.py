@@ -62,6 +62,7 @@ def observe(world: World) -> Observation:
     records = {record.name: record for record in world.ledger.machines()}
     unrecorded = _unrecorded(world, cloud, records, now)
     records |= {record.name: record for record in unrecorded}
+    records |= _half_closed(queue, cloud, records)
     nodes, gone = _join(world, queue, cloud, records, now)
     refused = back_offs_of_failed(cloud.machines.values(), records, now)
     config = world.config
@@ -189,6 +190,23 @@ def _unrecorded(
         for machine in cloud.machines.values()
         if machine.name not in records
     )
+
+
+def _half_closed(
+    queue: SchedulerState, cloud: _CloudView, records: Mapping[str, MachineRecord]
+) -> Mapping[str, MachineRecord]:
+    """Machines that we have closed and that a ledger begun anew does not know to be closing.
+
+    Their delete protocol goes on, or they would stay closed, and billed, for ever (user asks T13, T33d).
+    """
+    by_name = _nodes_by_machine(queue)
+    found: dict[str, MachineRecord] = {}
+    for record in records.values():
+        node = _scheduler_node(by_name, record, cloud.node_of(record.name))
+        is_open = record.state not in {MachineState.CLOSING, MachineState.DELETING}
+        if is_open and node is not None and node.state == "Closed" and node.closed_by_us:
+            found[record.name] = replace(record, state=MachineState.CLOSING)
+    return found
 
 
 def _next_number(world: World, nodearray: str, unrecorded: tuple[MachineRecord, ...]) -> int:

@@ -31,6 +31,8 @@ class SchedulerNode:
     resources: Mapping[str, Value] = field(default_factory=frozendict)
     available: Mapping[str, Value] = field(default_factory=frozendict)
     job_ids: tuple[str, ...] = ()
+    closed_by_us: bool = False
+    """Whether `Closed` is the work of `close_nodes` and not of an administrator, when the driver can tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from autoscale_aks.cloud.aks.auth import StaticTokenSource
 from autoscale_aks.cloud.aks.client import AksClient, ClientSettings
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.cloud.aks.endpoints import AksEndpoints
-from autoscale_aks.cloud.aks.transport import RequestsTransport
+from autoscale_aks.cloud.aks.transport import HttpTransport
 from autoscale_aks.emulator.faults import FaultRule
 from autoscale_aks.emulator.server import EmulatorServer
 from autoscale_aks.emulator.settings import ClusterSpec, EmulatorSettings, ThrottleSettings
@@ -216,7 +216,7 @@ class Interrupted:
         *,
         after: bool = False,
     ) -> None:
-        self._inner = RequestsTransport(connections=8)
+        self._inner = HttpTransport(connections=8)
         self._matches = matches
         self._happen = happen
         self._after = after

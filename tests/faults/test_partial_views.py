@@ -27,7 +27,7 @@ from autoscale_aks.cloud.aks.auth import AzureTokenSource
 from autoscale_aks.cloud.aks.client import ClientSettings
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.cloud.aks.scale import Watch
-from autoscale_aks.cloud.aks.transport import RequestsTransport
+from autoscale_aks.cloud.aks.transport import HttpTransport
 from autoscale_aks.emulator.settings import BucketSpec, ThrottleSettings
 from autoscale_aks.errors import AuthError
 from autoscale_aks.model.launch import FaultKind, LaunchState
@@ -162,7 +162,7 @@ class Issuer:
             return AccessToken(f"token-{next(self._numbers)}", int(self._now()) + 3600)
 
 
-class Together(RequestsTransport):
+class Together(HttpTransport):
     """The first PUTs leave together, when each has its token; right before that, something happens."""
 
     def __init__(self, count: int, happen: Callable[[], object]) -> None:

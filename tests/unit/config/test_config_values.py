@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from autoscale_aks.cli.wiring import build_client
 from autoscale_aks.config import Config, load_config, parse_config, schema_text, values
+from autoscale_aks.errors import ConfigError
 from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.model.bucket import expand_buckets
 from autoscale_aks.model.launch import CallDeadlines
@@ -306,3 +307,23 @@ def test_a_group_of_several_sizes_stands_in_a_zone_that_all_of_them_have() -> No
         ["pg0", "pg1"], ["1", "2"], buckets=[{"vm_size": "A", **size}, {"vm_size": "B", "zone": "2", **size}]
     )
     assert placed == {"1": [], "2": ["pg0", "pg1"] * 2}
+
+
+def test_the_loop_has_defaults_and_paths_of_its_own() -> None:
+    plain = parsed(SMALL).loop
+    assert (plain.cycle_deadline_s, plain.wake_socket, plain.wake_delay_s, plain.lease) == (900.0, None, 1.0, None)
+    document = {
+        **SMALL,
+        "aks": {**SMALL["aks"], "kubernetes_url": "https://k8s.example"},
+        "loop": {"cycle_deadline_s": 60, "wake_socket": "wake.sock", "wake_delay_s": 0, "lease": {}},
+    }
+    loop = parse_config(json.dumps(document), "/etc/azaks/autoscale.json").loop
+    assert (loop.cycle_deadline_s, loop.wake_socket, loop.wake_delay_s) == (60.0, Path("/etc/azaks/wake.sock"), 0.0)
+    assert loop.lease is not None
+    owner = SMALL["aks"]["owner"]
+    assert (loop.lease.namespace, loop.lease.name, loop.lease.duration_s) == ("kube-system", f"azaks-{owner}", 60.0)
+
+
+def test_a_lease_needs_the_address_of_the_clusters_kubernetes() -> None:
+    with pytest.raises(ConfigError, match=r"give aks\.kubernetes_url"):
+        parsed({**SMALL, "loop": {"lease": {"namespace": "azaks", "duration_s": 30}}})
