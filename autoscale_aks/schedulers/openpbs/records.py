@@ -1,0 +1,119 @@
+"""`qstat -f -F json` → records, before anything is made of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from autoscale_aks.schedulers.openpbs.listing import cut_objects, note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from autoscale_aks.errors import Problem
+
+_WANTED: Final = (
+    "job_state", "queue", "euser", "egroup", "project", "Job_Owner", "Priority", "queue_rank", "comment", "Hold_Types",
+    "depend", "array_indices_remaining", "array_state_count", "max_run_subjobs", "schedselect", "exec_host",
+    "exec_vnode",
+)  # fmt: skip
+"""The attributes that are read. Those that users may write freely (environment, arguments, names) are not."""
+
+_JOB_ID: Final = re.compile(r"[0-9]{1,12}(\[[0-9]{0,10}\])?(\.[A-Za-z0-9][-\w.]{0,253})?\Z", re.ASCII)
+_INDENT: Final = re.compile(r'\n([ \t]+)"')
+_PAIR: Final = re.compile(r'\n[ \t]+"([^"\n]+)":[ \t]*([^\n]*)')
+
+
+class JobRecord(NamedTuple):
+    """One job, array or subjob: its attributes as text, empty where PBS prints none."""
+
+    id: str
+    state: str
+    queue: str
+    user: str
+    group: str
+    project: str
+    priority: str
+    rank: str
+    comment: str
+    holds: str
+    depend: str
+    tasks: str
+    state_count: str
+    max_running: str
+    select: str
+    exec_host: str
+    exec_vnode: str
+    resources: tuple[tuple[str, str], ...]
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it is an array (`6[]`), not one of its subjobs."""
+        return "[]" in self.id
+
+    @property
+    def array_id(self) -> str | None:
+        """The array that a subjob belongs to: `6[].server` of `6[3].server`."""
+        number, bracket, rest = self.id.partition("[")
+        if not bracket or rest.startswith("]"):
+            return None
+        return f"{number}[]{rest[rest.index(']') + 1 :]}"
+
+
+def parse_jobs(text: str, problems: list[Problem]) -> Iterator[JobRecord]:
+    """Every job that can be read. One without a state is left out, counted and reported."""
+    for name, body in cut_objects(text, "Jobs", "qstat"):
+        if not _JOB_ID.match(name):
+            note(problems, f"qstat {name[:60]}", "is no job id, left out")
+            continue
+        record = _read(name, body)
+        if not record.state:
+            note(problems, f"qstat {name}", "has no state that can be read, left out")
+            continue
+        yield record
+
+
+def _read(name: str, body: str) -> JobRecord:
+    indent = _INDENT.search(body)
+    if indent is None:
+        return _record(name, {}, ())
+    wanted, resources = _patterns(indent[1])
+    found = {key: _text(value) for key, value in wanted.findall(body)}
+    block = resources.search(body)
+    pairs = () if block is None else tuple(sorted((key, _text(value)) for key, value in _PAIR.findall(block[1])))
+    return _record(name, found, pairs)
+
+
+def _record(name: str, found: dict[str, str], resources: tuple[tuple[str, str], ...]) -> JobRecord:
+    get = found.get
+    values = [get(key, "") for key in _WANTED]
+    state, queue, user, group, project, owner, *rest = values
+    record = JobRecord(name, state, queue, user or owner.partition("@")[0], group, project, *rest, resources)
+    if record.select:
+        return record
+    return record._replace(select=dict(resources).get("select", ""))
+
+
+@lru_cache(maxsize=8)
+def _patterns(indent: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Lines of wanted attributes, and the block of requested resources, at this indentation and no other."""
+    names = "|".join(_WANTED)
+    wanted = re.compile(rf'\n{indent}"({names})":[ \t]*([^\n]*)')
+    resources = re.compile(rf'\n{indent}"Resource_List":[ \t]*\{{((?:\n{indent}[ \t]+"[^\n]*)*)')
+    return wanted, resources
+
+
+def _text(raw: str) -> str:
+    """What a JSON scalar says, as text: `"1gb",` → `1gb`, `4` → `4`, `false` → `false`."""
+    text = raw.rstrip().removesuffix(",")
+    if not text.startswith('"'):
+        return text
+    if "\\" not in text:
+        return text[1:-1] if text.endswith('"') and len(text) > 1 else text[1:]
+    try:
+        found = json.loads(text, strict=False)
+    except ValueError:
+        return text.strip('"')
+    return found if isinstance(found, str) else text

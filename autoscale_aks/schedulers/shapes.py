@@ -1,0 +1,56 @@
+"""Equal needs give one and the same shape object, so that a plan compiles them once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from autoscale_aks.model.job import Chunk, JobShape, PackingStrategy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Constraints = tuple["Mapping[str, Any]", ...]
+"""Frozen constraint objects."""
+
+NO_SHAPE: Final = JobShape()
+"""Of a record that cannot be read."""
+
+
+class ShapeStore:
+    """Makes shapes; asked for the same again it returns the same object."""
+
+    def __init__(self) -> None:
+        self._shapes: dict[Any, JobShape] = {}
+
+    def slots(self, constraints: Constraints, count: int = 1) -> JobShape:
+        """One slot, or `count` slots packed, all of them or none (A0: node_count with `pack`)."""
+        if count == 1:
+            return self._keep(constraints=constraints)
+        return self._keep(constraints=constraints, node_count=count, packing_strategy=PackingStrategy.PACK)
+
+    def nodes(self, constraints: Constraints, count: int, *, colocated: bool = False) -> JobShape:
+        """One slot on each of `count` different nodes (A4), in one placement group when `colocated` (A5)."""
+        return self._keep(constraints=constraints, node_count=count, colocated=colocated)
+
+    def colocated_slots(self, constraints: Constraints, count: int) -> JobShape:
+        """`count` slots packed in one placement group, all of them or none (A5)."""
+        return self._keep(constraints=constraints, iterations=count, colocated=True)
+
+    def chunks(self, constraints: Constraints, chunks: tuple[Chunk, ...], *, colocated: bool = False) -> JobShape:
+        """Several kinds of slots, all or none (A6). `constraints` hold for the job as a whole."""
+        return self._keep(constraints=constraints, chunks=chunks, colocated=colocated)
+
+    def _keep(self, **parts: Any) -> JobShape:
+        chunks = tuple((chunk.constraints, chunk.iterations, chunk.node_count) for chunk in parts.get("chunks", ()))
+        key = (
+            parts["constraints"],
+            parts.get("iterations", 1),
+            parts.get("node_count", 0),
+            parts.get("colocated", False),
+            parts.get("packing_strategy"),
+            chunks,
+        )
+        found = self._shapes.get(key)
+        if found is None:
+            found = self._shapes[key] = JobShape(**parts)
+        return found
