@@ -181,8 +181,8 @@ class GridEngineRig:
     def stop_controller(self) -> None:
         """Stop qmaster only (an outage in a test)."""
         self.run(["qconf", "-km"])
-        pid_file = self.directory / "spool/qmaster/qmaster.pid"
-        self.wait_until(lambda: not pid_file.exists() or not self._runs(pid_file), "qmaster ends")
+        self.wait_until(lambda: "controlled shutdown" in self._messages(), "qmaster ends")
+        self.wait_until(lambda: self.run(["qconf", "-sconf"], check=False).returncode != 0, "qmaster is gone")
 
     def start_controller(self) -> None:
         """Start qmaster on what it left behind."""
@@ -397,9 +397,6 @@ class GridEngineRig:
             words = (finished.stderr + finished.stdout).strip()
             raise GridEngineRigError(f"{' '.join(command)}: exit code {finished.returncode}: {words}")
         return finished
-
-    def _runs(self, pid_file: Path) -> bool:
-        return Path(f"/proc/{self._inits[HEAD]}/root/proc/{pid_file.read_text().strip()}").exists()
 
     def _messages(self) -> str:
         path = self.directory / "spool/qmaster/messages"
