@@ -325,7 +325,7 @@ class GridEngineRig:
             "schedule_interval": "0:0:2", "flush_submit_sec": "1", "flush_finish_sec": "1", "schedd_job_info": "true",
         })  # fmt: skip
         self._edit("-sconf", "-Mconf", {
-            "min_uid": "0", "min_gid": "0", "load_report_time": "00:00:03", "max_unheard": "00:00:15",
+            "min_uid": "0", "min_gid": "0", "load_report_time": "00:00:02", "max_unheard": "00:00:10",
             "execd_spool_dir": str(self.directory / "spool/execd"),
         })  # fmt: skip
 
