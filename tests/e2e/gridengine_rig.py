@@ -332,7 +332,8 @@ class GridEngineRig:
     def _edit(self, show: str, change: str, values: dict[str, str]) -> None:
         joined = self.output("qconf", show).replace("\\\n", " ")
         lines = [line for line in joined.splitlines() if line.strip() and not line.startswith("#")]
-        changed = [f"{line.split()[0]} {values[line.split()[0]]}" if line.split()[0] in values else line for line in lines]
+        names = {line.split()[0]: line for line in lines}
+        changed = [f"{name} {values[name]}" if name in values else line for name, line in names.items()]
         self._add(change, "\n".join([*changed, ""]), "global")
 
     def _add(self, option: str, text: str, name: str = "object") -> None:

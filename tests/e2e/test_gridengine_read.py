@@ -1,4 +1,4 @@
-"""GridEngineScheduler against a real qmaster: jobs are submitted with qsub; hosts join, close, reopen, are lost, leave."""
+"""GridEngineScheduler against a real qmaster: jobs come from qsub; hosts join, close, reopen, are lost and leave."""
 
 from __future__ import annotations
 

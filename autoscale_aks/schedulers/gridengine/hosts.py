@@ -66,7 +66,9 @@ class Hosts:
             return []
         self._requeue(names)
         groups = parse_groups(
-            "\n\n".join(self._commands.show("-shgrp", group).text for group in parse_names(self._commands.show("-shgrpl").text))
+            "\n\n".join(
+                self._commands.show("-shgrp", group).text for group in parse_names(self._commands.show("-shgrpl").text)
+            )
         )
         queues = parse_queues(self._commands.show("-sq", "*").text)
 

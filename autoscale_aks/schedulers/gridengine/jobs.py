@@ -84,9 +84,7 @@ class QueueReader:
                 running.setdefault(host, {})[record.shown_id] = None
                 tasks_running[record.id] += 1
                 self._count(record)
-        jobs = [
-            job for record in records if not record.is_running for job in self._jobs_of(record, tasks_running)
-        ]
+        jobs = [job for record in records if not record.is_running for job in self._jobs_of(record, tasks_running)]
         problems = (*self.problems, *(Problem("qstat", line) for line in self._notes.lines()))
         return Queue(tuple(jobs), frozendict({host: tuple(ids) for host, ids in running.items()}), problems)
 

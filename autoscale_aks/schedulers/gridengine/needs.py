@@ -159,7 +159,7 @@ class Shaper:
             return self._on_each(needs, common, whole, slots, int(rule), places.is_colocated, stocks, notes)
         return self._packed(needs, common, whole, slots, places.is_colocated, stocks)
 
-    def _on_each(  # noqa: PLR0913 - the parts of one shape, used here only
+    def _on_each(
         self,
         needs: Needs,
         common: list[dict[str, Any]],
@@ -178,7 +178,11 @@ class Shaper:
         mine = _slot(needs, each, stocks, is_whole=True)
         constraints = _frozen([mine, *common, *alone, *whole])
         hosts = slots // each
-        return self._store.nodes(constraints, hosts, colocated=is_colocated) if hosts > 1 else self._store.slots(constraints)
+        return (
+            self._store.nodes(constraints, hosts, colocated=is_colocated)
+            if hosts > 1
+            else self._store.slots(constraints)
+        )
 
     def _packed(
         self,

@@ -69,7 +69,11 @@ class Places:
 
 
 def places_of(
-    needs: Needs, asked: tuple[str, ...], environments: tuple[str, ...], settings: GridEngineSettings, facts: ClusterFacts
+    needs: Needs,
+    asked: tuple[str, ...],
+    environments: tuple[str, ...],
+    settings: GridEngineSettings,
+    facts: ClusterFacts,
 ) -> Places:
     """`asked` are hard queue requests, `environments` the parallel environments that the job accepts."""
     is_colocated = any(fnmatchcase(name, pattern) for name in environments for pattern in settings.colocated)

@@ -53,7 +53,7 @@ def parse_seconds(text: str) -> float:
     parts = text.split(":")
     if len(parts) > 3 or not all(re.fullmatch(r"[0-9]{0,12}(\.[0-9]{1,9})?", part) for part in parts) or not text:
         raise ValueError(f"{_cut(text)} is not a time")
-    return sum(float(part or 0) * 60**power for power, part in enumerate(reversed(parts)))
+    return float(sum(float(part or 0) * 60**power for power, part in enumerate(reversed(parts))))
 
 
 def parse_slots(text: str) -> int:

@@ -86,7 +86,7 @@ class PbsScheduler:
         wanted = tuple(_checked(names))
         known = self._records() if wanted else {}
         ours = [name for name in wanted if name in known and _is_closed_by_us(known[name])]
-        failures = self._each(ours, lambda chunk: self._commands.reopen(chunk))
+        failures = self._each(ours, self._commands.reopen)
         for name in wanted:
             resources = self._resources_of(name)
             if name in known or resources is None:
@@ -117,7 +117,7 @@ class PbsScheduler:
         wanted = tuple(_checked(names))
         known = self._records() if wanted else {}
         offline = [name for name in wanted if name in known and known[name].is_offline]
-        failures = self._each(offline, lambda chunk: self._commands.reopen(chunk))
+        failures = self._each(offline, self._commands.reopen)
         if failures:
             after = self._records()
             if any(name in after and after[name].is_offline for name in offline):

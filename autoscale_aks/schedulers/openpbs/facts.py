@@ -46,9 +46,7 @@ class ResourceType:
 
 
 _BUILT_IN: Final[Mapping[str, ResourceType]] = {
-    **dict.fromkeys(
-        ("ncpus", "ngpus", "naccelerators", "mpiprocs", "ompthreads"), ResourceType(Kind.NUMBER, "nhq")
-    ),
+    **dict.fromkeys(("ncpus", "ngpus", "naccelerators", "mpiprocs", "ompthreads"), ResourceType(Kind.NUMBER, "nhq")),
     **dict.fromkeys(
         ("mem", "vmem", "pmem", "pvmem", "hbmem", "accelerator_memory", "disk", "file"), ResourceType(Kind.SIZE, "nhq")
     ),

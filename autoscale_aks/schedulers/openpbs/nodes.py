@@ -80,9 +80,7 @@ def parse_nodes(text: str, problems: list[Problem]) -> Iterator[NodeRecord]:
             problems.append(Problem(f"pbsnodes {name[:60]}", "has no state that can be read, left out"))
 
 
-def read_nodes(
-    text: str, settings: PbsSettings, facts: PbsFacts, problems: list[Problem]
-) -> tuple[SchedulerNode, ...]:
+def read_nodes(text: str, settings: PbsSettings, facts: PbsFacts, problems: list[Problem]) -> tuple[SchedulerNode, ...]:
     """The nodes with what they have and what is left. An amount that cannot be read leaves its node out."""
     found: list[SchedulerNode] = []
     for record in parse_nodes(text, problems):

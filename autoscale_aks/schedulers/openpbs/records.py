@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _WANTED: Final = (
     "job_state", "queue", "euser", "egroup", "project", "Job_Owner", "Priority", "queue_rank", "comment", "Hold_Types",
     "depend", "array_indices_remaining", "array_state_count", "max_run_subjobs", "schedselect", "exec_host",
-    "exec_vnode",
 )  # fmt: skip
 """The attributes that are read. Those that users may write freely (environment, arguments, names) are not."""
 
@@ -45,7 +44,6 @@ class JobRecord(NamedTuple):
     max_running: str
     select: str
     exec_host: str
-    exec_vnode: str
     resources: tuple[tuple[str, str], ...]
 
     @property
@@ -88,12 +86,25 @@ def _read(name: str, body: str) -> JobRecord:
 
 def _record(name: str, found: dict[str, str], resources: tuple[tuple[str, str], ...]) -> JobRecord:
     get = found.get
-    values = [get(key, "") for key in _WANTED]
-    state, queue, user, group, project, owner, *rest = values
-    record = JobRecord(name, state, queue, user or owner.partition("@")[0], group, project, *rest, resources)
-    if record.select:
-        return record
-    return record._replace(select=dict(resources).get("select", ""))
+    return JobRecord(
+        id=name,
+        state=get("job_state", ""),
+        queue=get("queue", ""),
+        user=get("euser") or get("Job_Owner", "").partition("@")[0],
+        group=get("egroup", ""),
+        project=get("project", ""),
+        priority=get("Priority", ""),
+        rank=get("queue_rank", ""),
+        comment=get("comment", ""),
+        holds=get("Hold_Types", ""),
+        depend=get("depend", ""),
+        tasks=get("array_indices_remaining", ""),
+        state_count=get("array_state_count", ""),
+        max_running=get("max_run_subjobs", ""),
+        select=get("schedselect") or next((value for key, value in resources if key == "select"), ""),
+        exec_host=get("exec_host", ""),
+        resources=resources,
+    )
 
 
 @lru_cache(maxsize=8)

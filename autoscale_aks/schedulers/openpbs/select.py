@@ -77,10 +77,11 @@ def _wanted(count: int, resources: list[tuple[str, str]]) -> Wanted:
 def parse_place(text: str) -> Place:
     """`free`, `scatter:excl`, `pack:group=host`. Raises ValueError."""
     arrangement, is_exclusive, group = "free", False, ""
-    for part in text.lower().split(":") if text.strip() else ():
+    for part in text.split(":") if text.strip() else ():
         word, equals, value = part.strip().partition("=")
+        word = word.lower()
         if word == "group" and equals and value:
-            group = text[text.lower().index("group=") + 6 :].split(":")[0].strip()
+            group = value.strip()
         elif word in _ARRANGEMENTS and not equals:
             arrangement = word
         elif word in _SHARING and not equals:
