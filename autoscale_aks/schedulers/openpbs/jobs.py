@@ -6,6 +6,7 @@ subjobs that may start now, the limit less those that run, are one job; the rest
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from dataclasses import dataclass, field
@@ -222,16 +223,17 @@ class _Order:
         for name, is_highest_first in self._keys:
             value = self._value(name, record)
             values.append(-value if is_highest_first else value)
-        return (*values, _float(record.rank))
+        return (*values, _float(record.rank) if record.rank else math.inf)
 
     def _value(self, name: str, record: JobRecord) -> float:
         if name == "job_priority":
             return _float(record.priority)
         text = next((value for resource, value in record.resources if resource == name), "")
         try:
-            return float(number_of(self._facts.value(name, text)) or 0) if text else 0.0
+            number = number_of(self._facts.value(name, text)) if text else 0
         except ValueError:
-            return _seconds(text)
+            number = None
+        return _seconds(text) if number is None else float(number)
 
 
 def _seconds(text: str) -> float:

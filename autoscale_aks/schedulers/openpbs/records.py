@@ -22,7 +22,9 @@ _WANTED: Final = (
 
 _JOB_ID: Final = re.compile(r"[0-9]{1,12}(\[[0-9]{0,10}\])?(\.[A-Za-z0-9][-\w.]{0,253})?\Z", re.ASCII)
 _INDENT: Final = re.compile(r'\n([ \t]+)"')
-_PAIR: Final = re.compile(r'\n[ \t]+"([^"\n]+)":[ \t]*([^\n]*)')
+_VALUE: Final = r'[ \t]*(?:"([^"\\\n]*)",?(?=[\r\n])|([^\n]*))'
+"""A value: a string without escapes, or the rest of the line."""
+_PAIR: Final = re.compile(rf'\n[ \t]+"([^"\n]+)":{_VALUE}')
 
 
 class JobRecord(NamedTuple):
@@ -78,10 +80,15 @@ def _read(name: str, body: str) -> JobRecord:
     if indent is None:
         return _record(name, {}, ())
     wanted, resources = _patterns(indent[1])
-    found = {key: _text(value) for key, value in wanted.findall(body)}
+    found = {key: plain or _text(other) for key, plain, other in wanted.findall(body)}
     block = resources.search(body)
-    pairs = () if block is None else tuple(sorted((key, _text(value)) for key, value in _PAIR.findall(block[1])))
-    return _record(name, found, pairs)
+    return _record(name, found, () if block is None else _pairs(block[1]))
+
+
+@lru_cache(maxsize=4096)
+def _pairs(block: str) -> tuple[tuple[str, str], ...]:
+    """Resources and values; many jobs ask for the same in the same words."""
+    return tuple(sorted((key, plain or _text(other)) for key, plain, other in _PAIR.findall(block)))
 
 
 def _record(name: str, found: dict[str, str], resources: tuple[tuple[str, str], ...]) -> JobRecord:
@@ -111,7 +118,7 @@ def _record(name: str, found: dict[str, str], resources: tuple[tuple[str, str], 
 def _patterns(indent: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Lines of wanted attributes, and the block of requested resources, at this indentation and no other."""
     names = "|".join(_WANTED)
-    wanted = re.compile(rf'\n{indent}"({names})":[ \t]*([^\n]*)')
+    wanted = re.compile(rf'\n{indent}"({names})":{_VALUE}')
     resources = re.compile(rf'\n{indent}"Resource_List":[ \t]*\{{((?:\n{indent}[ \t]+"[^\n]*)*)')
     return wanted, resources
 
