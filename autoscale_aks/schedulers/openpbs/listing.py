@@ -31,15 +31,16 @@ def cut_objects(text: str, section: str, source: str) -> Iterator[tuple[str, str
         if _FRAME in text or not text.strip():
             return
         raise SchedulerError(f"{source}: printed no listing; it begins {text.strip()[:60]!r}")
-    opening = re.compile(r'^([ \t]+)"([^"\n]+)":[ \t]*\{[ \t\r]*$', re.MULTILINE)
-    first = opening.search(text, start)
-    if first is None or text.find("\n", start, first.start()) < 0:
+    section_at = text.rfind("\n", 0, start) + 1
+    # The section stands one step in, its objects two, whatever a malformed one looks like.
+    indent = text[section_at:start] * 2 if not text[section_at:start].strip() else ""
+    # Begins with a line break, not with ^: that is searched for many times as fast.
+    opening = re.compile(rf'\n{indent}"([^"\n]+)":[ \t]*\{{[ \t\r]*(?=\n)')
+    if not indent or opening.search(text, start) is None:
         yield from _whole(text, section, source)
         return
-    # Begins with a line break, not with ^: that is searched for many times as fast.
-    opening = re.compile(rf'\n{first[1]}"([^"\n]+)":[ \t]*\{{[ \t\r]*(?=\n)')
     name, begin = "", -1
-    for match in opening.finditer(text, first.start() - 1):
+    for match in opening.finditer(text, start):
         if begin >= 0:
             yield name, text[begin : match.start()]
         name, begin = match[1], match.end()
