@@ -94,8 +94,8 @@ def parse_hosts(text: str, problems: list[Problem]) -> dict[str, HostRecord]:
         raise SchedulerError(f"qhost: printed no XML; it begins {text.strip()[:60]!r}")
     hosts: dict[str, HostRecord] = {}
     marks = list(_HOST.finditer(text))
-    ends = [*(mark.start() for mark in marks[1:]), len(text)]
-    for mark, end in zip(marks, ends, strict=True):
+    for number, mark in enumerate(marks):
+        end = marks[number + 1].start() if number + 1 < len(marks) else len(text)
         name = html.unescape(mark[1])
         host = hosts.setdefault(name, HostRecord(name))
         try:

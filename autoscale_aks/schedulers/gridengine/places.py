@@ -36,14 +36,14 @@ class ClusterFacts:
         return tuple(name for name in self.rules if fnmatchcase(name, pattern))
 
     def members(self, group: str) -> tuple[str, ...]:
-        """A host group with all groups in it, itself first."""
+        """A host group with all groups in it, itself first, the others as they are written."""
         found: dict[str, None] = {}
         waiting = [group]
         while waiting:
             name = waiting.pop()
             if name not in found:
                 found[name] = None
-                waiting.extend(member for member in self.groups.get(name, ()) if member.startswith("@"))
+                waiting.extend(member for member in reversed(self.groups.get(name, ())) if member.startswith("@"))
         return tuple(found)
 
 
