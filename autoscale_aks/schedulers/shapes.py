@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from frozendict import deepfreeze
+
 from autoscale_aks.model.job import Chunk, JobShape, PackingStrategy
+from autoscale_aks.units import Size, exact_text, number_of, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from autoscale_aks.units import Number, Value
 
 Constraints = tuple["Mapping[str, Any]", ...]
 """Frozen constraint objects."""
@@ -54,3 +59,32 @@ class ShapeStore:
         if found is None:
             found = self._shapes[key] = JobShape(**parts)
         return found
+
+
+def written(value: Value) -> Any:
+    """A value as our constraint language writes it."""
+    if isinstance(value, Size):
+        return size_text(value)
+    number = number_of(value)
+    if number is not None and not isinstance(number, int):
+        return float(exact_text(number))
+    return value
+
+
+def present(name: str, value: Value) -> dict[str, Any]:
+    """At least that much has to be there, and nothing is taken: a double negation takes nothing (matching.md C2)."""
+    return {"not": {"not": {name: written(value)}}}
+
+
+def takes_once(takings: Iterable[tuple[str, Number]]) -> list[dict[str, Any]]:
+    """What one job takes of shared resources, once (C5)."""
+    return [
+        {"shared-consumable": {"resources": (name,), "amount": amount, "decrement_once": True}}
+        for name, amount in takings
+    ]
+
+
+def frozen(parts: Iterable[Mapping[str, Any]]) -> Constraints:
+    """Constraint objects that never change."""
+    found: Constraints = deepfreeze(tuple(parts))
+    return found

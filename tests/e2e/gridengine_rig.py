@@ -74,23 +74,10 @@ projects              NONE
 xprojects             NONE
 calendar              NONE
 initial_state         default
-s_rt                  INFINITY
-h_rt                  INFINITY
-s_cpu                 INFINITY
-h_cpu                 INFINITY
-s_fsize               INFINITY
-h_fsize               INFINITY
-s_data                INFINITY
-h_data                INFINITY
-s_stack               INFINITY
-h_stack               INFINITY
-s_core                INFINITY
-h_core                INFINITY
-s_rss                 INFINITY
-h_rss                 INFINITY
-s_vmem                INFINITY
-h_vmem                INFINITY
+{limits}
 """
+
+LIMITS = ["rt", "cpu", "fsize", "data", "stack", "core", "rss", "vmem"]
 
 PARALLEL_ENVIRONMENT = """\
 pe_name            {name}
@@ -255,7 +242,9 @@ class GridEngineRig:
 
     def define_queue(self, name: str, hostlist: str, *, slots: int, pe_list: str = "NONE", seq_no: int = 0) -> None:
         """Make a queue."""
-        self._add("-Aq", QUEUE.format(name=name, hostlist=hostlist, slots=slots, pe_list=pe_list, seq_no=seq_no))
+        limits = "\n".join(f"{kind}_{what} INFINITY" for what in LIMITS for kind in "sh")
+        text = QUEUE.format(name=name, hostlist=hostlist, slots=slots, pe_list=pe_list, seq_no=seq_no, limits=limits)
+        self._add("-Aq", text)
 
     def define_environment(self, name: str, rule: str) -> None:
         """Make a parallel environment with this allocation rule."""

@@ -68,7 +68,15 @@ def read_scene(scheduler: str, scene: str) -> Scene:
 def shown(job: Job) -> dict[str, Any]:
     """A job as the golden file writes it: what is usual is left out."""
     shape = job.shape
-    usual = {"count": 1, "iterations": 1, "node_count": 0, "colocated": False, "packing": None, "chunks": [], "waits": ""}
+    usual = {
+        "count": 1,
+        "iterations": 1,
+        "node_count": 0,
+        "colocated": False,
+        "packing": None,
+        "chunks": [],
+        "waits": "",
+    }
     found = {
         "count": job.count,
         "constraints": _plain(shape.constraints),

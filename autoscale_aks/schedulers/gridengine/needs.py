@@ -24,12 +24,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from frozendict import deepfreeze
-
 from autoscale_aks.model.job import Chunk
 from autoscale_aks.schedulers.gridengine.values import parse_flag, parse_memory, parse_number
-from autoscale_aks.schedulers.shapes import ShapeStore
-from autoscale_aks.units import Size, exact_text, number_of, size_text
+from autoscale_aks.schedulers.shapes import ShapeStore, frozen, present, takes_once, written
+from autoscale_aks.units import Size, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,9 +114,9 @@ def _sort_request(needs: Needs, known: Complex, text: str) -> None:
         kinds = {"JOB": needs.per_job, "HOST": needs.per_host}
         kinds.get(known.consumable, needs.per_slot)[name] = value
     elif known.relop == "==":
-        needs.conditions.append({name: (_written(value),)})
+        needs.conditions.append({name: (written(value),)})
     elif known.relop in {"<=", "<"}:
-        needs.conditions.append({"not": {"not": {name: _written(value)}}})
+        needs.conditions.append(present(name, value))
     else:
         needs.notes.append(_LOAD.format(name))
 
@@ -130,6 +128,33 @@ def _text_condition(name: str, text: str) -> dict[str, Any] | None:
         return {"not": {name: tuple(text[1:].split("|"))}}
     parts = text.split("|")
     return {name: parts[0] if len(parts) == 1 else tuple(parts)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What every slot of a job has in common."""
+
+    needs: Needs
+    common: tuple[Mapping[str, Any], ...]
+    whole: tuple[Mapping[str, Any], ...]
+    """What the job takes of shared resources."""
+    stocks: frozenset[str]
+    """Names of those: they are not the node's."""
+    is_colocated: bool
+
+    def slot(self, slots: int, *, with_job: bool) -> dict[str, Any]:
+        """The amounts of `slots` slots on one node."""
+        found: dict[str, Any] = {SLOTS: slots}
+        for name, value in self.needs.per_slot.items():
+            if name not in self.stocks:
+                total = (number_of(value) or 0) * slots
+                found[name] = written(Size(total) if isinstance(value, Size) else total)
+        once = {**self.needs.per_host, **self.needs.per_job} if with_job else self.needs.per_host
+        return found | {name: written(value) for name, value in once.items() if name not in self.stocks}
+
+    def alone(self, form: str) -> list[dict[str, Any]]:
+        """`exclusive` or `exclusive-task`, where the job asks for it."""
+        return [{form: True}] if self.needs.is_exclusive else []
 
 
 class Shaper:
@@ -145,92 +170,45 @@ class Shaper:
         if not 0 < slots <= MOST_SLOTS:
             raise ValueError(f"{slots} slots cannot be meant")
         notes.extend(needs.notes)
-        stocks = {name for name, _ in takings}
-        common = [*places.constraints(), *needs.conditions]
-        whole = [
-            {"shared-consumable": {"resources": (name,), "amount": amount, "decrement_once": True}}
-            for name, amount in takings
-        ]
+        frame = _Frame(
+            needs=needs,
+            common=(*places.constraints(), *needs.conditions),
+            whole=tuple(takes_once(takings)),
+            stocks=frozenset(name for name, _ in takings),
+            is_colocated=places.is_colocated,
+        )
+        if rule.isdigit() and slots > 1:
+            return self._on_each(frame, slots, int(rule), notes)
         if rule in {"", "$pe_slots"} or slots == 1:
-            alone = [{"exclusive": True}] if needs.is_exclusive else []
-            mine = _slot(needs, slots, stocks, is_whole=True)
-            return self._store.slots(_frozen([mine, *common, *alone, *whole]))
-        if rule.isdigit():
-            return self._on_each(needs, common, whole, slots, int(rule), places.is_colocated, stocks, notes)
-        return self._packed(needs, common, whole, slots, places.is_colocated, stocks)
+            return self._on_one(frame, slots)
+        return self._packed(frame, slots)
 
-    def _on_each(
-        self,
-        needs: Needs,
-        common: list[dict[str, Any]],
-        whole: list[dict[str, Any]],
-        slots: int,
-        each: int,
-        is_colocated: bool,
-        stocks: set[str],
-        notes: list[str],
-    ) -> JobShape:
+    def _on_one(self, frame: _Frame, slots: int) -> JobShape:
+        mine = frame.slot(slots, with_job=True)
+        return self._store.slots(frozen([mine, *frame.common, *frame.alone("exclusive"), *frame.whole]))
+
+    def _on_each(self, frame: _Frame, slots: int, each: int, notes: list[str]) -> JobShape:
         """Exactly `each` slots on every host."""
         if each < 1 or slots % each:
             raise ValueError(f"{slots} slots cannot be shared out at {each} a host")
-        notes.extend(_JOB_WIDE.format(name) for name in needs.per_job if name not in stocks and slots > each)
-        alone = [{"exclusive": True}] if needs.is_exclusive else []
-        mine = _slot(needs, each, stocks, is_whole=True)
-        constraints = _frozen([mine, *common, *alone, *whole])
-        hosts = slots // each
-        return (
-            self._store.nodes(constraints, hosts, colocated=is_colocated)
-            if hosts > 1
-            else self._store.slots(constraints)
-        )
+        if slots == each:
+            return self._on_one(frame, slots)
+        notes.extend(_JOB_WIDE.format(name) for name in frame.needs.per_job if name not in frame.stocks)
+        mine = frame.slot(each, with_job=True)
+        constraints = frozen([mine, *frame.common, *frame.alone("exclusive"), *frame.whole])
+        return self._store.nodes(constraints, slots // each, colocated=frame.is_colocated)
 
-    def _packed(
-        self,
-        needs: Needs,
-        common: list[dict[str, Any]],
-        whole: list[dict[str, Any]],
-        slots: int,
-        is_colocated: bool,
-        stocks: set[str],
-    ) -> JobShape:
+    def _packed(self, frame: _Frame, slots: int) -> JobShape:
         """Slots anywhere, all of them or none; what counts once a job stands with the first of them."""
-        alone = [{"exclusive-task": True}] if needs.is_exclusive else []
-        mine = _slot(needs, 1, stocks, is_whole=False)
-        first = {name: _written(value) for name, value in needs.per_job.items() if name not in stocks}
-        if first:
+        rest = [*frame.common, *frame.alone("exclusive-task")]
+        mine, first = frame.slot(1, with_job=False), frame.slot(1, with_job=True)
+        if first != mine:
             chunks = (
-                Chunk(constraints=_frozen([{**mine, **first}, *common, *alone])),
-                Chunk(constraints=_frozen([mine, *common, *alone]), iterations=slots - 1),
+                Chunk(constraints=frozen([first, *rest])),
+                Chunk(constraints=frozen([mine, *rest]), iterations=slots - 1),
             )
-            return self._store.chunks(_frozen(whole), chunks, colocated=is_colocated)
-        constraints = _frozen([mine, *common, *alone, *whole])
-        if is_colocated:
+            return self._store.chunks(frozen(frame.whole), chunks, colocated=frame.is_colocated)
+        constraints = frozen([mine, *rest, *frame.whole])
+        if frame.is_colocated:
             return self._store.colocated_slots(constraints, slots)
         return self._store.slots(constraints, slots)
-
-
-def _slot(needs: Needs, slots: int, stocks: set[str], *, is_whole: bool) -> dict[str, Any]:
-    """The amounts of `slots` slots on one node; stocks of the global host are not the node's."""
-    found: dict[str, Any] = {SLOTS: slots}
-    for name, value in needs.per_slot.items():
-        if name not in stocks:
-            total = (number_of(value) or 0) * slots
-            found[name] = _written(Size(total) if isinstance(value, Size) else total)
-    once = {**needs.per_host, **needs.per_job} if is_whole else needs.per_host
-    found |= {name: _written(value) for name, value in once.items() if name not in stocks}
-    return found
-
-
-def _written(value: Value) -> Any:
-    """A value as our constraint language writes it."""
-    if isinstance(value, Size):
-        return size_text(value)
-    number = number_of(value)
-    if number is not None and not isinstance(number, int):
-        return float(exact_text(number))
-    return value
-
-
-def _frozen(parts: list[dict[str, Any]]) -> tuple[Mapping[str, Any], ...]:
-    frozen: tuple[Mapping[str, Any], ...] = deepfreeze(tuple(parts))
-    return frozen

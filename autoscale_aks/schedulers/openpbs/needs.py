@@ -23,12 +23,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from frozendict import deepfreeze
-
 from autoscale_aks.model.job import Chunk
 from autoscale_aks.schedulers.openpbs.select import parse_place, parse_select
-from autoscale_aks.schedulers.shapes import ShapeStore
-from autoscale_aks.units import Size, exact_text, number_of, size_text
+from autoscale_aks.schedulers.shapes import ShapeStore, frozen, present, takes_once, written
+from autoscale_aks.units import Size, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +90,7 @@ class Translator:
         whole = self._whole(record.queue, takings)
         if placing.arrangement == "pack" or placing.group == "host":
             alone: tuple[dict[str, Any], ...] = ({"exclusive": True},) if placing.is_exclusive else ()
-            return self._store.slots(_frozen(_constraints(_summed(parts)), *alone, *whole)), tuple(notes)
+            return self._store.slots(frozen((*_constraints(_summed(parts)), *alone, *whole))), tuple(notes)
         return self._arranged(parts, placing, whole, notes), tuple(dict.fromkeys(notes))
 
     def _arranged(
@@ -107,7 +105,7 @@ class Translator:
         if placing.is_exclusive:
             alone = ({"exclusive" if is_scattered or total == 1 else "exclusive-task": True},)
         if len(parts) == 1:
-            constraints = _frozen(_constraints(parts[0]), *alone, *whole)
+            constraints = frozen((*_constraints(parts[0]), *alone, *whole))
             if total > 1 and is_scattered:
                 return self._store.nodes(constraints, total, colocated=is_colocated)
             if is_colocated:
@@ -117,13 +115,13 @@ class Translator:
             notes.append(_SCATTERED_KINDS)
         chunks = tuple(
             Chunk(
-                constraints=_frozen(_constraints(part), *alone),
+                constraints=frozen((*_constraints(part), *alone)),
                 iterations=1 if is_scattered else part.count,
                 node_count=part.count if is_scattered else 0,
             )
             for part in parts
         )
-        return self._store.chunks(_frozen(*whole), chunks, colocated=is_colocated)
+        return self._store.chunks(frozen(whole), chunks, colocated=is_colocated)
 
     def _part(self, wanted: Wanted) -> _Part:
         part = _Part(wanted.count)
@@ -147,10 +145,7 @@ class Translator:
         """What holds for the job as a whole: its queue's node arrays, and what it takes of shared resources."""
         arrays = self._settings.queues.get(queue)
         found: list[Mapping[str, Any]] = [] if arrays is None else [{"nodearray": arrays}]
-        found.extend(
-            {"shared-consumable": {"resources": (name,), "amount": amount, "decrement_once": True}}
-            for name, amount in takings
-        )
+        found.extend(takes_once(takings))
         return tuple(found)
 
 
@@ -186,30 +181,10 @@ def _number(value: Value) -> Number:
 
 def _constraints(part: _Part) -> tuple[dict[str, Any], ...]:
     """Constraint objects of one slot; an amount that is not taken is a double negation, which takes nothing (C2)."""
-    values = {name: _written(value) for name, value in part.taken.items()}
+    values = {name: written(value) for name, value in part.taken.items()}
     values |= part.equal
     found: list[dict[str, Any]] = [values] if values else []
-    found.extend({"not": {"not": {name: _written(value)}}} for name, value in part.present.items())
+    found.extend(present(name, value) for name, value in part.present.items())
     if part.hosts:
         found.append({"node.hostname": part.hosts})
     return tuple(found)
-
-
-def _written(value: Value) -> Any:
-    """A value as our constraint language writes it."""
-    if isinstance(value, Size):
-        return size_text(value)
-    if number_of(value) is not None and not isinstance(value, int):
-        return float(exact_text(_number(value)))
-    return value
-
-
-def _frozen(*groups: Any) -> tuple[Mapping[str, Any], ...]:
-    flat: list[Any] = []
-    for group in groups:
-        if isinstance(group, tuple):
-            flat.extend(group)
-        else:
-            flat.append(group)
-    frozen: tuple[Mapping[str, Any], ...] = deepfreeze(tuple(flat))
-    return frozen

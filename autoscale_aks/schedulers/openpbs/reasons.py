@@ -30,7 +30,7 @@ _NOT_WORTH: Final = (
     (re.compile(r"queue not an? execution", re.IGNORECASE), "its queue starts no jobs"),
     (re.compile(r"dedicated time|primetime|prime[- ]time", re.IGNORECASE), "it may not run at this time"),
     (re.compile(r"reservation", re.IGNORECASE), "it waits for a reservation"),
-    (re.compile(r"under (the )?(job_sort_formula[ _])?threshold", re.IGNORECASE), "its priority is below the threshold"),
+    (re.compile(r"under (the )?(job_sort_formula[ _])?threshold", re.IGNORECASE), "its priority is too low to run"),
     (re.compile(r"not in queued state", re.IGNORECASE), "it is not queued"),
     (re.compile(r"held|hold", re.IGNORECASE), "it is held"),
     (re.compile(r"licenses? (is |are )?(un)?available|floating license", re.IGNORECASE), "PBS lacks a licence"),

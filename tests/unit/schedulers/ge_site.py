@@ -150,7 +150,9 @@ class FakeGridEngine:
         return Answer(self._answer(args))
 
     def changes(self) -> list[str]:
-        return [" ".join(call) for call in self.calls if call[0] == "qmod" or call[1][:2] in {"-a", "-A", "-d", "-m", "-p"}]
+        return [
+            " ".join(call) for call in self.calls if call[0] == "qmod" or call[1][:2] in {"-a", "-A", "-d", "-m", "-p"}
+        ]
 
     def _answer(self, args: Sequence[str]) -> str:
         if args[0] == "qhost":
@@ -181,4 +183,4 @@ def read(*jobs: str, settings: Mapping[str, Any] | None = None, **cluster: Any) 
 
 
 def constraints(state: SchedulerState, number: int = 0) -> list[Any]:
-    return json.loads(json.dumps(state.jobs[number].shape.constraints, default=lambda it: dict(it)))
+    return json.loads(json.dumps(state.jobs[number].shape.constraints, default=dict))

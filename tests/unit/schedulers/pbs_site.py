@@ -68,7 +68,7 @@ def read(text: str, known: PbsFacts | None = None, **settings: Any) -> Queue:
 
 def constraints(queue: Queue, name: str = "1.server") -> list[Any]:
     found = next(one for one in queue.jobs if one.name == name)
-    return json.loads(json.dumps(found.shape.constraints, default=lambda it: dict(it)))
+    return json.loads(json.dumps(found.shape.constraints, default=dict))
 
 
 @dataclass(slots=True)

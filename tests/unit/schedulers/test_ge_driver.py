@@ -44,7 +44,7 @@ def test_a_hosts_state_in_our_words(made: dict[str, Any], state: str) -> None:
 
 def test_what_is_left_of_a_host() -> None:
     resources = {"slots": "hc:3.000000", "mem_free": "hc:6.000G", "gpu": "hc:1.000000", "slot_type": "hf:htc",
-                 "load_avg": "hl:0.3", "mem_total": "hl:15.6G", "matlab": "gc:2.000000", "exclusive": "hc:1.0"}  # fmt: skip
+                 "load_avg": "hl:0.3", "mem_total": "hl:15.6G", "matlab": "gc:2.0", "exclusive": "hc:1.0"}  # fmt: skip
     own = host("n1", queues={"all.q": "8/4/", "b.q": "8/1/"}, jobs=["5"], resources=resources)
     plain = host("n2", queues={"all.q": "4/1/", "b.q": "2/0/"}, jobs=["5"])
     asked = job(1, requests={"mf": "1G", "slot_type": "htc", "exclusive": "true", "matlab": "1"})
@@ -192,6 +192,7 @@ def test_settings_report_every_mistake_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         read_settings({"type": "gridengine", **wrong})
     assert {problem.path for problem in caught.value.problems} == {
-        "scheduler.que", "scheduler.qstat", "scheduler.hostgroups.htc", "scheduler.reasons", "scheduler.unknown_reasons",
+        "scheduler.que", "scheduler.qstat", "scheduler.hostgroups.htc", "scheduler.reasons",
+        "scheduler.unknown_reasons",
         "scheduler.join.a*.hostgroups", "scheduler.join.a*.slots", "scheduler.join.a*.complex_values.mem free",
     }  # fmt: skip

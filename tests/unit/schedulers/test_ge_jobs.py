@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ge_site import GROUPS, QUEUES, constraints, details, job, listing, qhost, host, read
+from ge_site import GROUPS, QUEUES, constraints, details, host, job, listing, qhost, read
 
 from autoscale_aks.errors import SchedulerError
 from autoscale_aks.model.job import PackingStrategy
@@ -49,17 +49,22 @@ def test_times_are_seconds(text: str, seconds: float) -> None:
         ({"pe": ("four", "12")}, [{"slots": 4}, CLUSTER], 3, None),
         ({"pe": ("four", "4")}, [{"slots": 4}, CLUSTER], 0, None),
         ({"pe": ("mpi", "1")}, [{"slots": 1}, CLUSTER], 0, None),
-        ({"requests": {"mem_free": "2G"}, "pe": ("smp", "3")}, [{"slots": 3, "mem_free": "size::6g"}, CLUSTER], 0, None),
-        ({"requests": {"mem_free": "2G"}, "pe": ("four", "8")}, [{"slots": 4, "mem_free": "size::8g"}, CLUSTER], 2, None),
-        ({"requests": {"mem_free": "2G"}, "pe": ("mpi", "8")}, [{"slots": 1, "mem_free": "size::2g"}, CLUSTER], 8, "pack"),
+        ({"requests": {"mem_free": "2G"}, "pe": ("smp", "3")}, [{"slots": 3, "mem_free": "size::6g"}, CLUSTER], 0,
+         None),
+        ({"requests": {"mem_free": "2G"}, "pe": ("four", "8")}, [{"slots": 4, "mem_free": "size::8g"}, CLUSTER], 2,
+         None),
+        ({"requests": {"mem_free": "2G"}, "pe": ("mpi", "8")}, [{"slots": 1, "mem_free": "size::2g"}, CLUSTER], 8,
+         "pack"),
         ({"requests": {"gpu": "2"}, "pe": ("smp", "4")}, [{"slots": 4, "gpu": 2}, CLUSTER], 0, None),
         ({"requests": {"scratch": "9"}, "pe": ("four", "8")}, [{"slots": 4, "scratch": 9}, CLUSTER], 2, None),
         ({"requests": {"mem_total": "8G"}}, [{"slots": 1}, ANY, {"not": {"not": {"mem_total": "size::8g"}}}], 0, None),
         ({"requests": {"p": "4"}}, [{"slots": 1}, ANY, {"num_proc": [4]}], 0, None),
-        ({"requests": {"exclusive": "true"}, "pe": ("smp", "2")}, [{"slots": 2}, CLUSTER, {"exclusive": True}], 0, None),
+        ({"requests": {"exclusive": "true"}, "pe": ("smp", "2")}, [{"slots": 2}, CLUSTER, {"exclusive": True}], 0,
+         None),
         ({"requests": {"exclusive": "1"}, "pe": ("mpi", "2")}, [{"slots": 1}, CLUSTER, {"exclusive-task": True}], 2,
          "pack"),
-        ({"requests": {"exclusive": "true"}, "pe": ("four", "8")}, [{"slots": 4}, CLUSTER, {"exclusive": True}], 2, None),
+        ({"requests": {"exclusive": "true"}, "pe": ("four", "8")}, [{"slots": 4}, CLUSTER, {"exclusive": True}], 2,
+         None),
         ({"requests": {"exclusive": "false"}}, [{"slots": 1}, ANY], 0, None),
         ({"requests": {"ib": "true"}}, [{"slots": 1}, ANY, {"ib": True}], 0, None),
         ({"requests": {"slot_type": "hpc|ht*"}}, [{"slots": 1}, ANY, {"slot_type": ["hpc", "ht*"]}], 0, None),
@@ -74,7 +79,9 @@ def test_times_are_seconds(text: str, seconds: float) -> None:
         ({"requests": {"h_vmem": "4G"}}, [{"slots": 1}, ANY], 0, None),
     ],
 )  # fmt: skip
-def test_requests_become_constraints(made: dict[str, Any], expected: list[Any], nodes: int, packing: str | None) -> None:
+def test_requests_become_constraints(
+    made: dict[str, Any], expected: list[Any], nodes: int, packing: str | None
+) -> None:
     state = read(job(1, **made))
     shape = state.jobs[0].shape
     assert state.problems == ()
@@ -239,7 +246,7 @@ def test_a_jobs_state_says_whether_a_machine_helps(made: dict[str, Any], why: st
     [
         ('cannot run in PE "mpi" because it only offers 0 slots', True),
         ('queue instance "all.q@gn2" dropped because it is full', True),
-        ("(-l gpu=4) cannot run at host \"gn1\" because it offers only hc:gpu=0", True),
+        ('(-l gpu=4) cannot run at host "gn1" because it offers only hc:gpu=0', True),
         ('cannot run in queue "long.q" because it is not contained in its hard queue list (-q)', True),
         ("All queues dropped because of overload or full", True),
         ("not all array tasks may be started due to 'max_aj_instances'", True),

@@ -78,7 +78,8 @@ def test_what_is_left_of_a_node() -> None:
     found = {one.name: one for one in scheduler(pbs).read().nodes or ()}
     assert found["n1"].machine == "az1-htc-7"
     assert found["n1"].resources == {
-        "ncpus": 4, "mem": Size(16 * 1024**3), "ngpus": 2, "slot_type": "htc", "ungrouped": True, "ccnodeid": "az1-htc-7",
+        "ncpus": 4, "mem": Size(16 * 1024**3), "ngpus": 2, "slot_type": "htc", "ungrouped": True,
+        "ccnodeid": "az1-htc-7",
     }  # fmt: skip
     assert found["n1"].available == {"ncpus": 1, "mem": Size(15 * 1024**3), "ngpus": 2}
     assert found["n2"].available == {"ncpus": 0, "mem": Size(0)}, "a job has the node alone"

@@ -23,8 +23,9 @@ OBJECTS = [f'\n\t\t"{part}' for part in QUEUE.split('\n\t\t"')[1:]]
 NODES = (CAPTURES / "40-node-lost" / "pbsnodes-a.json").read_text()
 FACTS = facts()
 ODD = st.sampled_from(
-    ["", "null", "-1", "9" * 30, "9" * 5000, "1e999", "NaN", '"', '"a"b"', "\\", '"\\u12"', "{", "}", "[", "٣", '"1gb', '"gb"',
-     '"-"', '"3-"', '"9-1"', '"1-99999999"', '"select"', '"2:ncpus=x"', '"free:group="', '"scatter:pack"', '"[u:=1]"', "true"]
+    ["", "null", "-1", "9" * 30, "9" * 5000, "1e999", "NaN", '"', '"a"b"', "\\", '"\\u12"', "{", "}", "[", "٣", '"1gb',
+     '"gb"', '"-"', '"3-"', '"9-1"', '"1-99999999"', '"select"', '"2:ncpus=x"', '"free:group="', '"scatter:pack"',
+     '"[u:=1]"', "true"]
 )  # fmt: skip
 VALUE = st.one_of(ODD, st.text(max_size=30))
 
@@ -69,7 +70,9 @@ def test_any_node_list_can_be_read(text: str) -> None:
         assert node.state in {"Ready", "Closed", "Down", "Booting"}
 
 
-@given(mutated((BUSY / "qstat-Qf.json").read_text()), mutated((BUSY / "qstat-Bf.json").read_text()), st.text(max_size=99))
+@given(
+    mutated((BUSY / "qstat-Qf.json").read_text()), mutated((BUSY / "qstat-Bf.json").read_text()), st.text(max_size=99)
+)
 def test_any_facts_can_be_read_and_used(queues: str, server: str, text: str) -> None:
     problems: list[Problem] = []
     known = facts()
@@ -90,6 +93,6 @@ def test_any_facts_can_be_read_and_used(queues: str, server: str, text: str) -> 
 @given(st.text(max_size=200))
 def test_any_text_is_a_listing_or_an_error(text: str) -> None:
     try:
-        read_objects(text, "nodes", "pbsnodes", [])
-    except SchedulerError as error:
-        assert str(error).startswith("pbsnodes:")
+        assert read_objects(text, "nodes", "pbsnodes", []) == {}
+    except SchedulerError:
+        assert text.strip()

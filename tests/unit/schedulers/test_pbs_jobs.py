@@ -98,7 +98,8 @@ def test_equal_requests_share_one_shape() -> None:
 def test_a_group_of_another_resource_is_reported_once_for_all_jobs() -> None:
     queue = read(listing(**{f"j{number}": job("2:ncpus=2", "scatter:group=rack") for number in range(3)}))
     assert [str(problem) for problem in queue.problems] == [
-        "qstat: place=group=rack: only the group resource makes a placement group, not looked at (3 jobs, first 0.server)"
+        "qstat: place=group=rack: only the group resource makes a placement group, not looked at "
+        "(3 jobs, first 0.server)"
     ]
 
 
@@ -136,9 +137,7 @@ def test_a_users_own_limit_stands_above_the_generic_one_and_running_jobs_have_ta
     running = {"queue": "limited", "job_state": "R", "exec_host": "n1/0*2+n2/1", "resources": {"ncpus": 4}}
     array = {"queue": "limited", "array": "True", "array_indices_remaining": "3-9", "euser": "bob", "job_state": "B",
              "array_state_count": "Queued:7 Running:2 Exiting:1 Expired:0", "resources": {"ncpus": 1}}  # fmt: skip
-    text = listing(
-        j1=job(queue="limited"), j2=job(queue="limited", euser="bob"), j3=job(**running), a4=job(**array)
-    )
+    text = listing(j1=job(queue="limited"), j2=job(queue="limited", euser="bob"), j3=job(**running), a4=job(**array))
     queue = read(text, facts(queues=QUEUES))
     assert taken(queue) == {
         "queue limited max_run o:PBS_ALL": 1,
@@ -183,7 +182,7 @@ def test_a_limit_that_cannot_be_read_is_reported_and_limits_nothing() -> None:
         ({"comment": "Not Running: would exceed user heidi's limit on resource ncpus in complex"}, "a limit on"),
         ({"comment": "Not Running: Insufficient amount of queue resource: ncpus (R: 1 A: 0 T: 4)"}, "a stock of"),
         ({"comment": "Not Running: Job would cross dedicated time boundary"}, "may not run at this time"),
-        ({"comment": "Not Running: job is under job_sort_formula threshold value"}, "below the threshold"),
+        ({"comment": "Not Running: job is under job_sort_formula threshold value"}, "priority is too low"),
         ({"comment": ""}, ""),
         ({"comment": "Not Running: Not enough free nodes available"}, ""),
         ({"comment": "Can Never Run: Not enough total nodes available"}, ""),
