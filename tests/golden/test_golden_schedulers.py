@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scheduler_scene import Scene, read_scene, shown
+from scheduler_scene import ROOT, Scene, read_scene, shown
+
+from autoscale_aks.config import load_config
+from autoscale_aks.schedulers.registry import build_scheduler
 
 LINES = [json.loads(line) for line in (Path(__file__).parent / "schedulers.jsonl").read_text("utf-8").splitlines()]
 JOBS = [line for line in LINES if "job" in line]
@@ -38,6 +41,13 @@ def test_a_scene_has_so_many_jobs_and_wants_so_many_machines(line: dict[str, Any
     assert len(scene.state.jobs) == line["jobs"]
     assert scene.machines == line["machines"]
     assert (scene.state.problems, scene.state.complete) == ((), True)
+
+
+@pytest.mark.parametrize("scheduler", ["openpbs", "gridengine"])
+def test_the_example_of_conf_is_a_configuration_and_a_scheduler(scheduler: str) -> None:
+    config = load_config(ROOT / "conf" / scheduler / "autoscale.json")
+    assert config.scheduler.type == scheduler
+    build_scheduler({"type": scheduler, **config.scheduler.settings}, environment={})
 
 
 def test_every_waiting_job_of_the_first_scenes_is_reviewed() -> None:

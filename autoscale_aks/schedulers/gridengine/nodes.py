@@ -69,7 +69,7 @@ class HostRecord:
     @property
     def is_disabled(self) -> bool:
         """Whether all its queues are closed by hand."""
-        return bool(self.queues) and all(set(queue.state) & set("dD") for queue in self.queues.values())
+        return bool(self.queues) and all("d" in queue.state for queue in self.queues.values())
 
     @property
     def state(self) -> str:

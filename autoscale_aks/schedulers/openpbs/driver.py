@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,253}\Z")
 _MARK: Final = "autoscale"
 _ABSENT: Final = re.compile(r"\b15062\b|Unknown node", re.IGNORECASE)
+_PRESENT: Final = re.compile(r"\b15066\b|already exists", re.IGNORECASE)
 _SCHED_CONFIG: Final = "sched_config"
 
 
@@ -81,7 +82,8 @@ class PbsScheduler:
     def add_nodes(self, names: Sequence[str]) -> None:
         """Make nodes as `create_nodes` says, each closed until its resources are set; open known ones we closed.
 
-        Raises SchedulerError after the last one when some were refused: a name has to resolve on the server.
+        A node that was left half made, offline and without its identity, is finished. Raises SchedulerError after the
+        last one when some were refused: a name has to resolve on the server.
         """
         wanted = tuple(_checked(names))
         known = self._records() if wanted else {}
@@ -89,7 +91,7 @@ class PbsScheduler:
         failures = self._each(ours, self._commands.reopen)
         for name in wanted:
             resources = self._resources_of(name)
-            if name in known or resources is None:
+            if resources is None or (name in known and not self._is_half_made(known[name])):
                 continue
             try:
                 self._create(name, resources)
@@ -142,12 +144,22 @@ class PbsScheduler:
 
     def _create(self, name: str, resources: Mapping[str, str]) -> None:
         """Make a node; it stays offline until it has its resources, or jobs that do not fit would land on it."""
-        self._commands.manage(f"create node {name}")
+        try:
+            self._commands.manage(f"create node {name}")
+        except SchedulerError as error:
+            if not _PRESENT.search(str(error)):
+                raise
         self._commands.manage(f"set node {name} state = offline")
         given = {**resources, self._settings.identity_resource: name}
         for resource, value in given.items():
             self._commands.manage(f"set node {name} resources_available.{resource} = {value}")
         self._commands.manage(f"set node {name} state -= offline")
+
+    def _is_half_made(self, record: NodeRecord) -> bool:
+        """A node that was made and never opened: offline, without a word why, and without its identity."""
+        given = record.attributes.get("resources_available")
+        has_identity = isinstance(given, dict) and self._settings.identity_resource in given
+        return record.is_offline and not record.is_busy and not has_identity and not record.attributes.get("comment")
 
     def _resources_of(self, name: str) -> Mapping[str, str] | None:
         for pattern, resources in self._settings.create_nodes.items():

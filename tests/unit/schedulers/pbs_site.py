@@ -116,6 +116,8 @@ class FakePbs:
         if verb == "create":
             if name in self.unresolved:
                 raise SchedulerError(f"qmgr: exit code 214: qmgr obj={name} svr=default: Unknown node")
+            if name in self.nodes:
+                raise SchedulerError(f"qmgr: exit code 218: qmgr obj={name}: Node name already exists | Error (15066)")
             self.nodes[name] = {"state": "state-unknown,down", "resources_available": {}, "resources_assigned": {}}
         elif verb == "delete":
             if self.nodes[name].get("jobs"):

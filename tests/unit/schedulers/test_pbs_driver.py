@@ -140,6 +140,24 @@ def test_a_name_that_does_not_resolve_is_reported_and_the_others_are_made() -> N
     assert set(pbs.nodes) == {"az1-htc-2"}
 
 
+def test_a_node_that_was_left_half_made_is_finished() -> None:
+    class Stumbling(FakePbs):
+        def run(self, args: Sequence[str], env: Mapping[str, str]) -> Answer:
+            if args[-1].endswith("mem = 15gb") and len(self.calls) < 10:
+                self.calls.append(tuple(args))
+                raise SchedulerError("qmgr: exit code 1: cannot connect to server")
+            return FakePbs.run(self, args, env)
+
+    pbs = Stumbling({})
+    with pytest.raises(SchedulerError, match="cannot connect"):
+        scheduler(pbs, create_nodes=CREATE).add_nodes(["az1-htc-7"])
+    assert states(pbs) == {"az1-htc-7": "Closed"}, "no job lands on a node without its memory"
+    pbs.calls.extend([("",)] * 10)
+    scheduler(pbs, create_nodes=CREATE).add_nodes(["az1-htc-7"])
+    assert states(pbs) == {"az1-htc-7": "Booting"}
+    assert pbs.nodes["az1-htc-7"]["resources_available"]["ccnodeid"] == "az1-htc-7"
+
+
 def test_only_nodes_that_we_closed_are_opened_when_they_come_again() -> None:
     ours, theirs = (node(state="offline", comment=why) for why in ("autoscale: idle", "disk is broken"))
     pbs = FakePbs({"az1-htc-1": ours, "az1-htc-2": theirs})

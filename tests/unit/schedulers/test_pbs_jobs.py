@@ -98,8 +98,10 @@ def test_equal_requests_share_one_shape() -> None:
 def test_a_group_of_another_resource_is_reported_once_for_all_jobs() -> None:
     queue = read(listing(**{f"j{number}": job("2:ncpus=2", "scatter:group=rack") for number in range(3)}))
     assert [str(problem) for problem in queue.problems] == [
-        "qstat: place=group=rack: only the group resource makes a placement group, not looked at "
-        "(3 jobs, first 0.server)"
+        (
+            "qstat: place=group=rack: only the group resource makes a placement group, not looked at "
+            "(3 jobs, first 0.server)"
+        )
     ]
 
 
