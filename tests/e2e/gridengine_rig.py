@@ -35,7 +35,7 @@ PACKAGES = "gridengine-master gridengine-exec gridengine-client"
 HEAD = "gehead"
 COMMANDS = ("qstat", "qhost", "qconf", "qmod", "qsub", "qdel", "qalter")
 COMMAND_TIMEOUT_S = 60.0
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 SHARED = Path("/usr/share/gridengine")
 BINARIES = Path("/usr/lib/gridengine")
 

@@ -92,7 +92,7 @@ def machines(emulator: EmulatorServer) -> set[str]:
     return {machine.name for pool in emulator.state.pools() for machine in pool.listed()}
 
 
-def cycles_until(config: Config, what: str, holds: Any, timeout_s: float = 60.0) -> list[CycleReport]:
+def cycles_until(config: Config, what: str, holds: Any, timeout_s: float = 120.0) -> list[CycleReport]:
     """Cycles, one after the other, until it holds of one."""
     reports: list[CycleReport] = []
     deadline = time.monotonic() + timeout_s
@@ -127,7 +127,7 @@ def test_jobs_get_machines_run_on_them_and_the_machines_leave(
     assert not while_running.plan.claims
     assert not while_running.releases.deleted
 
-    rig.wait_until(lambda: f" {sweep} " not in rig.output("qstat", "-u", "*"), "all work is done", 60)
+    rig.wait_until(lambda: f" {sweep} " not in rig.output("qstat", "-u", "*"), "all work is done")
     done = cycles_until(config, "all machines are deleted", lambda _: not machines(emulator))
     assert {name for report in done for name in report.releases.deleted} == asked
     cycles_until(config, "the hosts are forgotten", lambda _: _execution_hosts(rig) == set())

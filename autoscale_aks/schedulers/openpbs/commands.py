@@ -22,6 +22,8 @@ KEPT: Final = frozenset({"PBS_CONF_FILE", "PBS_SERVER"})
 NODES_AT_ONCE: Final = 100
 """Node names in one command line."""
 
+_NO_NODES: Final = "no node list"
+
 _CAPTURED: Final[Mapping[str, str]] = {
     "jobs": "qstat-f.json",
     "subjobs": "qstat-ft.json",
@@ -55,8 +57,13 @@ class PbsCommands:
         return self._run(self.settings.qstat, "-Bf", "-F", "json")
 
     def show_nodes(self) -> Answer:
-        """Every node."""
-        return self._run(self.settings.pbsnodes, "-a", "-F", "json")
+        """Every node. A server that has none makes an error of it."""
+        try:
+            return self._run(self.settings.pbsnodes, "-a", "-F", "json")
+        except SchedulerError as error:
+            if _NO_NODES in str(error):
+                return Answer("")
+            raise
 
     def list(self, what: str) -> Answer:
         """`resource` (their types) or `sched` (where the scheduler's files are)."""

@@ -14,24 +14,26 @@ from autoscale_aks.schedulers.verdict import WORTH_A_MACHINE, Verdict, unknown_r
 
 _PREFIX: Final = re.compile(r"\s*(?:Not Running|Can Never Run)\s*:\s*", re.IGNORECASE)
 _WORTH: Final = re.compile(
-    r"""not\ enough\ (free|total)\ nodes|no\ available\ resources\ on\ nodes|insufficient\ amount\ of\ resource
-    |placement\ set\ .*\ (too\ few|too\ small)|can't\ fit\ in\ the\ largest\ placement\ set|largest\ placement\ set
-    |node\ (is\ )?busy|not\ enough\ of\ the\ right\ type|too\ few\ free\ resources|node\ has\ too\ high\ a\ load
-    |node\ has\ reached\ |specified\ (host|vnode|node)|is\ too\ small|would\ break\ strict\ (sorted\ )?order
-    |conflict\ with\ (reservation\ or\ )?top\ job|draining\ system|all\ nodes\ in\ a\ partition|job\ is\ starving
-    |internal\ scheduling\ error|preempt""",
+    r"""not\ enough\ (free\ |total\ |of\ the\ right\ type)|no\ available\ resources\ on\ nodes|nodes\ not\ available
+    |insufficient\ amount\ of\ resource|too\ few\ free\ resources|is\ too\ small|largest\ placement\ set
+    |^node\ |load\ is\ above|requesting\ an\ exclusive\ node|specified\ \S+\ does\ not\ exist|preempt\ enough
+    |(interfere|conflict)\ with|strict\ (sorted\ )?order|internal\ scheduling\ error|^pbs\ error""",
     re.IGNORECASE | re.VERBOSE,
 )
+"""Nodes are missing, taken, closed, too small or reserved for others; or nothing but bad luck is in the way."""
+
 _NOT_WORTH: Final = (
     (re.compile(r"insufficient amount of (server|queue) resource", re.IGNORECASE), "a stock of the server is used up"),
     (re.compile(r"limit has been reached|has reached .*limit|would exceed|limit reached", re.IGNORECASE),
      "a limit on running jobs or resources is reached"),
     (re.compile(r"queue not started", re.IGNORECASE), "its queue is not started"),
     (re.compile(r"queue not an? execution", re.IGNORECASE), "its queue starts no jobs"),
-    (re.compile(r"dedicated time|primetime|prime[- ]time", re.IGNORECASE), "it may not run at this time"),
-    (re.compile(r"reservation", re.IGNORECASE), "it waits for a reservation"),
+    (re.compile(r"dedicated time|prime[- ]?time|cross into", re.IGNORECASE), "it may not run at this time"),
+    (re.compile(r"zero shares", re.IGNORECASE), "its fair share is zero"),
     (re.compile(r"under (the )?(job_sort_formula[ _])?threshold", re.IGNORECASE), "its priority is too low to run"),
     (re.compile(r"not in queued state", re.IGNORECASE), "it is not queued"),
+    (re.compile(r"cannot provision|^provision", re.IGNORECASE), "a node cannot be provisioned for it"),
+    (re.compile(r"invalid job", re.IGNORECASE), "the scheduler cannot make sense of it"),
     (re.compile(r"held|hold", re.IGNORECASE), "it is held"),
     (re.compile(r"licenses? (is |are )?(un)?available|floating license", re.IGNORECASE), "PBS lacks a licence"),
     (re.compile(r"depend", re.IGNORECASE), "it waits for other jobs"),

@@ -202,6 +202,21 @@ def test_a_sched_config_that_was_named_has_to_be_there(tmp_path: Path) -> None:
         scheduler(FakePbs({}), sched_config=str(tmp_path / "none")).read()
 
 
+def test_a_server_without_any_node_is_an_empty_cluster() -> None:
+    class Empty(FakePbs):
+        def run(self, args: Sequence[str], env: Mapping[str, str]) -> Answer:
+            if args[0] == "pbsnodes":
+                raise SchedulerError(f"pbsnodes -a -F json: exit code 1: pbsnodes: {said}; run it by hand to see more")
+            return FakePbs.run(self, args, env)
+
+    said = "Server has no node list"
+    state = scheduler(Empty({}, jobs=listing(j1=job()))).read()
+    assert (len(state.jobs), state.nodes, state.complete) == (1, (), True)
+    said = "cannot connect to server"
+    with pytest.raises(SchedulerError, match="cannot connect"):
+        scheduler(Empty({})).read()
+
+
 def test_qmgr_that_may_not_be_asked_is_reported_and_the_queue_is_read_all_the_same() -> None:
     class Refusing(FakePbs):
         def run(self, args: Sequence[str], env: Mapping[str, str]) -> Answer:

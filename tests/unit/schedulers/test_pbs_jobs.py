@@ -180,17 +180,9 @@ def test_a_limit_that_cannot_be_read_is_reported_and_limits_nothing() -> None:
         ({"job_state": "T"}, "Transit: it is on its way between queues"),
         ({"queue": "stopped"}, "queue stopped is not started"),
         ({"queue": "route"}, "queue route only routes jobs"),
-        ({"comment": "Not Running: Queue workq job limit has been reached."}, "a limit on running jobs"),
-        ({"comment": "Not Running: would exceed user heidi's limit on resource ncpus in complex"}, "a limit on"),
-        ({"comment": "Not Running: Insufficient amount of queue resource: ncpus (R: 1 A: 0 T: 4)"}, "a stock of"),
-        ({"comment": "Not Running: Job would cross dedicated time boundary"}, "may not run at this time"),
-        ({"comment": "Not Running: job is under job_sort_formula threshold value"}, "priority is too low"),
         ({"comment": ""}, ""),
-        ({"comment": "Not Running: Not enough free nodes available"}, ""),
         ({"comment": "Can Never Run: Not enough total nodes available"}, ""),
         ({"comment": "Can Never Run: Insufficient amount of resource: ncpus (R: 64 A: 12 T: 12)"}, ""),
-        ({"comment": "Not Running: Placement set switch=core has too few free resources"}, ""),
-        ({"comment": "Not Running: Job would conflict with reservation or top job"}, ""),
         ({"comment": "Job run at Sun Nov 22 at 08:54 on (n03:ncpus=2)"}, ""),
     ],
 )
@@ -198,6 +190,41 @@ def test_a_jobs_state_and_comment_say_whether_a_machine_helps(attributes: dict[s
     queue = read(listing(j1=job(**attributes)), facts(queues=QUEUES))
     found = queue.jobs[0]
     assert (found.runnable, why in found.not_runnable_reason, queue.problems) == (not why, True, ())
+
+
+WORTH_A_MACHINE = (
+    "Not enough free nodes available", "Not enough total nodes available",
+    "Not enough of the right type of nodes are available", "No available resources on nodes", "Nodes not available",
+    "Insufficient amount of resource: fpga (R: 1 A: 0 T: 1)", "Placement set switch=core has too few free resources",
+    "can't fit in the largest placement set, and can't span psets", "Node is in an ineligible state: offline",
+    "Node has reached job run limit", "Node has reached user run limit", "Node can't satisfy a multi-node job",
+    "Node ineligible because job requested pack placement and won't fit on node", "Load is above max limit",
+    "Job 7 is requesting an exclusive node and node is in use", "Specified host does not exist: n9",
+    "Job would conflict with reservation or top job", "Job would interfere with a top job",
+    "Job would interfere with a confirmed reservation", "Job would break strict sorted order",
+    "Can't preempt enough work to run job", "Internal Scheduling Error", "PBS Error: Job could not be started",
+)  # fmt: skip
+NOT_WORTH_ONE = (
+    "Queue workq job limit has been reached.", "Server job limit has been reached.",
+    "User has reached server running job limit.", "User has reached queue limited running job limit.",
+    "Group has reached queue workq running limit.", "Project has reached queue workq's running limit.",
+    "Queue workq per-user limit reached on resource ncpus", "Server per-project limit reached on resource mem",
+    "Queue workq job limit reached for group staff", "Server job limit reached for user bob",
+    "would exceed user heidi's limit on resource ncpus in complex",
+    "would exceed overall limit on resource mem in queue q",
+    "Insufficient amount of server resource: matlab (R: 2 A: 1 T: 3)", "Insufficient amount of queue resource: ncpus",
+    "Queue not started.", "Queue not an execution queue.", "Dedicated time conflict",
+    "Job would cross dedicated time boundary", "Job will run in primetime only", "Job will cross into nonprimetime",
+    "Job has zero shares for fairshare", "Job is under job_sort_formula threshold value", "Job not in queued state",
+    "Cannot provision, requested AOE rhel not available on vnode", "Invalid Job/Resv invalid chunk in select",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [*WORTH_A_MACHINE, *NOT_WORTH_ONE])
+@pytest.mark.parametrize("prefix", ["Not Running: ", "Can Never Run: "])
+def test_every_reason_of_the_scheduler_is_known(prefix: str, words: str) -> None:
+    queue = read(listing(j1=job(comment=prefix + words)))
+    assert (queue.jobs[0].runnable, queue.problems) == (words in WORTH_A_MACHINE, ())
 
 
 def test_an_unknown_reason_is_counted_and_treated_as_the_site_wants() -> None:
