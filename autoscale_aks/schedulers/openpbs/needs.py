@@ -20,7 +20,7 @@ Resources that the `resources` line of sched_config does not name are not looked
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.model.job import Chunk
@@ -86,7 +86,7 @@ class Translator:
     def _translate(self, record: JobRecord, place: str, takings: Takings) -> tuple[JobShape, tuple[str, ...]]:
         placing = parse_place(place)
         notes = [_DYNAMIC.format(name) for name in self._dynamic_of(record)]
-        parts = [self._part(wanted) for wanted in parse_select(record.select)]
+        parts = _merged([self._part(wanted) for wanted in parse_select(record.select)])
         whole = self._whole(record.queue, takings)
         if placing.arrangement == "pack" or placing.group == "host":
             alone: tuple[dict[str, Any], ...] = ({"exclusive": True},) if placing.is_exclusive else ()
@@ -147,6 +147,18 @@ class Translator:
         found: list[Mapping[str, Any]] = [] if arrays is None else [{"nodearray": arrays}]
         found.extend(takes_once(takings))
         return tuple(found)
+
+
+def _merged(parts: list[_Part]) -> list[_Part]:
+    """Chunks that differ only in what is nothing to nodes, such as mpiprocs, are of one kind."""
+    found: list[_Part] = []
+    for part in parts:
+        same = next((other for other in found if replace(other, count=part.count) == part), None)
+        if same is None:
+            found.append(part)
+        else:
+            same.count += part.count
+    return found
 
 
 def _summed(parts: list[_Part]) -> _Part:

@@ -59,6 +59,7 @@ def test_a_place_statement_is_taken_apart(text: str, place: Place) -> None:
         ("3:ncpus=4", "free:group=host", [{"ncpus": 12}], 0, None, False),
         ("3:ncpus=4", "scatter:group=group_id", [{"ncpus": 4}], 3, None, True),
         ("1:ncpus=4", "scatter:group=group_id", [{"ncpus": 4}], 0, None, False),
+        ("1:ncpus=4:mpiprocs=1+3:ncpus=4:mpiprocs=4", "scatter", [{"ncpus": 4}], 4, None, False),
         ("1:ncpus=4", "excl", [{"ncpus": 4}, {"exclusive": True}], 0, None, False),
         ("1:mpiprocs=8:ompthreads=2:ncpus=2", "free", [{"ncpus": 2}], 0, None, False),
         ("1:vnode=n7:ncpus=1", "free", [{"ncpus": 1}, {"node.hostname": ["n7"]}], 0, None, False),
