@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _OPEN: Final = "<job_list"
 _CLOSE: Final = "</job_list>"
-_FIELD: Final = re.compile(r"\n\s*<([A-Za-z_]+)((?: [a-z_]+=\"[^\"<>]*\")*)>([^<\n]*)</\1>")
+_FIELD: Final = re.compile(r"<([A-Za-z_]+)((?: [a-z_]+=\"[^\"<>]*\")*)>([^<\n]*)</\1>")
 _NAME: Final = re.compile(r' name="([^"]*)"')
 _ID: Final = re.compile(r"[0-9]{1,12}\Z")
 _STATE: Final = re.compile(r"[A-Za-z]{1,8}\Z")

@@ -327,3 +327,7 @@ def test_a_queue_is_what_it_is_on_any_of_its_hosts() -> None:
     assert queue.limits["h_rt"] == "24:00:00"
     assert parse_queues(QUEUES)["long.q"].hostlist == ("@big", "oldhost")
     assert set(GROUPS) >= {"@cluster"}
+
+
+def test_xml_in_one_line_is_read_too() -> None:
+    assert [found.name for found in read(job(1).replace("\n", ""), job(2)).jobs] == ["1", "2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -252,6 +253,33 @@ def test_settings_report_every_mistake_at_once() -> None:
         "scheduler.unknown_reasons", "scheduler.create_nodes.a*.1x", "scheduler.create_nodes.a*.mem",
         "scheduler.create_nodes.b*.ncpus",
     }  # fmt: skip
+
+
+def test_real_programs_are_run_with_the_sites_configuration_and_without_the_users(tmp_path: Path) -> None:
+    script = f"""#!/bin/sh
+echo "$(basename $0) $* conf=$PBS_CONF_FILE dprefix=$PBS_DPREFIX" >> {tmp_path}/log
+case "$*" in
+  *-Qf*) cat {BUSY}/qstat-Qf.json;; *-Bf*) cat {BUSY}/qstat-Bf.json;; *-a*) cat {BUSY}/pbsnodes-a.json;;
+  *-f*) cat {BUSY}/qstat-f.json;; *"list resource") cat {BUSY}/qmgr-list-resource.txt;;
+esac
+"""
+    commands = {}
+    for name in ("qstat", "pbsnodes", "qmgr"):
+        path = tmp_path / name
+        path.write_text(script)
+        path.chmod(0o755)
+        commands[name] = str(path)
+    environment = {**os.environ, "PBS_DPREFIX": "--"}
+    real = build_scheduler({"type": "openpbs", **commands, "pbs_conf": "/etc/pbs.conf"}, environment=environment)
+    captured = scheduler(CaptureRunner(BUSY), capture_nodes=True).read()
+    found = real.read()
+    assert [(one.name, one.shape.constraints) for one in found.jobs] == [
+        (one.name, one.shape.constraints) for one in captured.jobs
+    ]
+    assert (found.nodes, found.shared_resources, found.problems) == (captured.nodes, captured.shared_resources, ())
+    log = (tmp_path / "log").read_text().splitlines()
+    assert log[0] == "pbsnodes -a -F json conf=/etc/pbs.conf dprefix="
+    assert log[-1] == "qstat -f -F json conf=/etc/pbs.conf dprefix="
 
 
 def test_both_are_chosen_by_their_type() -> None:
