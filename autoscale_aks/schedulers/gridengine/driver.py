@@ -65,8 +65,9 @@ class GridEngineScheduler:
     def read(self) -> SchedulerState:
         """Hosts, configuration and jobs. Raises SchedulerError when one of the commands fails."""
         problems: list[Problem] = []
-        hosts = parse_hosts(self._text("qhost", self._commands.show_hosts(), problems), problems)
-        lost = len(problems)
+        text = self._text("qhost", self._commands.show_hosts(), problems)
+        lost: list[Problem] = []
+        hosts = parse_hosts(text, lost)
         facts = self._read_facts()
         stocks = self._read_stocks(facts.complexes, hosts, problems)
         records = list(parse_jobs(self._text("qstat", self._commands.show_jobs(), problems), problems))
@@ -89,7 +90,7 @@ class GridEngineScheduler:
                 for name, _ in record.requests
                 if (known := facts.complexes.get(name)) is not None
             )
-            nodes = read_nodes(hosts.values(), wanted, facts.complexes, problems)
+            nodes = read_nodes(hosts.values(), wanted, facts.complexes, problems, lost)
             for node in nodes:
                 if node.job_ids:
                     running[node.name] = tuple(dict.fromkeys((*node.job_ids, *running.get(node.name, ()))))
@@ -98,7 +99,7 @@ class GridEngineScheduler:
             nodes=nodes,
             shared_resources=stocks.shared(),
             running=frozendict(running),
-            problems=(*problems, *queue.problems),
+            problems=(*lost, *problems, *queue.problems),
             complete=not lost,
         )
 

@@ -146,13 +146,21 @@ def read_nodes(
     wanted: frozenset[str],
     complexes: Mapping[str, Complex],
     problems: list[Problem],
+    lost: list[Problem],
 ) -> tuple[SchedulerNode, ...]:
-    """Hosts as nodes, with their slots and the resources that are `wanted`."""
+    """Hosts as nodes, with their slots and the resources that are `wanted`.
+
+    One without readable slots is left out and `lost`; another value that cannot be read is a problem and no more.
+    """
     nodes: list[SchedulerNode] = []
     for host in hosts:
         if host.name == GLOBAL:
             continue
-        resources, available = _slots_of(host)
+        try:
+            resources, available = _slots_of(host, complexes)
+        except ValueError as error:
+            lost.append(Problem(f"qhost {host.name[:60]}", f"left out: {error}"))
+            continue
         for name, (kind, text) in host.resources.items():
             known = complexes.get(name)
             if name in wanted and kind[:1] != "g" and known is not None and name != SLOTS and not known.is_exclusive:
@@ -174,8 +182,11 @@ def read_nodes(
     return tuple(nodes)
 
 
-def _slots_of(host: HostRecord) -> tuple[dict[str, Value], dict[str, Value]]:
-    """Slots: the host's own number where it has one (what is left of it is said), else its largest queue's."""
+def _slots_of(host: HostRecord, complexes: Mapping[str, Complex]) -> tuple[dict[str, Value], dict[str, Value]]:
+    """Slots: the host's own number where it has one (what is left of it is said), else its largest queue's.
+
+    None is left where a job has the host alone: its exclusive complex is then at 0 or below.
+    """
     if not host.queues:
         return {}, {}
     most = max(queue.slots for queue in host.queues.values())
@@ -184,7 +195,14 @@ def _slots_of(host: HostRecord) -> tuple[dict[str, Value], dict[str, Value]]:
     if kind == "hc":
         left = max(0, int(parse_number(text, SLOTS)))
         most = left + host.used
+    if any(_is_given_away(name, *value, complexes) for name, value in host.resources.items()):
+        left = 0
     return {SLOTS: most}, {SLOTS: min(left, most)}
+
+
+def _is_given_away(name: str, kind: str, text: str, complexes: Mapping[str, Complex]) -> bool:
+    known = complexes.get(name)
+    return kind == "hc" and known is not None and known.is_exclusive and parse_number(text, name) <= 0
 
 
 def _value(known: Complex, text: str) -> Value:

@@ -56,6 +56,20 @@ def test_what_is_left_of_a_host() -> None:
     assert found["n2"].job_ids == ("5",)
 
 
+def test_a_value_that_cannot_be_read_is_reported_and_the_answer_is_complete() -> None:
+    odd = host("n1", queues=OPEN, resources={"mem_total": "hl:lots"})
+    cluster = FakeGridEngine(jobs=listing(job(1, requests={"mem_total": "1G"})), hosts=qhost(odd))
+    state = scheduler(cluster).read()
+    assert (state.complete, [problem.path for problem in state.problems]) == (True, ["qhost n1"])
+    assert [node.name for node in state.nodes or ()] == ["n1"]
+
+
+def test_a_host_that_a_job_has_alone_has_nothing_left() -> None:
+    alone = host("n1", queues={"all.q": "8/2/"}, jobs=["5"], resources={"exclusive": "hc:-1.000000"})
+    (node,) = scheduler(FakeGridEngine(hosts=qhost(alone))).read().nodes or ()
+    assert (node.resources, node.available) == ({"slots": 8}, {"slots": 0})
+
+
 def test_reading_asks_for_hosts_before_jobs_and_for_details_of_arrays_and_of_the_first_jobs() -> None:
     jobs = listing(job(1), job(2), job(3), job(4, tasks="1-3:1"), job(9, state="r", at="all.q@n1", tasks="1"))
     cluster = FakeGridEngine(jobs=jobs, details=details({4: 1}))
@@ -69,7 +83,10 @@ def test_reading_asks_for_hosts_before_jobs_and_for_details_of_arrays_and_of_the
 
 
 def test_a_host_that_cannot_be_read_makes_the_answer_incomplete() -> None:
-    state = scheduler(FakeGridEngine(hosts=qhost(host("n1", queues={"all.q": "x/0/"}), host("n2", queues=OPEN)))).read()
+    odd = host("n3", queues=OPEN, resources={"slots": "hc:many"})
+    state = scheduler(
+        FakeGridEngine(hosts=qhost(host("n1", queues={"all.q": "x/0/"}), odd, host("n2", queues=OPEN)))
+    ).read()
     assert not state.complete
     assert [node.name for node in state.nodes or ()] == ["n2"]
 

@@ -56,7 +56,7 @@ def test_any_host_list_can_be_read(text: str) -> None:
         assert "<qhost" not in text
         return
     complexes = parse_complexes(COMPLEXES)
-    for node in read_nodes(hosts.values(), frozenset(complexes), complexes, problems):
+    for node in read_nodes(hosts.values(), frozenset(complexes), complexes, problems, problems):
         assert node.state in {"Ready", "Closed", "Down", "Booting"}
 
 
