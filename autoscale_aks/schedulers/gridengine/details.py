@@ -79,10 +79,10 @@ def judge_message(words: str, *, unknown_is_runnable: bool) -> Verdict:
     """What one reason of the scheduler means."""
     quota = _QUOTA.search(words)
     if quota is not None and not quota[1]:
-        return Verdict(runnable=False, is_known=True, why=f"{words[:120]} (a resource quota is used up)")
+        return Verdict(runnable=False, is_known=True, why=f"a resource quota is used up: {words[:120]}")
     for pattern, why in _NOT_WORTH:
         if pattern.search(words):
-            return Verdict(runnable=False, is_known=True, why=f"{words[:120]} ({why})")
+            return Verdict(runnable=False, is_known=True, why=f"{why}: {words[:120]}")
     if _WORTH.search(words):
         return WORTH_A_MACHINE
     return unknown_reason(words, is_runnable=unknown_is_runnable)

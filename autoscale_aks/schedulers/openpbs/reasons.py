@@ -55,7 +55,7 @@ def judge_comment(comment: str, *, unknown_is_runnable: bool) -> Verdict:
         return WORTH_A_MACHINE
     for pattern, why in _NOT_WORTH:
         if pattern.search(words):
-            return Verdict(runnable=False, is_known=True, why=f"{words[:120]} ({why})")
+            return Verdict(runnable=False, is_known=True, why=f"{why}: {words[:120]}")
     return unknown_reason(words, is_runnable=unknown_is_runnable)
 
 
