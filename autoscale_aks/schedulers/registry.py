@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from autoscale_aks.errors import ConfigError, Problem
 from autoscale_aks.schedulers.command import driver as command
+from autoscale_aks.schedulers.gridengine import driver as gridengine
+from autoscale_aks.schedulers.openpbs import driver as openpbs
 from autoscale_aks.schedulers.slurm import driver as slurm
 
 if TYPE_CHECKING:
@@ -31,7 +33,12 @@ class SchedulerFactory(Protocol):
         ...
 
 
-_BUILT_IN: Final[Mapping[str, SchedulerFactory]] = {"slurm": slurm.build, "command": command.build}
+_BUILT_IN: Final[Mapping[str, SchedulerFactory]] = {
+    "slurm": slurm.build,
+    "command": command.build,
+    "openpbs": openpbs.build,
+    "gridengine": gridengine.build,
+}
 
 
 def known_types() -> tuple[str, ...]:
