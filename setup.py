@@ -21,7 +21,7 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["autoscale_aks", "autoscale_aks.*"]),
-    package_data={"autoscale_aks": ["py.typed", "config/*.json", "emulator/data/*.json"]},
+    package_data={"autoscale_aks": ["py.typed", "config/*.json", "emulator/data/*.json", "hooks/*.json"]},
     install_requires=[
         "requests>=2.31",
         "azure-identity>=1.15",
