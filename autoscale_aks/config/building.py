@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from frozendict import frozendict
 
 from autoscale_aks.config.addresses import CLOUDS
+from autoscale_aks.config.node_facts import with_node_facts
 from autoscale_aks.config.nodearray_checks import groups_of, pool_of, zones_of
 from autoscale_aks.config.values import (
     AksConfig,
@@ -44,7 +45,7 @@ def build_config(document: Mapping[str, Any], source: str) -> Config:
     aks = _build_aks(document["aks"], base)
     scheduler = document["scheduler"]
     logging = document.get("logging", {})
-    return Config(
+    config = Config(
         source=source,
         aks=aks,
         scheduler=SchedulerConfig(
@@ -67,6 +68,7 @@ def build_config(document: Mapping[str, Any], source: str) -> Config:
             config_file=base / logging["config_file"] if "config_file" in logging else None,
         ),
     )
+    return with_node_facts(config)
 
 
 def _build_aks(aks: Mapping[str, Any], base: Path) -> AksConfig:

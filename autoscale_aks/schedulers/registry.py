@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from autoscale_aks.errors import ConfigError, Problem
 from autoscale_aks.schedulers.command import driver as command
+from autoscale_aks.schedulers.kubernetes import driver as kubernetes
 from autoscale_aks.schedulers.slurm import driver as slurm
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ class SchedulerFactory(Protocol):
         ...
 
 
-_BUILT_IN: Final[Mapping[str, SchedulerFactory]] = {"slurm": slurm.build, "command": command.build}
+_BUILT_IN: Final[Mapping[str, SchedulerFactory]] = {
+    "slurm": slurm.build,
+    "kubernetes": kubernetes.build,
+    "command": command.build,
+}
 
 
 def known_types() -> tuple[str, ...]:

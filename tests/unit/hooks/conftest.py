@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PYTHONS = [sys.executable, *([old_python()] if old_python() else [])]
+OLD = old_python()
+PYTHONS = [sys.executable, *([OLD] if OLD else [])]
 
 
 @pytest.fixture(params=PYTHONS, ids=["this-python", "python3.6"][: len(PYTHONS)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -20,7 +21,16 @@ PATIENCE_S = 20.0
 
 def old_python() -> str | None:
     """A Python 3.6 to run the hooks with, where there is one."""
-    return os.environ.get("PYTHON36") or shutil.which("python3.6")
+    for found in (os.environ.get("PYTHON36"), shutil.which("python3.6")):
+        if found is None:
+            continue
+        try:
+            version = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+        except OSError:
+            continue
+        if version.startswith("Python 3.6."):  # a shim may be there without the Python it stands for
+            return found
+    return None
 
 
 @dataclass
@@ -74,8 +84,6 @@ class HookDir:
 
     def wait_idle(self) -> None:
         """Wait until no detached cycle runs or is owed."""
-        import fcntl
-
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             with (self.path / "wake.lock").open("a") as lock:
