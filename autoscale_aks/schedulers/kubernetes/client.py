@@ -61,19 +61,29 @@ class KubeClient:
         """A new look or a new change: the time runs from here."""
         self._deadline = self.monotonic() + self.timeout_s
 
-    def list_all(self, path: str, query: Mapping[str, str] | None = None, *, optional: bool = False) -> list[Any]:
-        """All objects of a list, as one look. Raises SchedulerError; with `optional` a 404 is an empty list."""
+    def list_all(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        optional: bool = False,
+        keep: Callable[[Any], Any] = lambda item: item,
+    ) -> list[Any]:
+        """All objects of a list, as one look, each as `keep` leaves it.
+
+        Raises SchedulerError; with `optional` a 404 is an empty list.
+        """
         try:
             try:
-                return self._pages(path, query or {})
+                return self._pages(path, query or {}, keep)
             except ExpiredError:
-                return self._pages(path, query or {})
+                return self._pages(path, query or {}, keep)
         except NotFoundError:
             if optional:
                 return []
             raise
 
-    def _pages(self, path: str, query: Mapping[str, str]) -> list[Any]:
+    def _pages(self, path: str, query: Mapping[str, str], keep: Callable[[Any], Any]) -> list[Any]:
         found: list[Any] = []
         token = ""
         while True:
@@ -84,7 +94,7 @@ class KubeClient:
                 items = []
             if not isinstance(items, list):
                 raise SchedulerError(f"GET {path}: the answer is no list")
-            found.extend(items)
+            found.extend(keep(item) for item in items)
             meta = page.get("metadata")
             token = meta.get("continue") or "" if isinstance(meta, dict) else ""
             if not token:

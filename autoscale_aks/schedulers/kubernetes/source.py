@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from autoscale_aks.errors import Problem, SchedulerError
 from autoscale_aks.schedulers.kubernetes.gangs import KUEUE_GROUP, POD_GROUP_LISTS, group_of
 from autoscale_aks.schedulers.kubernetes.kueue import WORKLOADS
-from autoscale_aks.schedulers.kubernetes.objects import mapping_at, read_pod
+from autoscale_aks.schedulers.kubernetes.objects import list_at, mapping_at, read_pod
 from autoscale_aks.schedulers.kubernetes.queue import Look
 from autoscale_aks.schedulers.kubernetes.volumes import claim_names
 
@@ -52,7 +52,7 @@ class ServerSource:
         self._client.begin()
         self._problems = []
         nodes = self._client.list_all(NODES)
-        pods = self._client.list_all(PODS, _NOT_OVER)
+        pods = self._client.list_all(PODS, _NOT_OVER, keep=slim_pod)
         wants_claims, wants_groups = _wants(pods)
         claims = self._extra(_CLAIMS) if wants_claims else []
         groups = []
@@ -76,6 +76,24 @@ class ServerSource:
         except SchedulerError as error:
             self._problems.append(Problem(path, str(error)))
             return []
+
+
+def slim_pod(raw: Any) -> Any:
+    """A pod without what nobody here reads: most of its size is field owners, commands and environments."""
+    try:
+        spec, status = mapping_at(raw, "spec"), mapping_at(raw, "status")
+        meta = {key: value for key, value in mapping_at(raw, "metadata").items() if key != "managedFields"}
+        slim = dict(spec)
+        for group in ("containers", "initContainers"):
+            if group in spec:
+                slim[group] = [
+                    {key: container[key] for key in ("name", "resources", "restartPolicy") if key in container}
+                    for container in list_at(spec, group)
+                ]
+        kept = {key: status[key] for key in ("phase", "conditions", "nominatedNodeName") if key in status}
+    except (ValueError, TypeError):  # reported when it is read
+        return raw
+    return {"metadata": meta, "spec": slim, "status": kept}
 
 
 def _wants(pods: list[Any]) -> tuple[bool, bool]:
