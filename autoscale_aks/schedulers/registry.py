@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from autoscale_aks.errors import ConfigError, Problem
+from autoscale_aks.schedulers.celery import driver as celery
 from autoscale_aks.schedulers.command import driver as command
 from autoscale_aks.schedulers.kubernetes import driver as kubernetes
 from autoscale_aks.schedulers.slurm import driver as slurm
@@ -35,6 +36,7 @@ class SchedulerFactory(Protocol):
 _BUILT_IN: Final[Mapping[str, SchedulerFactory]] = {
     "slurm": slurm.build,
     "kubernetes": kubernetes.build,
+    "celery": celery.build,
     "command": command.build,
 }
 
