@@ -66,7 +66,9 @@ def _rule(pod: Pod, kind: str, item: Mapping[str, Any]) -> Rule | None:
     if not isinstance(skew, int) or isinstance(skew, bool) or skew < 1:
         raise ValueError(f"maxSkew {skew!r:.20}")
     namespaces = frozenset({pod.namespace}) if kind == "spread" else namespaces_of(item, pod.namespace)
-    rule = Rule(kind, topology, namespaces, json.dumps(_selector(pod, item), sort_keys=True), skew)
+    honours_taints = kind == "spread" and text_at(item, "nodeTaintsPolicy") == "Honor"
+    selector = json.dumps(_selector(pod, item), sort_keys=True)
+    rule = Rule(kind, topology, namespaces, selector, skew, honours_taints)
     if kind == "spread" and not rule.picks(pod):
         raise Unsaid("topology spread over other pods than its own")
     return rule

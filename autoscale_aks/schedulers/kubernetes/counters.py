@@ -24,12 +24,15 @@ from typing import TYPE_CHECKING, Any, Final
 from frozendict import frozendict
 
 from autoscale_aks.model.limits import SharedResource
-from autoscale_aks.schedulers.kubernetes.selectors import selects
+from autoscale_aks.schedulers.kubernetes.objects import list_at
+from autoscale_aks.schedulers.kubernetes.selectors import picks_node, selects
+from autoscale_aks.schedulers.kubernetes.taints import tolerates_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from autoscale_aks.schedulers.kubernetes.labels import LabelWords
+    from autoscale_aks.schedulers.kubernetes.nodes import NodeObject
     from autoscale_aks.schedulers.kubernetes.objects import Pod
 
 MANY: Final = 1_000_000
@@ -48,12 +51,15 @@ class Rule:
     selector: str
     """As canonical JSON."""
     skew: int = 1
+    honours_taints: bool = False
+    """`nodeTaintsPolicy: Honor`: nodes it does not tolerate are no domains."""
 
     @property
     def id(self) -> str:
         """Short and stable."""
         names = sorted(self.namespaces) if self.namespaces is not None else "*"
-        text = json.dumps([self.kind, self.topology, names, self.selector, self.skew])
+        taints = ["Honor"] if self.honours_taints else []
+        text = json.dumps([self.kind, self.topology, names, self.selector, self.skew, *taints])
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def picks(self, pod: Pod) -> bool:
@@ -82,13 +88,12 @@ class Counters:
     """All rules of one look. First everything is counted (`count`), then constraints are made."""
 
     rules: Mapping[Rule, Tally]
-    zones: Mapping[str, str]
-    """Live node → its zone label."""
+    nodes: Mapping[str, NodeObject]
+    """Live nodes by name."""
     known_zones: tuple[str, ...]
     words: LabelWords
     _matches: dict[Any, tuple[Rule, ...]] = field(default_factory=dict)
     _shares: dict[str, SharedResource] = field(default_factory=dict)
-    _levels: dict[tuple[Rule, bool], Mapping[str, int]] = field(default_factory=dict)
 
     def picking(self, pod: Pod) -> tuple[Rule, ...]:
         """The anti-affinity rules that count this pod; equal labels are judged once. Raises ValueError."""
@@ -119,7 +124,7 @@ class Counters:
         for rule in self.rules:
             if rule.topology == "zone":
                 if rule in carried:
-                    found.extend(self._zone_constraints(rule))
+                    found.extend(self._zone_constraints(rule, pod))
             elif rule.kind == "spread":
                 if rule in carried:
                     found.append({f"spread.{rule.id}": 1})
@@ -138,8 +143,8 @@ class Counters:
             found += [{of: 1}, {"not": {"not": {by: MANY}}}]
         return found
 
-    def _zone_constraints(self, rule: Rule) -> list[Json]:
-        shares = self._level(rule)
+    def _zone_constraints(self, rule: Rule, pod: Pod) -> list[Json]:
+        shares = self._level(rule, pod)
         if len(shares) < 2 and rule.kind == "spread":
             return []
         alternatives: list[Json] = []
@@ -150,19 +155,44 @@ class Counters:
             alternatives.append({"and": [self.words.zone(zone), taken]})
         return [{"or": alternatives}]
 
-    def _level(self, rule: Rule) -> Mapping[str, int]:
-        """Zone → how many more pods it takes, emptiest first."""
-        tally = self.rules[rule]
-        running: Counter[str] = Counter(dict.fromkeys(self._domains(), 0))
-        for node, count in tally.picked.items():
-            if node in self.zones:
-                running[self.zones[node]] += count
-        if rule.kind == "apart":
-            return {zone: max(0, 1 - count) for zone, count in sorted(running.items())}
-        return level(running, tally.waiting, rule.skew)
+    def _level(self, rule: Rule, pod: Pod) -> Mapping[str, int]:
+        """Zone → how many more pods it takes, emptiest first.
 
-    def _domains(self) -> list[str]:
-        return list(dict.fromkeys((*self.known_zones, *sorted(self.zones.values()))))
+        A zone whose nodes count and that the pod does not tolerate (`nodeTaintsPolicy: Ignore`, the default) stays as
+        it is, and holds all others down to its own number and the skew.
+        """
+        tally = self.rules[rule]
+        reachable, barred = self._domains(rule, pod)
+        running: Counter[str] = Counter(dict.fromkeys((*reachable, *barred), 0))
+        for name, count in tally.picked.items():
+            zone = self._zone(name)
+            if zone in running:
+                running[zone] += count
+        open_zones = {zone: running[zone] for zone in reachable}
+        if rule.kind == "apart":
+            return {zone: max(0, 1 - count) for zone, count in sorted(open_zones.items())}
+        shares = level(open_zones, tally.waiting, rule.skew)
+        if not barred:
+            return shares
+        most = min(running[zone] for zone in barred) + rule.skew
+        return {zone: max(0, min(share, most - running[zone])) for zone, share in shares.items()}
+
+    def _domains(self, rule: Rule, pod: Pod) -> tuple[list[str], list[str]]:
+        """Zones the pod can reach, and zones that only count: of nodes that its selector picks (Honor, the default)."""
+        tolerations = list_at(pod.spec, "tolerations")
+        reachable = dict.fromkeys(self.known_zones)
+        barred: dict[str, None] = {}
+        for node in sorted(self.nodes.values(), key=lambda node: node.zone or ""):
+            if node.zone is None or not picks_node(pod.spec, node.name, node.labels):
+                continue
+            if tolerates_all(tolerations, node.taints):
+                reachable[node.zone] = None
+            elif not rule.honours_taints:
+                barred[node.zone] = None
+        return list(reachable), [zone for zone in barred if zone not in reachable]
+
+    def _zone(self, node: str) -> str | None:
+        return self.nodes[node].zone if node in self.nodes else None
 
     def node_amounts(self, node: str | None) -> tuple[dict[str, int], dict[str, int]]:
         """What a node has of every rule's amounts, and what is left; None: a node to come."""

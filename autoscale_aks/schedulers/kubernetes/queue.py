@@ -89,8 +89,8 @@ def _counters(reading: Reading, nodes: Sequence[NodeObject], words: LabelWords) 
     for between in (*(found for _, found in reading.bound), *(item.between for item in reading.waiting)):
         for rule in between.rules:
             rules.setdefault(rule, Tally())
-    zones = {node.name: node.zone for node in nodes if node.zone is not None}
-    counters = Counters(rules, zones, reading.settings.known_zones, words)
+    by_name = {node.name: node for node in nodes}
+    counters = Counters(rules, by_name, reading.settings.known_zones, words)
     if rules:
         for pod, between in reading.bound:
             counters.count(pod, between.rules, runs_soon=False)

@@ -38,8 +38,29 @@ def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return all(_expression_holds(item, labels) for item in list_at(selector, "matchExpressions"))
 
 
+def picks_node(spec: Mapping[str, Any], name: str, labels: Mapping[str, str]) -> bool:
+    """Whether a pod's node selector and required node affinity pick a live node. Raises ValueError."""
+    if any(labels.get(key) != value for key, value in texts_at(spec, "nodeSelector").items()):
+        return False
+    affinity = mapping_at(mapping_at(spec, "affinity"), "nodeAffinity")
+    required = mapping_at(affinity, "requiredDuringSchedulingIgnoredDuringExecution")
+    if not required:
+        return True
+    return any(
+        all(_expression_holds(item, labels) for item in list_at(term, "matchExpressions"))
+        and all(_expression_holds(item, {"metadata.name": name}) for item in list_at(term, "matchFields"))
+        for term in list_at(required, "nodeSelectorTerms")
+        if list_at(term, "matchExpressions") or list_at(term, "matchFields")
+    )
+
+
 def _expression_holds(item: Any, labels: Mapping[str, str]) -> bool:
     key, operator, values = text_at(item, "key"), text_at(item, "operator"), list_at(item, "values")
+    if operator in {"Gt", "Lt"} and len(values) == 1:
+        actual, bound = whole_number(labels.get(key, "")), whole_number(str(values[0]))
+        if actual is None or bound is None:
+            return False
+        return actual > bound if operator == "Gt" else actual < bound
     if operator == "In":
         return labels.get(key) in values
     if operator == "NotIn":

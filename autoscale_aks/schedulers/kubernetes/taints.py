@@ -37,6 +37,11 @@ def taint_constraints(tolerations: list[Any], known: Iterable[Taint]) -> list[di
     ]
 
 
+def tolerates_all(tolerations: list[Any], taints: Iterable[Taint]) -> bool:
+    """Whether every hard taint is tolerated. Raises ValueError."""
+    return not taint_constraints(tolerations, taints)
+
+
 def _tolerates(toleration: Any, taint: Taint) -> bool:
     key, value, effect = taint
     wanted = text_at(toleration, "effect")

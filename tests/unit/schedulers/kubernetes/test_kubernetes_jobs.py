@@ -136,6 +136,21 @@ def test_spreading_over_zones_levels_what_runs_and_what_waits() -> None:
     ]  # fmt: skip
 
 
+def test_a_zone_that_counts_and_is_barred_holds_the_others_down() -> None:
+    """As kube-scheduler does: a tainted node's zone is a domain unless the pod's selector leaves it out."""
+    tainted = node("g1", labels={ZONE: "0"}, taints=[{"key": "sku", "value": "gpu", "effect": "NoSchedule"}])
+    free = {"known_zones": ["westus2-1", "westus2-2"]}
+
+    def shares(**spec: Any) -> dict[str, Any]:
+        waiting = [pod(f"w{n}", labels={"app": "w"}, **spread(ZONE, app="w"), **spec) for n in range(6)]
+        found = read(*waiting, nodes=(tainted,), lists=free).shared_resources
+        return {name.rpartition(".")[2]: shared.initial for name, shared in found.items()}
+
+    assert shares() == {"westus2-1": 1, "westus2-2": 1}
+    assert shares(nodeSelector={"disk": "ssd"}) == {"westus2-1": 3, "westus2-2": 3}
+    assert shares(tolerations=[{"operator": "Exists"}]) == {"0": 2, "westus2-1": 2, "westus2-2": 2}
+
+
 def test_one_zone_only_and_soft_spreading_ask_for_nothing() -> None:
     waiting = pod("w", labels={"app": "w"}, **spread(ZONE, app="w"))
     assert constraints_of(waiting, lists={"known_zones": ["0"]}) == []
