@@ -33,6 +33,8 @@ setup(
     ],
     extras_require={
         "emulator": ["starlette>=0.37", "uvicorn>=0.29"],
+        "celery": ["celery[redis]>=5.4"],
+        "kubernetes": ["pyyaml>=6"],
     },
     entry_points={"console_scripts": ["azaks=autoscale_aks.cli.main:main"]},
 )

@@ -39,10 +39,11 @@ def with_node_facts(config: Config) -> Config:
         return config
     arrays = {name: _with_resources(array) for name, array in config.nodearrays.items()}
     taints = {taint_resource(taint): taint for array in arrays.values() for taint in _taints(array)}
+    # Tainted arrays are for few pods, and would spread the others over zones they cannot use.
     open_arrays = [array for array in arrays.values() if not _taints(array)] or list(arrays.values())
     zones = dict.fromkeys(
         f"{array.array.location}-{offering.zone}" if offering.zone else "0"
-        for array in open_arrays  # tainted ones are for few pods, and would spread the others over zones they cannot use
+        for array in open_arrays
         for offering in array.array.offerings
     )
     settings = {

@@ -166,7 +166,7 @@ class Counters:
         running: Counter[str] = Counter(dict.fromkeys((*reachable, *barred), 0))
         for name, count in tally.picked.items():
             zone = self._zone(name)
-            if zone in running:
+            if zone is not None and zone in running:
                 running[zone] += count
         open_zones = {zone: running[zone] for zone in reachable}
         if rule.kind == "apart":
