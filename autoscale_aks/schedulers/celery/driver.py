@@ -103,7 +103,7 @@ class CeleryScheduler:
         lost = [name for name in closed if name not in known]
         if lost:
             raise SchedulerError(
-                f"{len(lost)} workers stay closed, first {lost[0]}: the queues they took from are not known any more; "
+                f"workers stay closed, first {lost[0]} of {len(lost)}: the queues they took from are not known any more; "
                 "restart them, or let them drain"
             )
 
