@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed-package
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports bench clean test-kubernetes
+.PHONY: help demo test check lint types imports bench clean soak test-kubernetes
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ check-only:
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+soak: $(DEV_STAMP)  ## Run the tests that take long
+	$(BIN)/python -m pytest -q -m soak
 
 test-kubernetes: $(DEV_STAMP)  ## Test against a real kube-apiserver and kube-scheduler (KUBE_TEST_BIN=DIR)
 	@test -n "$$KUBE_TEST_BIN" || { echo "KUBE_TEST_BIN is not set: see docs/kubernetes.md, 'Against a real control plane'"; exit 2; }

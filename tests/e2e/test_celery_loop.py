@@ -119,6 +119,7 @@ def wait_for_workers(scheduler: SchedulerPort, *names: str) -> None:
         assert time.monotonic() < deadline, "the workers did not start"
 
 
+@pytest.mark.soak
 def test_closing_waits_for_running_tasks_and_reopening_gives_the_queues_back(rig: CeleryRig, config: Config) -> None:
     settings = {"type": "celery", **config.scheduler.settings}
     celery = build_scheduler(settings)
@@ -138,6 +139,7 @@ def test_closing_waits_for_running_tasks_and_reopening_gives_the_queues_back(rig
     assert nodes["m2"].resources["queue.gpu"] is False
 
 
+@pytest.mark.soak
 def test_a_machine_that_is_lost_leaves_a_silent_worker_until_it_is_removed(rig: CeleryRig, config: Config) -> None:
     celery = build_scheduler({"type": "celery", **config.scheduler.settings})
     rig.boot("m1", "celery", 1)

@@ -103,8 +103,8 @@ class CeleryScheduler:
         lost = [name for name in closed if name not in known]
         if lost:
             raise SchedulerError(
-                f"workers stay closed, first {lost[0]} of {len(lost)}: the queues they took from are not known any more; "
-                "restart them, or let them drain"
+                f"workers stay closed, first {lost[0]} of {len(lost)}: the queues they took from are not known any "
+                "more; restart them, or let them drain"
             )
 
     def remove_nodes(self, names: Sequence[str]) -> None:
