@@ -107,7 +107,7 @@ class Broker:
                 self._app.control.shutdown(destination=list(workers))
             self.forget(workers)
 
-    def forget_mailboxes(self, workers: Iterable[str]) -> None:
+    def forget_mailboxes(self, workers: Sequence[str]) -> None:
         """Remove what is left of workers whose machines are gone: the broker would count them as silent for ever."""
         import kombu  # noqa: PLC0415  comes with the extra
 
@@ -118,6 +118,7 @@ class Broker:
                 queue = kombu.Queue(name, exchange=exchange, durable=False, auto_delete=True)(connection.channel())
                 queue.declare()
                 queue.delete()
+            self.forget(workers)
 
     def forget(self, workers: Iterable[str]) -> None:
         """Forget what was taken from workers."""

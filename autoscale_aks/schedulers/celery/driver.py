@@ -50,7 +50,7 @@ class Cell(Protocol):
         """End workers gracefully."""
         ...
 
-    def forget_mailboxes(self, workers: Iterable[str]) -> None:
+    def forget_mailboxes(self, workers: Sequence[str]) -> None:
         """Remove what is left of workers that are gone."""
         ...
 
@@ -177,7 +177,7 @@ class CaptureCell:
     def stop(self, workers: Sequence[str]) -> None:
         """Nothing is changed."""
 
-    def forget_mailboxes(self, workers: Iterable[str]) -> None:
+    def forget_mailboxes(self, workers: Sequence[str]) -> None:
         """Nothing is changed."""
 
 

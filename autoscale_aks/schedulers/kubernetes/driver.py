@@ -12,7 +12,7 @@ from autoscale_aks.schedulers.kubernetes.nodes import read_node
 from autoscale_aks.schedulers.kubernetes.objects import mapping_at, read_pod, text_at
 from autoscale_aks.schedulers.kubernetes.queue import read_state
 from autoscale_aks.schedulers.kubernetes.settings import read_settings
-from autoscale_aks.schedulers.kubernetes.source import NODES, PODS, CaptureSource, ServerSource
+from autoscale_aks.schedulers.kubernetes.source import NODES, PODS, CaptureSource, ServerSource, slim_pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 CLOSED_BY_US: Final = "azaks.io/closed"
 """Annotation on nodes that we cordoned, with the reason: nobody else's cordon is ever undone."""
+_ONE_BY_ONE: Final = 25
+"""Nodes whose pods are asked for each on its own; for more, all pods are read once."""
 _SAFE_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
 
 
@@ -51,18 +53,18 @@ class KubernetesScheduler:
 
     def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:
         """Cordon, then look: the names that are cordoned and run nothing."""
-        closed = []
+        cordoned = []
         for name, client in self._each(names):
             try:
                 if not self._node(client, name).is_cordoned:
                     mark = {CLOSED_BY_US: reason[:200]}
                     change = {"metadata": {"annotations": mark}, "spec": {"unschedulable": True}}
                     client.patch(f"{NODES}/{name}", change)
-                if not self._has_work(client, name):
-                    closed.append(name)
             except NotFoundError:
                 continue
-        return tuple(closed)
+            cordoned.append(name)
+        busy = self._with_work(cordoned)
+        return tuple(name for name in cordoned if name not in busy)
 
     def reopen_nodes(self, names: Sequence[str]) -> None:
         """Uncordon the nodes that we cordoned; other people's cordons stay."""
@@ -98,15 +100,28 @@ class KubernetesScheduler:
     def _node(self, client: KubeClient, name: str) -> NodeObject:
         return _readable(client.get(f"{NODES}/{name}"))
 
-    def _has_work(self, client: KubeClient, name: str) -> bool:
-        for raw in client.list_all(PODS, {"fieldSelector": f"spec.nodeName={name}"}):
+    def _with_work(self, names: Sequence[str]) -> set[str]:
+        """The nodes on which a pod works; a pod that cannot be read is taken for work. Few are asked one by one."""
+        if self._client is None or not names:
+            return set()
+        if len(names) > _ONE_BY_ONE:
+            found = self._client.list_all(PODS, keep=slim_pod)
+        else:
+            found = [
+                raw for name in names for raw in self._client.list_all(PODS, {"fieldSelector": f"spec.nodeName={name}"})
+            ]
+        busy: set[str] = set()
+        for raw in found:
             try:
                 pod = read_pod(raw)
             except ValueError:
-                return True
-            if not pod.is_over and not pod.stays_with_node:
-                return True
-        return False
+                spec = raw.get("spec") if isinstance(raw, dict) else None
+                node = spec.get("nodeName") if isinstance(spec, dict) else None
+                busy.update([node] if isinstance(node, str) else names)
+                continue
+            if pod.node_name and not pod.is_over and not pod.stays_with_node:
+                busy.add(pod.node_name)
+        return busy
 
 
 def _readable(raw: Mapping[str, Any]) -> NodeObject:

@@ -81,7 +81,7 @@ class FakeCell:
     def stop(self, workers: Sequence[str]) -> None:
         self.told.append(("stop", *workers))
 
-    def forget_mailboxes(self, workers: Iterable[str]) -> None:
+    def forget_mailboxes(self, workers: Sequence[str]) -> None:
         self.told.append(("forget", *workers))
 
 

@@ -175,6 +175,23 @@ def test_closing_cordons_with_a_mark_and_returns_only_nodes_without_work(server:
     assert not server.sent("DELETE"), "nothing is evicted"
 
 
+def test_many_nodes_are_closed_with_one_list_of_pods(server: KubeServer, token_file: Path) -> None:
+    names = [f"n{number}" for number in range(40)]
+    server.put("nodes", *(node(name) for name in names))
+    server.put("pods", pod("work", node="n7"), pod("ds", node="n8", meta=owned("DaemonSet", "agent")), pod("waits"))
+    closed = scheduler(server, token_file).close_nodes(names, "idle")
+    assert closed == tuple(name for name in names if name != "n7")
+    assert len([path for path, _ in server.sent("GET") if path.startswith("/api/v1/pods")]) == 1
+
+
+def test_a_pod_that_cannot_be_read_keeps_its_node(server: KubeServer, token_file: Path) -> None:
+    server.put("nodes", node("n1"), node("n2"))
+    odd = pod("odd", node="n1")
+    odd["metadata"]["labels"] = {"a": 7}
+    server.put("pods", odd)
+    assert scheduler(server, token_file).close_nodes(["n1", "n2"], "idle") == ("n2",)
+
+
 def test_closing_twice_is_closing_once(server: KubeServer, token_file: Path) -> None:
     server.put("nodes", node("n1"))
     kube = scheduler(server, token_file)
