@@ -69,7 +69,7 @@ def test_tasks_get_machines_run_and_leave_no_machine_behind(rig: CeleryRig, conf
         subscription=config.aks.subscription,
         resource_group=config.aks.resource_group,
         name=config.aks.cluster,
-        location="southcentralus",
+        location=config.aks.location or "",
     )
     with EmulatorServer(EmulatorSettings(clusters=(cluster,), speed=60.0, latency_s=0.0)) as emulator:
         config = replace(
