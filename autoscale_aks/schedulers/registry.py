@@ -35,9 +35,9 @@ class SchedulerFactory(Protocol):
 
 _BUILT_IN: Final[Mapping[str, SchedulerFactory]] = {
     "slurm": slurm.build,
+    "command": command.build,
     "kubernetes": kubernetes.build,
     "celery": celery.build,
-    "command": command.build,
 }
 
 
