@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed-package
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults soak check lint types imports bench random nightly format clean
+.PHONY: help demo test faults soak check lint types imports bench random nightly format clean test-kubernetes
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -48,6 +48,10 @@ check-only:
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+test-kubernetes: $(DEV_STAMP)  ## Test against a real kube-apiserver and kube-scheduler (KUBE_TEST_BIN=DIR)
+	@test -n "$$KUBE_TEST_BIN" || { echo "KUBE_TEST_BIN is not set: see docs/kubernetes.md, 'Against a real control plane'"; exit 2; }
+	$(BIN)/python -m pytest -q -m kubernetes tests/e2e
 
 bench: $(DEV_STAMP)  ## Measure the planner and audit every plan (BENCH='--case ca-51k --repeat 20')
 	$(BIN)/python -m benchmarks.run $(BENCH)

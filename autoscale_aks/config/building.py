@@ -11,6 +11,7 @@ from frozendict import frozendict
 
 from autoscale_aks.config.addresses import CLOUDS
 from autoscale_aks.config.group_zones import groups_in_zone
+from autoscale_aks.config.node_facts import with_node_facts
 from autoscale_aks.config.nodearray_checks import pool_of, zones_of
 from autoscale_aks.config.values import (
     AksConfig,
@@ -48,7 +49,7 @@ def build_config(document: Mapping[str, Any], source: str) -> Config:
     aks = _build_aks(document["aks"], base)
     scheduler = document["scheduler"]
     logging = document.get("logging", {})
-    return Config(
+    config = Config(
         source=source,
         aks=aks,
         scheduler=SchedulerConfig(
@@ -72,6 +73,7 @@ def build_config(document: Mapping[str, Any], source: str) -> Config:
         ),
         loop=_build_loop(document.get("loop", {}), base, aks.owner),
     )
+    return with_node_facts(config)
 
 
 def _build_aks(aks: Mapping[str, Any], base: Path) -> AksConfig:

@@ -11,6 +11,7 @@ from autoscale_aks.errors import AuthError, CloudError, ThrottledError
 from autoscale_aks.ledger.records import MachineRecord, MachineState
 from autoscale_aks.model.snapshot import Blocked, NameSeries, Snapshot, Source
 from autoscale_aks.reconcile.back_offs import back_offs_of_failed
+from autoscale_aks.reconcile.fresh_nodes import rules_of_cycle
 from autoscale_aks.reconcile.group_pools import find_pools
 from autoscale_aks.reconcile.join import Sighting, join_machine
 from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, is_ours, machine_prefix, number_of_name
@@ -74,7 +75,7 @@ def observe(world: World) -> Observation:
     }
     snapshot = Snapshot(
         now=now,
-        default_resources=config.default_resources,
+        default_resources=rules_of_cycle(config, queue),
         disable_default_resources=config.disable_default_resources,
         limits=config.limits,
         nodearrays=config.arrays,

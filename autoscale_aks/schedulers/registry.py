@@ -8,8 +8,10 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from autoscale_aks.errors import ConfigError, Problem
+from autoscale_aks.schedulers.celery import driver as celery
 from autoscale_aks.schedulers.command import driver as command
 from autoscale_aks.schedulers.gridengine import driver as gridengine
+from autoscale_aks.schedulers.kubernetes import driver as kubernetes
 from autoscale_aks.schedulers.openpbs import driver as openpbs
 from autoscale_aks.schedulers.slurm import driver as slurm
 
@@ -38,6 +40,8 @@ _BUILT_IN: Final[Mapping[str, SchedulerFactory]] = {
     "command": command.build,
     "openpbs": openpbs.build,
     "gridengine": gridengine.build,
+    "kubernetes": kubernetes.build,
+    "celery": celery.build,
 }
 
 
