@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from autoscale_aks.schedulers.kubernetes.counters import Rule
 from autoscale_aks.schedulers.kubernetes.labels import HOSTNAME, ZONE_LABELS
 from autoscale_aks.schedulers.kubernetes.objects import list_at, mapping, mapping_at, text_at
-from autoscale_aks.schedulers.kubernetes.selectors import Unsaid, namespaces_of
+from autoscale_aks.schedulers.kubernetes.selectors import Unsaid, check_selector, namespaces_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +67,9 @@ def _rule(pod: Pod, kind: str, item: Mapping[str, Any]) -> Rule | None:
         raise ValueError(f"maxSkew {skew!r:.20}")
     namespaces = frozenset({pod.namespace}) if kind == "spread" else namespaces_of(item, pod.namespace)
     honours_taints = kind == "spread" and text_at(item, "nodeTaintsPolicy") == "Honor"
-    selector = json.dumps(_selector(pod, item), sort_keys=True)
+    found = _selector(pod, item)
+    check_selector(found)
+    selector = json.dumps(found, sort_keys=True)
     rule = Rule(kind, topology, namespaces, selector, skew, honours_taints)
     if kind == "spread" and not rule.picks(pod):
         raise Unsaid("topology spread over other pods than its own")
@@ -85,7 +87,7 @@ def _topology(key: str, kind: str) -> str:
 def _selector(pod: Pod, item: Mapping[str, Any]) -> Mapping[str, Any]:
     """The selector with `matchLabelKeys` filled in from the pod; none picks nothing in Kubernetes."""
     selector = item.get("labelSelector")
-    keys = [key for key in list_at(item, "matchLabelKeys") if key in pod.labels]
+    keys = [key for key in list_at(item, "matchLabelKeys") if isinstance(key, str) and key in pod.labels]
     if selector is None:
         return {"matchExpressions": [{"key": "kubernetes.io/none", "operator": "In", "values": []}]}
     more = [{"key": key, "operator": "In", "values": [pod.labels[key]]} for key in keys]

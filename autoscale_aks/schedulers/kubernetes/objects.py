@@ -46,7 +46,8 @@ class Pod:
     @property
     def is_over(self) -> bool:
         """Whether it holds nothing any more."""
-        return self.status.get("phase") in OVER
+        phase = self.status.get("phase")
+        return isinstance(phase, str) and phase in OVER
 
     @property
     def stays_with_node(self) -> bool:
@@ -60,6 +61,7 @@ def read_pod(raw: Any) -> Pod:
     name = text_at(meta, "name")
     if not name or not spec:
         raise ValueError("a pod without name or spec")
+    text_at(spec, "nodeName")  # whether it is work on some node has to be readable
     owners = [item for item in list_at(meta, "ownerReferences") if mapping(item).get("controller") is True]
     owner: Mapping[str, Any] = owners[0] if owners else {}
     return Pod(

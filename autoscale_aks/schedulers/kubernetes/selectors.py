@@ -38,6 +38,16 @@ def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return all(_expression_holds(item, labels) for item in list_at(selector, "matchExpressions"))
 
 
+def check_selector(selector: Mapping[str, Any]) -> None:
+    """Raises ValueError when a label selector cannot be judged, whatever labels it will meet."""
+    texts_at(selector, "matchLabels")
+    for item in list_at(selector, "matchExpressions"):
+        text_at(item, "key")
+        list_at(item, "values")
+        if text_at(item, "operator") not in {"In", "NotIn", "Exists", "DoesNotExist"}:
+            raise ValueError(f"unknown operator {text_at(item, 'operator')[:40]!r} in a label selector")
+
+
 def picks_node(spec: Mapping[str, Any], name: str, labels: Mapping[str, str]) -> bool:
     """Whether a pod's node selector and required node affinity pick a live node. Raises ValueError."""
     if any(labels.get(key) != value for key, value in texts_at(spec, "nodeSelector").items()):

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kube_objects import CAPTURES, node, pod, read
 
@@ -56,12 +56,13 @@ def mutated(draw: st.DrawFn, seeds: list[Any]) -> Any:
         target = found
         for key in path[:-1]:
             target = target[key]
-        target[path[-1]] = draw(ODD)
+        target[path[-1]] = copy.deepcopy(draw(ODD))
         if not places(found):
             break
     return found
 
 
+@settings(max_examples=max(200, settings().max_examples))
 @given(st.lists(st.one_of(mutated(PODS), ODD), max_size=6), st.lists(st.one_of(mutated(NODES), ODD), max_size=3))
 def test_any_look_can_be_read_and_the_good_pod_in_it_is_found(pods: list[Any], nodes: list[Any]) -> None:
     state = read(*pods, pod("good"), nodes=(*nodes, node("good")))
@@ -73,3 +74,12 @@ def test_any_look_can_be_read_and_the_good_pod_in_it_is_found(pods: list[Any], n
         assert job.runnable == (not job.not_runnable_reason)
         for constraints in (job.shape.constraints, *(chunk.constraints for chunk in job.shape.chunks)):
             parse_constraints(constraints, job.name)
+
+
+def test_a_selector_that_cannot_be_read_makes_its_own_pod_invalid_and_no_other() -> None:
+    broken = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": 7}}}
+    for selector in ({"matchLabels": {"app": 7}}, {"matchExpressions": [{"key": "a", "operator": "Near"}]}):
+        bad = pod("bad", labels={"x": "y"}, topologySpreadConstraints=[{**broken, "labelSelector": selector}])
+        jobs = {job.name: job for job in read(bad, pod("good", labels={"app": "a"})).jobs}
+        assert jobs["default/bad"].problem is not None
+        assert jobs["default/good"].runnable
