@@ -258,15 +258,18 @@ class Storm:
     def count(self, outcome: str) -> None:
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
 
-    def calm(self, cycles: int = 40) -> None:
-        """The weather clears up and the work ends: after some cycles nothing is left."""
+    def calm(self, cycles: int = 60) -> None:
+        """The weather clears up and the work ends: after some cycles nothing is left.
+
+        They are long enough for a boot timeout on a clock that was set back by hours.
+        """
         self.site.mend()
         self.scheduler.failing.clear()
         self.scheduler.complete = True
         self.scheduler.before_read = lambda _: None
         self.scheduler.finish()
         for _ in range(cycles):
-            self.site.advance(300.0)
+            self.site.advance(600.0)
             with self.site.world() as world:
                 run_cycle(world)
             self.check()
