@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,7 +25,7 @@ from autoscale_aks.cloud.aks.record import ChunkTiming, OperationRecord
 from autoscale_aks.emulator.faults import FaultRule
 from autoscale_aks.emulator.server import EmulatorServer
 from autoscale_aks.emulator.settings import ClusterSpec
-from autoscale_aks.ledger.lock import WriterLock
+from autoscale_aks.ledger.lock import Writer, WriterLock
 from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.model.launch import OWNER_TAG
 
@@ -136,7 +138,8 @@ def test_the_next_cycle_adopts_them_whatever_the_header_lost_and_asks_for_nothin
 
 
 def test_a_cycle_that_runs_meanwhile_is_no_obstacle(office: Office) -> None:
-    with WriterLock(office.directory / "ledger.sqlite", owner="site", now=time.time(), pid=4711):
+    writer = Writer(owner="site", now=time.time(), pid=os.getpid(), host=socket.gethostname())
+    with WriterLock(office.directory / "ledger.sqlite", writer):
         assert scale(office, "--count", "2") == DONE
     assert len(office.machines()) == 2
 
