@@ -21,8 +21,10 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["autoscale_aks", "autoscale_aks.*"]),
-    package_data={"autoscale_aks": ["py.typed", "config/*.json", "emulator/data/*.json"]},
+    package_data={"autoscale_aks": ["py.typed", "config/*.json", "emulator/data/*.json", "hooks/*.json"]},
     install_requires=[
+        "urllib3>=2.1",
+        "certifi",
         "requests>=2.31",
         "azure-identity>=1.15",
         "jsonschema>=4.20",
@@ -33,6 +35,9 @@ setup(
     ],
     extras_require={
         "emulator": ["starlette>=0.37", "uvicorn>=0.29"],
+        "kubeconfig": ["PyYAML>=6.0"],
+        "celery": ["celery[redis]>=5.4"],
+        "kubernetes": ["PyYAML>=6.0"],
     },
     entry_points={"console_scripts": ["azaks=autoscale_aks.cli.main:main"]},
 )

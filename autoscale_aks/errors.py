@@ -11,9 +11,13 @@
     ├── CloudError                 the AKS side could not be asked
     │   ├── AuthError              no token, or the token is refused
     │   ├── ThrottledError         429 until `retry_at`; nothing was changed
+    │   ├── DeadlineError          the time given was over before anything was sent
+    │   ├── PoolRefusedError       the service did not make an agent pool
+    │   │   └── PoolLimitError     the cluster has all the agent pools it can have
     │   └── ProtocolError          the service answered outside its contract
     ├── LedgerError                the ledger file cannot be used
     └── LockHeldError              another run is the writer
+        └── LockLostError          it became the writer while this one was at it
 """
 
 from __future__ import annotations
@@ -85,6 +89,18 @@ class ThrottledError(CloudError):
         super().__init__(message)
 
 
+class DeadlineError(CloudError):
+    """The time given for it was over before a request could leave; the call changed nothing."""
+
+
+class PoolRefusedError(CloudError):
+    """The service did not make an agent pool."""
+
+
+class PoolLimitError(PoolRefusedError):
+    """The cluster has all the agent pools it can have (aks-machine-api.md §2.7); none was made."""
+
+
 class ProtocolError(CloudError):
     """The service answered something its contract does not contain; the outcome is unknown."""
 
@@ -95,3 +111,7 @@ class LedgerError(AutoscaleError):
 
 class LockHeldError(AutoscaleError):
     """Another run holds the writer's lock; the message says who and since when."""
+
+
+class LockLostError(LockHeldError):
+    """This run held the lock and holds it no longer; it must send nothing more."""

@@ -10,7 +10,10 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Number: TypeAlias = int | Fraction
 
@@ -26,6 +29,7 @@ _SIZE_PREFIXES: Final = ("size::", "memory::")
 _MAX_EXPONENT: Final = 60
 _LARGEST: Final = 10**_MAX_EXPONENT
 _MAX_BYTES: Final = 10**30
+_ASCII_DIGITS: Final = "0123456789"
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
 
 MEMORY_UNITS: Final[dict[str, int]] = {f"mem{suffix}": _FACTORS[suffix] for suffix in ("b", "kb", "mb", "gb", "tb")}
@@ -85,12 +89,15 @@ def parse_size(text: str) -> Size:
     if suffix not in _FACTORS:
         known = "b k m g t p (1024), kb mb gb tb pb (1024), K M G T P (1000)"
         raise ValueError(f"{_shown(text)} has the unknown suffix {suffix!r}; known are {known}")
-    amount = Fraction(digits)
+    if digits.isdigit():
+        amount: Number = int(digits) * _FACTORS[suffix]
+    else:
+        amount = _whole(Fraction(digits) * _FACTORS[suffix])
     if amount < 0:
         raise ValueError(f"{_shown(text)} is negative")
-    if amount * _FACTORS[suffix] > _MAX_BYTES:
+    if amount > _MAX_BYTES:
         raise ValueError(f"{_shown(text)} is out of range")
-    return Size(_whole(amount * _FACTORS[suffix]))
+    return Size(amount)
 
 
 def is_size_text(text: str) -> bool:
@@ -103,22 +110,22 @@ def parse_value(raw: object) -> Value:
 
     Raises ValueError for anything that is not a scalar, and for malformed sizes.
     """
+    if isinstance(raw, str):
+        return parse_size(raw) if raw.startswith(_SIZE_PREFIXES) else raw
     if raw is None or isinstance(raw, bool | Size):
         return raw
-    if isinstance(raw, str):
-        return parse_size(raw) if is_size_text(raw) else raw
     if isinstance(raw, int | float | Decimal | Fraction):
         return exact(raw)
     raise ValueError(f"expected a number, string, boolean or null, not {type(raw).__name__}")
 
 
-def number_of(value: Value) -> Number | None:
-    """The amount of a consumable value (bytes of a size), None for strings, booleans and null (V2)."""
-    if isinstance(value, bool):
+def number_of(value: object) -> Number | None:
+    """The amount of a consumable value (bytes of a size), None for strings, booleans, null and all else (V2)."""
+    if isinstance(value, Size):
+        return value.bytes
+    if isinstance(value, str | bool) or value is None:
         return None
-    if isinstance(value, int | Fraction):
-        return value
-    return value.bytes if isinstance(value, Size) else None
+    return value if isinstance(value, int | Fraction) else None
 
 
 def format_number(number: Number) -> str:
@@ -180,6 +187,19 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
         if part:
             key.append((1, len(digits), digits) if index % 2 else (0, 0, part))
     return tuple(key)
+
+
+def natural_order(names: Sequence[str]) -> list[int]:
+    """Indices of the names in natural order, ties in the order given. Quick where names differ only in a number at
+    the end, as those of one bucket mostly do."""
+    stems = [name.rstrip(_ASCII_DIGITS) for name in names]
+    if len(set(stems)) == 1:
+        ends = [name[len(stems[0]) :] for name in names]
+        if all(end and end[0] != "0" and len(end) < 18 for end in ends):
+            numbers = list(map(int, ends))
+            return sorted(range(len(names)), key=numbers.__getitem__)
+    keys = [natural_key(name) for name in names]
+    return sorted(range(len(names)), key=keys.__getitem__)
 
 
 def parse_decimal(text: str) -> Decimal:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autoscale_aks.collector import paused_collector
 from autoscale_aks.planning.planner import plan
 from benchmarks.audit import audit
 from benchmarks.cases import CASES
@@ -28,14 +29,15 @@ ENOUGH_S = 20.0
 """No further repeat is started after this much measuring."""
 
 
-def measure(name: str, repeat: int, *, collector: str = "on", audited: bool = True) -> dict[str, Any]:
+def measure(name: str, repeat: int, *, audited: bool = True) -> dict[str, Any]:
     """Build, read and plan `repeat` times, then audit the first plan.
 
     Every repeat builds its input anew, as every cycle of the program does: nothing that is remembered of one
-    snapshot's objects helps the next. The collector runs as in the program unless told otherwise.
+    snapshot's objects helps the next. The collector of cycles is held back while planning, as in the program.
     """
     read_times: list[float] = []
     plan_times: list[float] = []
+    cpu_times: list[float] = []
     out_times: list[float] = []
     first: tuple[Case, Plan] | None = None
     same = True
@@ -46,7 +48,7 @@ def measure(name: str, repeat: int, *, collector: str = "on", audited: bool = Tr
             case = CASES[name].build()
             if case.write is not None and first is None:
                 case.write(path)
-            _quiet(collector)
+            gc.collect()
             if first is None:
                 _reset_peak()
             if case.read is not None:
@@ -55,10 +57,12 @@ def measure(name: str, repeat: int, *, collector: str = "on", audited: bool = Tr
                 read_times.append(time.perf_counter() - started)
                 case = case.with_jobs(jobs)
                 del jobs
-                _quiet(collector)
-            started = time.perf_counter()
-            found = plan(case.snapshot, case.policy)
+                gc.collect()
+            started, worked = time.perf_counter(), time.process_time()
+            with paused_collector():
+                found = plan(case.snapshot, case.policy)
             plan_times.append(time.perf_counter() - started)
+            cpu_times.append(time.process_time() - worked)
             started = time.perf_counter()
             walk(found)
             out_times.append(time.perf_counter() - started)
@@ -67,15 +71,14 @@ def measure(name: str, repeat: int, *, collector: str = "on", audited: bool = Tr
             else:
                 same = same and _decided(found) == _decided(first[1])
             del case, found
-    gc.enable()
-    gc.unfreeze()
     assert first is not None
     case, found = first
     problems = audit(case.snapshot, case.policy, found) if audited else []
     if not same:
         problems.append("two runs over equal snapshots gave two plans (P5)")
     return {"case": name, **_facts(case.snapshot.jobs, found), "buckets": len(found.buckets),
-            "read_s": read_times, "plan_s": plan_times, "out_s": out_times, "rss_mb": rss, "audit": problems[:20],
+            "read_s": read_times, "plan_s": plan_times, "cpu_s": cpu_times, "out_s": out_times, "rss_mb": rss,
+            "audit": problems[:20],
             "violations": len(problems), "audited": audited}  # fmt: skip
 
 
@@ -106,15 +109,6 @@ def _facts(jobs: Any, found: Plan) -> dict[str, Any]:
         "puts": found.puts,
         "price": None if price is None else round(float(price), 4),
     }
-
-
-def _quiet(collector: str) -> None:
-    """Start from the same heap. `freeze` spares the collector the input, `off` leaves it out."""
-    gc.collect()
-    if collector == "freeze":
-        gc.freeze()
-    elif collector == "off":
-        gc.disable()
 
 
 def _reset_peak() -> None:
@@ -164,14 +158,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("case", choices=list(CASES))
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--gc", choices=("on", "freeze", "off"), default="on")
     parser.add_argument("--no-audit", action="store_true")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     if options.profile:
         profile(options.case)
     else:
-        print(json.dumps(measure(options.case, options.repeat, collector=options.gc, audited=not options.no_audit)))
+        print(json.dumps(measure(options.case, options.repeat, audited=not options.no_audit)))
 
 
 if __name__ == "__main__":

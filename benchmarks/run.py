@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.accepted import ACCEPTED, goals_of, judge, with_measured
 from benchmarks.cases import CASES
 
-_HEAD = ("case", "J", "records", "classes", "nodes", "buckets", "read s", "plan s", "first", "out s", "jobs/s",
+_HEAD = ("case", "J", "records", "classes", "nodes", "buckets", "read s", "plan s", "cpu s", "out s", "jobs/s",
          "placed", "new nodes", "PUTs", "price/h", "RSS MB", "audit")  # fmt: skip
 _WIDTH = (18, 10, 8, 7, 6, 7, 8, 9, 9, 9, 10, 10, 9, 6, 11, 7, 9)
 
@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 def run_case(name: str, options: argparse.Namespace) -> Row:
     """One case in a fresh process; a row with `error` when it did not finish."""
-    command = [sys.executable, "-m", "benchmarks.measure", name, "--repeat", str(options.repeat), "--gc", options.gc]
+    command = [sys.executable, "-m", "benchmarks.measure", name, "--repeat", str(options.repeat)]
     if options.no_audit:
         command.append("--no-audit")
     try:
@@ -37,7 +37,7 @@ def run_case(name: str, options: argparse.Namespace) -> Row:
     if done.returncode:
         return {"case": name, "error": (done.stderr.strip().splitlines() or ["no message"])[-1]}
     row: Row = json.loads(done.stdout.splitlines()[-1])
-    for key in ("read_s", "plan_s", "out_s"):
+    for key in ("read_s", "plan_s", "cpu_s", "out_s"):
         times = row[key]
         row[f"{key}_all"] = times
         row[f"{key}_min"] = min(times, default=None)
@@ -56,7 +56,7 @@ def print_row(row: Row) -> None:
     audit = "–" if not row["audited"] else "ok" if not row["violations"] else f"{row['violations']} WRONG"
     cells = (
         row["case"], f"{row['jobs']:,}", f"{row['records']:,}", f"{row['shapes']:,}", f"{row['nodes']:,}",
-        row["buckets"], _seconds(row["read_s"]), _seconds(row["plan_s"]), _seconds(row["plan_s_all"][0]),
+        row["buckets"], _seconds(row["read_s"]), _seconds(row["plan_s"]), _seconds(row["cpu_s"]),
         _seconds(row["out_s"]),
         f"{row['jobs_per_s']:,.0f}", f"{row['placed']:,}", f"{row['new_nodes']:,}", row["puts"],
         "?" if row["price"] is None else f"{row['price']:,.2f}", f"{row['rss_mb']:.0f}", audit,
@@ -84,7 +84,6 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all rows there")
     parser.add_argument("--before", type=Path, metavar="FILE", help="compare with rows written by --json")
     parser.add_argument("--timeout", type=float, default=300, help="seconds a case may take in all (300)")
-    parser.add_argument("--gc", choices=("on", "freeze", "off"), default="on", help="the collector while planning (on)")
     parser.add_argument("--no-audit", action="store_true", help="do not verify the plans")
     parser.add_argument("--strict", action="store_true", help="fail when a range, an audit or a goal is broken")
     parser.add_argument("--accept", action="store_true", help="write what was measured as the accepted values")
@@ -121,7 +120,7 @@ def report(rows: list[Row]) -> bool:
 
 def _how(options: argparse.Namespace) -> str:
     return (
-        f"python -m benchmarks.run --accept --repeat {options.repeat} --gc {options.gc}; CPython "
+        f"python -m benchmarks.run --accept --repeat {options.repeat}; CPython "
         f"{platform.python_version()}, {os.cpu_count()} CPUs ({platform.machine()})"
     )
 

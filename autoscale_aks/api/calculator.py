@@ -9,6 +9,7 @@ from frozendict import frozendict
 
 from autoscale_aks.api.answer import Answer
 from autoscale_aks.api.building import check_names
+from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import InputError
 from autoscale_aks.matching.resources import parse_default_resources
 from autoscale_aks.model.job import Job
@@ -95,7 +96,8 @@ class DemandCalculator:
 
     def plan(self) -> Plan:
         """The whole decision for the jobs so far. Jobs stay; adding more and planning again starts afresh."""
-        return plan(self.snapshot, self.policy, self.kinds)
+        with paused_collector():
+            return plan(self.snapshot, self.policy, self.kinds)
 
     def answer(self) -> Answer:
         """The plan with questions that may be asked of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,10 @@ from autoscale_aks.cli.options import config_option, format_option, quiet_option
 from autoscale_aks.cli.output import console, print_demand, print_json
 from autoscale_aks.cli.progress import ChunkProgress
 from autoscale_aks.cli.wiring import writing_world
+from autoscale_aks.clock import SystemClock
+from autoscale_aks.cloud.gate import Gate
 from autoscale_aks.config import load_config
+from autoscale_aks.loop import Signals
 from autoscale_aks.model.launch import LaunchState
 from autoscale_aks.reconcile import run_cycle
 from autoscale_aks.reports.demand import render_demand, summarise
@@ -40,7 +44,10 @@ def command(config_path: Path, form: str, quiet: bool) -> int:
     out = console(stderr=form == "json")
     config = load_config(config_path)
     configure_logging(config.logging)
-    with writing_world(config) as world:
+    clock = SystemClock()
+    gate = Gate(clock.now)
+    with Signals(gate.close, stop=[signal.SIGTERM], reload=[]), writing_world(config, clock, gate) as world:
+        gate.begin(config.loop.cycle_deadline_s)
         for notice in world.ledger.notices:
             out.print(f"note: {notice}", markup=False)
         report = run_cycle(world, ChunkProgress(out, quiet=quiet))

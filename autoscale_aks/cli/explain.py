@@ -11,6 +11,7 @@ from rich.text import Text
 from autoscale_aks.cli.buckets import read_question, source_options
 from autoscale_aks.cli.options import format_option
 from autoscale_aks.cli.output import console, print_json, table
+from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import InputError, Problem
 from autoscale_aks.planning.inspect import Inspector
 from autoscale_aks.planning.planner import plan
@@ -48,7 +49,8 @@ def command(config_path: Path | None, scenario: str | None, job: str, vm_size: s
     """
     question = read_question(config_path, scenario)
     indices = _find(question.snapshot.jobs, job)
-    decided = plan(question.snapshot, question.policy, question.kinds)
+    with paused_collector():
+        decided = plan(question.snapshot, question.policy, question.kinds)
     inspector = Inspector(snapshot=question.snapshot, policy=question.policy, decided=decided, kinds=question.kinds)
     found = [inspector.inspect(index) for index in indices]
     answers = [None if vm_size is None else why_not(one, vm_size) for one in found]

@@ -29,10 +29,13 @@ DONE, IN_PART, BAD_INPUT, LOCK_HELD, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 4, 5, 1
 
 _VERBS: Final = {
     "autoscale": "autoscale_aks.cli.autoscale",
+    "run": "autoscale_aks.cli.run",
     "demand": "autoscale_aks.cli.demand",
     "plan": "autoscale_aks.cli.plan",
     "explain": "autoscale_aks.cli.explain",
     "buckets": "autoscale_aks.cli.buckets",
+    "pool": "autoscale_aks.cli.pool",
+    "machines": "autoscale_aks.cli.machines",
     "emulate": "autoscale_aks.cli.emulate",
     "demo": "autoscale_aks.cli.demo",
 }

@@ -59,7 +59,7 @@ def seconds(duration: float | None) -> str:
 def print_demand(report: DemandReport, out: Console) -> None:
     """The demand report for people."""
     out.print(
-        f"{_counted(report.slots, 'slot')} asked for by {_counted(report.jobs, 'job record')}; "
+        f"{counted(report.slots, 'slot')} asked for by {counted(report.jobs, 'job record')}; "
         f"{report.placed_slots:,} placed. {report.ready_nodes:,} nodes ready, {report.in_flight_nodes:,} in flight."
     )
     if report.starts:
@@ -96,12 +96,13 @@ def _print_waits(report: DemandReport, out: Console) -> None:
     out.print(Text("Waits", style="bold"))
     for row, following in zip(report.waits, [*report.waits[1:], None], strict=True):
         names = ", ".join(row.examples) + (" …" if row.jobs > len(row.examples) else "")
-        line = f"{row.code}: {_counted(row.jobs, 'job')}, {_counted(row.slots, 'slot')} ({names})"
+        line = f"{row.code}: {counted(row.jobs, 'job')}, {counted(row.slots, 'slot')} ({names})"
         out.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
         out.print(Padding(Text(row.message), (0, 0, 0, 4), expand=False))
         if row.next_action and (following is None or following.next_action != row.next_action):
             out.print(Padding(Text(f"next: {row.next_action}", style="dim"), (0, 0, 0, 4), expand=False))
 
 
-def _counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """`1 slot`, `2 slots`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -8,6 +8,7 @@ import click
 
 from autoscale_aks.cli.main import BAD_INPUT, DONE
 from autoscale_aks.cli.output import console, print_demand, print_json
+from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import InputError, Problem, ScenarioError
 from autoscale_aks.planning.planner import plan
 from autoscale_aks.planning.scenario import decode_scenario, parse_json
@@ -38,7 +39,8 @@ def command(source: str, form: str, no_placements: bool) -> int:
     for text, where, indent in _documents(_read(source)):
         try:
             snapshot, policy = decode_scenario(parse_json(text, where))
-            decided = plan(snapshot, policy)
+            with paused_collector():
+                decided = plan(snapshot, policy)
         except InputError as error:
             status = BAD_INPUT
             print_json({"ok": False, "errors": render_problems(error.problems)}, indent)

@@ -22,6 +22,11 @@ class ChunkProgress:
         self._chunks = 0
         self._seen: dict[str, ChunkOutcome] = {}
 
+    def expect(self, chunks: int) -> None:
+        """How many chunks there will be, where no plan says it."""
+        self._chunks = chunks
+        self._seen.clear()
+
     def planned(self, plan: Plan) -> None:
         """Say what is about to be sent."""
         self._chunks = plan.puts
@@ -38,7 +43,7 @@ class ChunkProgress:
         counts = {state: sum(one.state is state for one in outcome.outcomes) for state in LaunchState}
         said = ", ".join(f"{count} {state.value}" for state, count in counts.items() if count)
         seconds = outcome.ended_at - outcome.started_at
-        tries = f", {outcome.attempts} attempts" if outcome.attempts > 1 else ""
+        tries = f", {outcome.attempts} attempts" if outcome.attempts > max(outcome.puts, 1) else ""
         again = " (after the list)" if before is not None else ""
         self._out.print(
             f"  [{len(self._seen)}/{self._chunks}] {outcome.pool} {outcome.chunk_id}: {said} in {seconds:.2f} s"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 import uuid
-from contextlib import contextmanager
+import weakref
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from frozendict import frozendict
 
+from autoscale_aks.cli.learned import keep_learned, learned_of
 from autoscale_aks.clock import Clock, SystemClock
 from autoscale_aks.cloud.aks.auth import (
     KUBERNETES_SCOPE,
@@ -20,12 +23,20 @@ from autoscale_aks.cloud.aks.auth import (
     TokenSource,
     azure_credentials,
 )
-from autoscale_aks.cloud.aks.client import AksClient, ClientSettings, Remembered
+from autoscale_aks.cloud.aks.budget import RateBudget
+from autoscale_aks.cloud.aks.caller import Caller, Patience
+from autoscale_aks.cloud.aks.client import AksClient, ClientSettings
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.cloud.aks.endpoints import AksEndpoints
+from autoscale_aks.cloud.aks.kubeconfig import KubernetesAccess, in_cluster_access, kubeconfig_access
+from autoscale_aks.cloud.aks.lease import KubernetesLease, LeaseOrder
+from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, HttpTransport
 from autoscale_aks.cloud.aks.wire import HeaderForm, HeaderLimits, machines_per_put
+from autoscale_aks.cloud.gate import Gate, GatedTransport
+from autoscale_aks.errors import ConfigError, Problem
+from autoscale_aks.ledger.lock import Writer, WriterLock
 from autoscale_aks.ledger.store import Ledger
-from autoscale_aks.loop import writing_ledger
+from autoscale_aks.loop import holding
 from autoscale_aks.matching.resources import parse_default_resources
 from autoscale_aks.model.bucket import expand_buckets
 from autoscale_aks.reconcile import World
@@ -36,24 +47,74 @@ from autoscale_aks.schedulers.registry import build_scheduler
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from autoscale_aks.config import AksConfig, Config
+    from autoscale_aks.config import AksConfig, Config, LeaseConfig
+    from autoscale_aks.loop import Heart, LockPort
 
 _EMULATOR_TOKEN: Final = "emulator"  # noqa: S105  stands in for a token where there is none to have
-_BATCH_FLAG: Final = "batch_honoured"
 
 
 @contextmanager
-def writing_world(config: Config, clock: Clock | None = None) -> Iterator[World]:
-    """Everything a cycle needs, with the ledger held for writing. Raises LockHeldError when another run is at it."""
+def writing_world(config: Config, clock: Clock | None = None, gate: Gate | None = None) -> Iterator[World]:
+    """Everything a cycle needs, with the right to write held.
+
+    Raises LockHeldError when another run is at it, and LockLostError in the end when it was lost meanwhile.
+    """
     clock = clock or SystemClock()
-    with (
-        writing_ledger(config.ledger.path, config.aks.owner, os.getpid(), clock) as ledger,
-        build_client(config, ledger) as client,
-    ):
+    gate = gate or Gate(clock.now)
+    with writing_locks(config, clock, gate) as heart, opened_world(config, clock, gate) as world:
         try:
-            yield _world(config, client, ledger, clock)
+            yield world
         finally:
-            _remember(ledger, client)
+            remember(world)
+        heart.check()
+
+
+@contextmanager
+def writing_locks(config: Config, clock: Clock, gate: Gate) -> Iterator[Heart]:
+    """The lock beside the ledger and, where one is configured, the lease; losing one closes the gate."""
+    writer = Writer(owner=config.aks.owner, now=clock.now(), pid=os.getpid(), host=socket.gethostname())
+    with ExitStack() as stack:
+        locks: list[LockPort] = [WriterLock(config.ledger.path, writer)]
+        if config.loop.lease is not None:
+            locks.append(_lease(config.aks, config.loop.lease, writer, stack))
+        yield stack.enter_context(holding(locks, clock, gate.close))
+
+
+def _lease(aks: AksConfig, lease: LeaseConfig, writer: Writer, stack: ExitStack) -> KubernetesLease:
+    kubernetes = _kubernetes(aks)
+    if kubernetes is None:
+        raise ConfigError(
+            [Problem("loop.lease", "the cluster's Kubernetes API is not configured: give aks.kubernetes_url")]
+        )
+    if kubernetes.stored_ca is not None:
+        stack.callback(kubernetes.stored_ca.close)
+    transport = HttpTransport()
+    stack.callback(transport.close)
+    effects = Effects()
+    caller = Caller(
+        transport,
+        kubernetes.tokens,
+        RateBudget(effects=effects),
+        patience=Patience(timeout_s=min(lease.duration_s / 4, REQUEST_CAP_S), throttle_s=lease.duration_s / 4),
+        ca=kubernetes.ca,
+        effects=effects,
+    )
+    order = LeaseOrder(
+        base_url=kubernetes.url,
+        namespace=lease.namespace,
+        name=lease.name,
+        duration_s=lease.duration_s,
+        holder=f"{writer.owner}, process {writer.pid} on {writer.host}, run {uuid.uuid4().hex[:8]}",
+        now=writer.now,
+    )
+    return KubernetesLease(caller, order)
+
+
+@contextmanager
+def opened_world(config: Config, clock: Clock, gate: Gate) -> Iterator[World]:
+    """The ports of a configuration, behind a gate. The caller holds the locks."""
+    with Ledger.open(config.ledger.path, now=clock.now()) as ledger, build_client(config, ledger, gate) as client:
+        yield replace(_world(config, client, ledger, clock), halted=lambda: gate.reason)
 
 
 @contextmanager
@@ -78,15 +139,19 @@ def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> W
         ledger=ledger,
         clock=clock,
         machines_per_put=smallest_batch(config),
-        reads_cluster_nodes=config.aks.kubernetes_url is not None,
+        reads_cluster_nodes=config.aks.reads_nodes,
         kinds=frozendict(),
         new_plan_id=lambda: uuid.uuid4().hex[:12],
     )
 
 
-def build_client(config: Config, ledger: Ledger) -> AksClient:
-    """The AKS client of a configuration, told what earlier runs learned of this cluster."""
+def build_client(config: Config, ledger: Ledger | None, gate: Gate | None = None) -> AksClient:
+    """The AKS client of a configuration, told what earlier runs learned of this cluster; None: they left nothing.
+
+    Behind `gate`, if given, nothing is sent any more once that is closed.
+    """
     aks = config.aks
+    kubernetes = _kubernetes(aks)
     endpoints = AksEndpoints(
         arm_url=aks.arm_url,
         scope=aks.token_scope,
@@ -95,19 +160,35 @@ def build_client(config: Config, ledger: Ledger) -> AksClient:
         cluster=aks.cluster,
         pool_api_version=aks.pool_api_version,
         machine_api_version=aks.machine_api_version,
-        kubernetes_url=aks.kubernetes_url,
-        kubernetes_ca=str(aks.kubernetes_ca_file) if aks.kubernetes_ca_file else None,
+        kubernetes_url=kubernetes.url if kubernetes else None,
+        kubernetes_ca=kubernetes.ca if kubernetes else None,
     )
-    honoured = ledger.flag(f"{_BATCH_FLAG}:{aks.cluster}")
-    return AksClient(
+    client = AksClient(
         endpoints,
         _tokens(aks, aks.token_scope, aks.arm_url),
-        kubernetes_tokens=_tokens(aks, KUBERNETES_SCOPE, aks.kubernetes_url) if aks.kubernetes_url else None,
-        settings=ClientSettings(workers=aks.workers, header=header_limits(config)),
-        remembered=Remembered(
-            batch_honoured=False if aks.batch_header == "off" else None if honoured is None else honoured == "yes"
-        ),
-        effects=Effects(),
+        kubernetes_tokens=kubernetes.tokens if kubernetes else None,
+        settings=ClientSettings(workers=aks.workers, header=header_limits(config), deadlines=aks.deadlines),
+        remembered=learned_of(ledger, aks),
+        transport=None if gate is None else GatedTransport(HttpTransport(connections=max(64, aks.workers)), gate),
+        effects=Effects() if gate is None else gate.effects(Effects()),
+    )
+    if kubernetes is not None and kubernetes.stored_ca is not None:
+        weakref.finalize(client, kubernetes.stored_ca.close)
+    return client
+
+
+def _kubernetes(aks: AksConfig) -> KubernetesAccess | None:
+    """How the cluster's nodes are read; None: they are not."""
+    if aks.kubernetes_in_cluster:
+        return in_cluster_access(os.environ)
+    if aks.kubernetes_config_file is not None:
+        return kubeconfig_access(aks.kubernetes_config_file, aks.kubernetes_context)
+    if aks.kubernetes_url is None:
+        return None
+    return KubernetesAccess(
+        url=aks.kubernetes_url,
+        ca=str(aks.kubernetes_ca_file) if aks.kubernetes_ca_file else None,
+        tokens=_tokens(aks, KUBERNETES_SCOPE, aks.kubernetes_url),
     )
 
 
@@ -143,14 +224,13 @@ def smallest_batch(config: Config) -> int:
     return min(sizes)
 
 
-def _remember(ledger: Ledger, client: AksClient) -> None:
-    """What this run learned, for the next one (user ask T10b)."""
-    learned = client.remembered
-    if learned.batch_honoured is not None:
-        ledger.set_flag(f"{_BATCH_FLAG}:{client.endpoints.cluster}", "yes" if learned.batch_honoured else "no")
-    ledger.set_not_before(max(learned.not_before.values(), default=None))
+def remember(world: World) -> None:
+    """What the client learned, for the next run (user ask T10b). Nothing for a cloud that learns nothing."""
+    if isinstance(world.cloud, AksClient):
+        keep_learned(world.ledger, world.cloud, world.config.aks)
 
 
 def with_emulator(config: Config, base_url: str) -> Config:
     """The same configuration, pointed at an emulator's address."""
-    return replace(config, aks=replace(config.aks, arm_url=base_url, kubernetes_url=base_url))
+    aks = replace(config.aks, kubernetes_config_file=None, kubernetes_in_cluster=False)
+    return replace(config, aks=replace(aks, arm_url=base_url, kubernetes_url=base_url))

@@ -11,8 +11,10 @@ from autoscale_aks.config.schema import schema_text
 from autoscale_aks.config.values import (
     AksConfig,
     Config,
+    LeaseConfig,
     LedgerConfig,
     LoggingConfig,
+    LoopConfig,
     NodeArrayConfig,
     SchedulerConfig,
 )
@@ -20,8 +22,10 @@ from autoscale_aks.config.values import (
 __all__ = [
     "AksConfig",
     "Config",
+    "LeaseConfig",
     "LedgerConfig",
     "LoggingConfig",
+    "LoopConfig",
     "NodeArrayConfig",
     "SchedulerConfig",
     "load_config",

@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING, Any
 from frozendict import frozendict
 
 from autoscale_aks.config.addresses import CLOUDS
-from autoscale_aks.config.nodearray_checks import groups_of, pool_of, zones_of
+from autoscale_aks.config.group_zones import groups_in_zone
+from autoscale_aks.config.node_facts import with_node_facts
+from autoscale_aks.config.nodearray_checks import pool_of, zones_of
 from autoscale_aks.config.values import (
     AksConfig,
     Config,
     Headroom,
+    LeaseConfig,
     LedgerConfig,
     LoggingConfig,
+    LoopConfig,
     NodeArrayConfig,
     SchedulerConfig,
 )
 from autoscale_aks.model.bucket import DEFAULT_GROUP_SIZE, NodeArray, Offering
-from autoscale_aks.model.launch import OWNER_TAG
+from autoscale_aks.model.launch import OWNER_TAG, CallDeadlines
 from autoscale_aks.model.limits import CoreQuota, Limits, SharedResource
 from autoscale_aks.model.policy import (
     BackOffTimes,
@@ -40,10 +44,11 @@ if TYPE_CHECKING:
 _GIB = 1024**3
 _AKS_PLAIN = (
     "subscription", "resource_group", "cluster", "owner", "location", "cloud", "pool_api_version",
-    "machine_api_version", "batch_header", "identity_client_id",
+    "machine_api_version", "batch_header", "identity_client_id", "kubernetes_context", "kubernetes_in_cluster",
 )  # fmt: skip
 _MACHINE_PLAIN = (
-    "os_sku", "os_disk_type", "orchestrator_version", "gpu_driver", "ssh_access", "vnet_subnet_id",
+    "os_sku", "os_disk_type", "orchestrator_version", "gpu_driver", "gpu_instance_profile", "node_image_version",
+    "ssh_access", "vnet_subnet_id",
 )  # fmt: skip
 
 
@@ -53,7 +58,7 @@ def build_config(document: Mapping[str, Any], source: str) -> Config:
     aks = _build_aks(document["aks"], base)
     scheduler = document["scheduler"]
     logging = document.get("logging", {})
-    return Config(
+    config = Config(
         source=source,
         aks=aks,
         scheduler=SchedulerConfig(
@@ -75,7 +80,9 @@ def build_config(document: Mapping[str, Any], source: str) -> Config:
             level=logging.get("level", "WARNING"),
             config_file=base / logging["config_file"] if "config_file" in logging else None,
         ),
+        loop=_build_loop(document.get("loop", {}), base, aks.owner),
     )
+    return with_node_facts(config)
 
 
 def _build_aks(aks: Mapping[str, Any], base: Path) -> AksConfig:
@@ -83,10 +90,11 @@ def _build_aks(aks: Mapping[str, Any], base: Path) -> AksConfig:
     arm_url = _url(aks, "arm_url", cloud.arm_url if cloud else None) or ""
     chosen = {key: aks[key] for key in _AKS_PLAIN if key in aks}
     chosen |= {key: int(aks[key]) for key in ("header_budget_bytes", "workers") if key in aks}
+    if "deadlines" in aks:
+        chosen["deadlines"] = CallDeadlines(**{f"{key}_s": float(value) for key, value in aks["deadlines"].items()})
     if "credential" in aks:
         chosen["credential"] = tuple(aks["credential"])
-    if "kubernetes_ca_file" in aks:
-        chosen["kubernetes_ca_file"] = base / aks["kubernetes_ca_file"]
+    chosen |= {key: base / aks[key] for key in ("kubernetes_ca_file", "kubernetes_config_file") if key in aks}
     return AksConfig(
         **chosen,
         arm_url=arm_url,
@@ -118,9 +126,12 @@ def _build_nodearray(name: str, array: Mapping[str, Any], aks: AksConfig) -> Nod
             resources=_values(array.get("resources", {})),
             software_configuration=frozendict(_plain(array.get("software_configuration", {}))),
             offerings=tuple(
-                _build_offering(array, bucket, zone) for bucket in array["buckets"] for zone in zones_of(array, bucket)
+                _build_offering(name, array, bucket, zone)
+                for bucket in array["buckets"]
+                for zone in zones_of(array, bucket)
             ),
         ),
+        placement_group_scope=array.get("placement_group_scope", "label"),
         node_labels=frozendict({**array.get("node_labels", {}), **mark}),
         node_taints=tuple(array.get("node_taints", [])),
         tags=frozendict({**array.get("tags", {}), **mark}),
@@ -135,7 +146,7 @@ def _build_nodearray(name: str, array: Mapping[str, Any], aks: AksConfig) -> Nod
     )
 
 
-def _build_offering(array: Mapping[str, Any], bucket: Mapping[str, Any], zone: str | None) -> Offering:
+def _build_offering(name: str, array: Mapping[str, Any], bucket: Mapping[str, Any], zone: str | None) -> Offering:
     vcpu_count = int(bucket["vcpu_count"])
     group_size = bucket.get("max_placement_group_size", array.get("max_placement_group_size", DEFAULT_GROUP_SIZE))
     price = bucket.get("price")
@@ -154,7 +165,7 @@ def _build_offering(array: Mapping[str, Any], bucket: Mapping[str, Any], zone: s
         zone=zone,
         price=None if price is None else Fraction(exact(price)),
         max_count=_count(bucket, "max_count"),
-        placement_groups=tuple(groups_of(array, bucket)),
+        placement_groups=groups_in_zone(name, array, bucket, zone),
         max_placement_group_size=int(group_size),
         vm_capabilities=_values(bucket.get("vm_capabilities", {})),
     )
@@ -196,6 +207,22 @@ def _build_circuit(raw: Mapping[str, Any]) -> BootCircuit:
     return BootCircuit(
         failures=int(raw.get("failures", default.failures)), retry_s=float(raw.get("retry", default.retry_s))
     )
+
+
+def _build_loop(loop: Mapping[str, Any], base: Path, owner: str) -> LoopConfig:
+    seconds = {key: float(loop[key]) for key in ("cycle_deadline_s", "wake_delay_s") if key in loop}
+    return LoopConfig(
+        **seconds,
+        wake_socket=base / loop["wake_socket"] if "wake_socket" in loop else None,
+        lease=_build_lease(loop["lease"], owner) if "lease" in loop else None,
+    )
+
+
+def _build_lease(lease: Mapping[str, Any], owner: str) -> LeaseConfig:
+    chosen = {key: lease[key] for key in ("name", "namespace") if key in lease}
+    if "duration_s" in lease:
+        chosen["duration_s"] = float(lease["duration_s"])
+    return LeaseConfig(**{"name": f"azaks-{owner}", **chosen})
 
 
 def _timeout(raw: Any, default: Timeout) -> Timeout:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ARM_URL: Final = ("aks", "arm_url")
 _URLS: Final = ("arm_url", "authority_url", "kubernetes_url")
+_KUBERNETES: Final = ("kubernetes_url", "kubernetes_config_file", "kubernetes_in_cluster")
+
+
+_KUBERNETES_KEYS = frozenset({"kubernetes_url", "kubernetes_config_file", "kubernetes_in_cluster"})
 
 
 def check_document(document: Mapping[str, Any], array_names: list[str]) -> Iterator[Finding]:
@@ -35,6 +39,9 @@ def check_document(document: Mapping[str, Any], array_names: list[str]) -> Itera
         if key in document and key in policy:
             yield Finding(("policy", key), f"{key} stands at the top level too; keep one of them")
     yield from _check_timeout(policy.get("min_lifetime"), ("policy", "min_lifetime"), array_names)
+    if "lease" in document.get("loop", {}) and _KUBERNETES_KEYS.isdisjoint(document.get("aks", {})):
+        text = "needs the cluster's Kubernetes API; give aks.kubernetes_url"
+        yield Finding(("loop", "lease"), text, about=(("aks", "kubernetes_url"),))
     for name, resource in document.get("shared_resources", {}).items():
         yield from _check_shared(resource, ("shared_resources", name))
 
@@ -67,6 +74,12 @@ def _check_aks(aks: Mapping[str, Any]) -> Iterator[Finding]:
     if "kubernetes_ca_file" in aks and "kubernetes_url" not in aks:
         about = (("aks", "kubernetes_url"),)
         yield Finding(("aks", "kubernetes_ca_file"), "is of no use without kubernetes_url; give that too", about=about)
+    ways = [key for key in _KUBERNETES if aks.get(key)]
+    for key in ways[1:]:
+        yield Finding(("aks", key), f"stands beside {ways[0]}; the Kubernetes API is reached in one way, keep one")
+    if "kubernetes_context" in aks and "kubernetes_config_file" not in aks:
+        about = (("aks", "kubernetes_config_file"),)
+        yield Finding(("aks", "kubernetes_context"), "is of no use without kubernetes_config_file", about=about)
 
 
 def _check_emulator(credential: list[Any], local: bool) -> Iterator[Finding]:

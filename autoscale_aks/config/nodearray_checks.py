@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _POOL: Final = re.compile(r"[a-z][a-z0-9]{0,11}")
 _RESERVED_POOL: Final = "aksmanagedap"
+_OLDEST: Final = "2025-06-02-preview"
+"""The API version of machine requests where none is given."""
+_PRICE_SINCE: Final = "2026-01"
+"""`billing.spotMaxPrice` is in machines from this API version on (aks-machine-api.md §2.3)."""
 _OPEN_LABEL_DOMAINS: Final = ("node.kubernetes.io", "kubelet.kubernetes.io")
 _CLOSED_LABEL_DOMAINS: Final = ("kubernetes.io", "k8s.io", "kubernetes.azure.com")
 
@@ -29,10 +33,11 @@ def check_nodearrays(document: Mapping[str, Any]) -> Iterator[Finding]:
     for name, array in arrays.items():
         path = ("nodearrays", name)
         yield from _check_identity(name, array, home, path)
-        yield from _check_machines(array, path)
+        yield from _check_machines(array, path, document.get("aks", {}).get("machine_api_version", _OLDEST))
         yield from check_values(array.get("resources", {}), (*path, "resources"))
         yield from _check_buckets(array, path)
         yield from _check_kept(array, path)
+        yield from _check_group_scope(array, path)
     yield from _check_shared_pools(arrays, home)
 
 
@@ -103,7 +108,7 @@ def _check_identity(name: str, array: Mapping[str, Any], home: str | None, path:
         )
 
 
-def _check_machines(array: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+def _check_machines(array: Mapping[str, Any], path: Path, version: str) -> Iterator[Finding]:
     if "spot_max_price" in array:
         if not array.get("spot", False):
             yield Finding(
@@ -113,6 +118,13 @@ def _check_machines(array: Mapping[str, Any], path: Path) -> Iterator[Finding]:
             )
         if array["spot_max_price"] <= 0 and array["spot_max_price"] != -1:
             yield Finding((*path, "spot_max_price"), "expected a price above 0, or -1 for up to the on-demand price")
+        if array.get("spot", False) and version < _PRICE_SINCE:
+            yield Finding(
+                (*path, "spot_max_price"),
+                f"machines have it since API version {_PRICE_SINCE}-02-preview, and {version} would refuse them; set "
+                "aks.machine_api_version, or take it out for up to the on-demand price",
+                about=(("aks", "machine_api_version"),),
+            )
     if array.get("os_sku", "").lower().startswith("windows"):
         yield Finding((*path, "os_sku"), "only Linux nodes can be made; name a Linux system such as Ubuntu2204")
     for key in array.get("tags", {}):
@@ -163,13 +175,33 @@ def _check_bucket(array: Mapping[str, Any], bucket: Mapping[str, Any], path: Pat
     if bucket.get("gpu_model") and bucket.get("gpu_count", 0) == 0:
         yield Finding((*path, "gpu_count"), "is 0 or missing though gpu_model is given; say how many GPUs there are")
     groups, zones = groups_of(array, bucket), zones_of(array, bucket)
-    if groups and len(zones) > 1:
+    if groups and len(zones) > 1 and array.get("placement_group_scope") != "zone":
         names = listed([quoted(zone) for zone in zones if zone])
         yield Finding(
             (*path, "zone"),
-            f"is missing: a placement group lies in one zone, and this bucket stands in several; choose {names}",
+            f"is missing: a placement group lies in one zone, and this bucket stands in several; choose {names}, or "
+            'let groups be zones with "placement_group_scope": "zone"',
         )
     yield from check_values(bucket.get("vm_capabilities", {}), (*path, "vm_capabilities"))
+
+
+def _check_group_scope(array: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+    """Groups that are to be zones need zones, and have to be known to be given one."""
+    if array.get("placement_group_scope") != "zone":
+        return
+    buckets = [bucket for bucket in array.get("buckets", []) if isinstance(bucket, dict)]
+    zones = {zone for bucket in buckets for zone in zones_of(array, bucket)}
+    at = (*path, "placement_group_scope")
+    about = ((*path, "zones"), (*path, "buckets"))
+    if None in zones:
+        yield Finding(at, '"zone" needs availability zones; name them in zones, or take "label" or "pool"', about=about)
+    elif array.get("new_placement_groups", False) and len(zones) > 1:
+        yield Finding(
+            at,
+            '"zone" cannot choose a zone for groups that are made later; name the groups in placement_groups, keep one '
+            "zone, or take new_placement_groups out",
+            about=((*path, "new_placement_groups"), *about),
+        )
 
 
 def _check_shared_pools(arrays: Mapping[str, Any], home: str | None) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from frozendict import frozendict
 
-from autoscale_aks.model.launch import MachineTemplate
+from autoscale_aks.model.launch import CallDeadlines, MachineTemplate
 from autoscale_aks.model.limits import Limits, SharedResource
 from autoscale_aks.model.policy import Policy
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Cloud: TypeAlias = Literal["public", "usgov", "china", "custom"]
 BatchHeader: TypeAlias = Literal["all", "additional", "off"]
 CredentialKind: TypeAlias = Literal["workload_identity", "managed_identity", "azure_cli", "emulator"]
+GroupScope: TypeAlias = Literal["label", "pool", "zone"]
 LogLevel: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
@@ -40,15 +41,24 @@ class AksConfig:
     authority_url: str | None = None
     """None: the host's environment says where tokens come from."""
     kubernetes_url: str | None = None
-    """Without a slash at its end; None: node readiness is not asked for."""
+    """Without a slash at its end."""
     kubernetes_ca_file: Path | None = None
+    kubernetes_config_file: Path | None = None
+    kubernetes_context: str | None = None
+    kubernetes_in_cluster: bool = False
     pool_api_version: str = "2024-06-02-preview"
     machine_api_version: str = "2025-06-02-preview"
     batch_header: BatchHeader = "all"
     header_budget_bytes: int = 12288
-    workers: int = 20
+    workers: int = 100
+    deadlines: CallDeadlines = CallDeadlines()
     credential: tuple[CredentialKind, ...] = ("workload_identity", "managed_identity")
     identity_client_id: str | None = None
+
+    @property
+    def reads_nodes(self) -> bool:
+        """Whether the cluster's nodes are asked for, in one of the three ways."""
+        return self.kubernetes_in_cluster or bool(self.kubernetes_url or self.kubernetes_config_file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +74,29 @@ class LedgerConfig:
     """The ledger's file."""
 
     path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseConfig:
+    """A lease in the cluster's Kubernetes, for head nodes that share no disk (user ask T33b)."""
+
+    name: str
+    namespace: str = "kube-system"
+    duration_s: float = 60.0
+    """How long after its last renewal another run may take it over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopConfig:
+    """How cycles follow each other, and who may run them. Times are in seconds."""
+
+    cycle_deadline_s: float = 900.0
+    """A cycle that is older sends no further request."""
+    wake_socket: Path | None = None
+    """A datagram socket on which every message asks for a cycle soon; None: only the interval counts."""
+    wake_delay_s: float = 1.0
+    """How long more messages are waited for before they make one cycle together."""
+    lease: LeaseConfig | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +121,8 @@ class NodeArrayConfig:
     """One node array: what the planner sees of it, and what its machines are given."""
 
     array: NodeArray
+    placement_group_scope: GroupScope = "label"
+    """What a placement group is on AKS, beside a label and a tag."""
     node_labels: Mapping[str, str] = field(default_factory=frozendict)
     """With the ownership mark (batching.md B7)."""
     node_taints: tuple[str, ...] = ()
@@ -99,6 +134,8 @@ class NodeArrayConfig:
     orchestrator_version: str | None = None
     max_pods: int | None = None
     gpu_driver: str | None = None
+    gpu_instance_profile: str | None = None
+    node_image_version: str | None = None
     ssh_access: str | None = None
     vnet_subnet_id: str | None = None
     spot_max_price: float | None = None
@@ -122,6 +159,8 @@ class NodeArrayConfig:
             orchestrator_version=self.orchestrator_version,
             max_pods=self.max_pods,
             gpu_driver=self.gpu_driver,
+            gpu_instance_profile=self.gpu_instance_profile,
+            node_image_version=self.node_image_version,
             ssh_access=self.ssh_access,
             vnet_subnet_id=self.vnet_subnet_id,
             spot_max_price=self.spot_max_price,
@@ -146,6 +185,7 @@ class Config:
     limits: Limits = Limits()
     shared_resources: Mapping[str, SharedResource] = field(default_factory=frozendict)
     logging: LoggingConfig = LoggingConfig()
+    loop: LoopConfig = LoopConfig()
 
     @property
     def arrays(self) -> tuple[NodeArray, ...]:

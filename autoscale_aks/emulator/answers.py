@@ -118,7 +118,7 @@ def _is_moving(machine: Machine) -> bool:
 
 
 def operation_status(operation: Operation) -> str:
-    """`InProgress`, `Succeeded` or `Failed`, read off the resources (§6.4)."""
+    """`InProgress`, `Succeeded`, `Failed` or `Canceled`, read off the resources (§6.4)."""
     pool = operation.pool
     if operation.kind == "pool.put":
         return "InProgress" if pool.state is State.CREATING else "Succeeded"
@@ -129,6 +129,8 @@ def operation_status(operation: Operation) -> str:
         return "Succeeded" if states <= {State.GONE} else "InProgress"
     if states & {State.CREATING, State.UPDATING}:
         return "InProgress"
+    if State.CANCELED in states:
+        return "Canceled"
     return "Failed" if State.FAILED in states else "Succeeded"
 
 

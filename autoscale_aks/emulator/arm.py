@@ -92,7 +92,8 @@ def put_machine(call: Call) -> Response:
         raise problems.version_without(call.version, _MACHINES_TYPE, cluster.spec.location)
     request = read_machine(call.body, settings, call.version)
     headers = call.request.headers
-    conditions = read_conditions(headers.get("if-match"), headers.get("if-none-match"))
+    create_only = headers.get("if-none-match") if settings.if_none_match == "honoured" else None
+    conditions = read_conditions(headers.get("if-match"), create_only)
     machine, created, operation = call.service.put_machine(
         pool, call.param("machine"), request, call.batch, conditions, call.now
     )

@@ -37,6 +37,7 @@ class Control:
             ("/faults/{number:int}", self.fault, ["DELETE"]),
             ("/clock", self.clock, ["GET", "POST"]),
             ("/state", self.state, ["GET"]),
+            ("/machines", self.machines, ["GET"]),
             ("/quota", self.quota, ["POST"]),
         ]
         return [Route(CONTROL_PREFIX + path, handler, methods=methods) for path, handler, methods in rows]
@@ -105,6 +106,12 @@ class Control:
         clusters = [self._cluster(cluster) for cluster in self._store.clusters.values()]
         return json_response({"now": now, "speed": self._store.clock.speed, "clusters": clusters})
 
+    async def machines(self, request: Request) -> Response:
+        """Every machine of the store, one by one: what a test holds against what a program believes."""
+        del request
+        self._catch_up()
+        return json_response({"machines": [row for pool in self._store.pools() for row in _machines(pool)]})
+
     def _catch_up(self) -> float:
         now = self._store.clock.now()
         self._service.lifecycle.advance(self._store, now)
@@ -123,6 +130,23 @@ def _move(clock: EmulatedClock, wanted: object) -> None:
         clock.advance(float(wanted["advance"]))
     if "speed" in wanted:
         clock.set_speed(float(wanted["speed"]))
+
+
+def _machines(pool: Pool) -> list[dict[str, Any]]:
+    with pool.lock:
+        return [
+            {
+                "name": machine.name,
+                "pool": pool.name,
+                "size": machine.size.name,
+                "state": machine.state.value,
+                "vm_state": machine.vm_state,
+                "node": machine.node.value,
+                "node_name": machine.node_name,
+                "tags": machine.tags or {},
+            }
+            for machine in pool.listed()
+        ]
 
 
 def _pool(pool: Pool) -> dict[str, Any]:

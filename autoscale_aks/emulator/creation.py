@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from autoscale_aks.emulator.store import Pool, Store
     from autoscale_aks.emulator.wire import Batch, BatchEntry, Conditions, MachineRequest
 
-_FATAL_KINDS = ("provisioning_failure", "stuck_creating")
+_FATAL_KINDS = ("provisioning_failure", "provisioning_canceled", "stuck_creating")
 _REFUSAL_KINDS = ("client_error", "internal_error")
 _NODE_KINDS = ("node_never_registers", "node_never_ready")
 _NO_FAULTS = Fate()
@@ -76,6 +76,7 @@ class Creator:
         self._store = store
         self._settings = store.settings
         self._lifecycle = lifecycle
+        self._tags_seen: tuple[dict[str, str] | None, str] = (None, "")
 
     def put_one(
         self, pool: Pool, name: str, request: MachineRequest, conditions: Conditions, now: float
@@ -158,7 +159,7 @@ class Creator:
         return Shape(size, request.spot, template, self._store.catalog.zones(size))
 
     def _failure(self, pool: Pool, order: Order) -> Failure | None:
-        message = machine_name_problem(order.name, self._settings.machine_name_cap) or tags_problem(order.tags)
+        message = machine_name_problem(order.name, self._settings.machine_name_cap) or self._tags_problem(order.tags)
         message = message or _zone_problem(order) or self._room_problem(pool)
         if message:
             return Failure(order.name, "InvalidParameter", message)
@@ -170,6 +171,12 @@ class Creator:
         internal = rule.kind == "internal_error"
         code = rule.code or ("InternalOperationError" if internal else "InvalidParameter")
         return Failure(order.name, code, rule.message or ("could not be prepared" if internal else "is not valid here"))
+
+    def _tags_problem(self, tags: dict[str, str] | None) -> str:
+        """As `tags_problem`; machines of a batch mostly share one mapping, which is looked at once."""
+        if tags is not self._tags_seen[0]:
+            self._tags_seen = (tags, tags_problem(tags))
+        return self._tags_seen[1]
 
     def _room_problem(self, pool: Pool) -> str:
         cap = self._settings.machines_per_pool
@@ -215,7 +222,8 @@ class Creator:
         if fatal is not None and fatal.kind == "stuck_creating":
             return Fate(stuck=True)
         if fatal is not None:
-            return Fate(error=self._fault_error(fatal, pool, order))
+            canceled = fatal.kind == "provisioning_canceled"
+            return Fate(error=self._fault_error(fatal, pool, order, canceled=canceled), canceled=canceled)
         node = faults.hit(_NODE_KINDS, target)
         kinds = VM_LOSS_KINDS if order.shape.spot else VM_LOSS_KINDS - {"evict"}
         loss = faults.hit(kinds, target)
@@ -226,8 +234,10 @@ class Creator:
         )
 
     @staticmethod
-    def _fault_error(rule: FaultRule, pool: Pool, order: Order) -> dict[str, Any]:
+    def _fault_error(rule: FaultRule, pool: Pool, order: Order, *, canceled: bool) -> dict[str, Any]:
         location = pool.cluster.spec.location
+        if canceled:
+            return {"code": rule.code or "OperationCanceled", "message": rule.message or "The operation was canceled."}
         code = rule.code or ("ZonalAllocationFailed" if order.zone else "AllocationFailed")
         if code in failures.QUOTA_FAULTS:
             name = failures.QUOTA_FAULTS[code] or order.shape.size.family

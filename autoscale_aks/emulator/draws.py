@@ -46,9 +46,14 @@ class Delay:
     shape: Literal["fixed", "uniform", "normal", "lognormal"] = "normal"
     least_s: float = 0.0
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether chance has no part in it."""
+        return self.spread_s == 0 or self.shape == "fixed"
+
     def at(self, chance: float) -> float:
         """The delay at a point of the distribution; `chance` in (0, 1)."""
-        if self.spread_s == 0 or self.shape == "fixed":
+        if self.is_fixed:
             return max(self.least_s, self.typical_s)
         if self.shape == "uniform":
             value = self.typical_s + self.spread_s * (2 * chance - 1)

@@ -7,6 +7,7 @@ size_not_supported       PUT answers 400 `VMSizeNotSupported`; of a batch, nothi
 client_error             this machine is refused: 400, or one entry of a `BatchMachineClientError`
 internal_error           this machine fails: 500, or one entry of a `BatchMachineInternalServerError`
 provisioning_failure     accepted, later `Failed` with `code` (§5.3)
+provisioning_canceled    accepted, later `Canceled` (§2.4)
 stuck_creating           `Creating` for ever
 node_never_registers     `Succeeded`, but no node appears
 node_never_ready         the node appears and stays NotReady
@@ -16,7 +17,8 @@ vm_deleted               the same for any machine: somebody deleted the VM
 reset_before/_after      the connection breaks before / after the work was done
 error_before/_after      `status` (default 500) with `code` before / after the work
 throttle                 429 with `Retry-After: after_s`, nothing done
-slow                     the answer comes `after_s` wall seconds later
+slow                     the work and the answer come `after_s` wall seconds later
+slow_after               the work is done at once, the answer comes `after_s` wall seconds later
 =======================  ==========================================================================
 """
 
@@ -37,6 +39,7 @@ Kind = Literal[
     "client_error",
     "internal_error",
     "provisioning_failure",
+    "provisioning_canceled",
     "stuck_creating",
     "node_never_registers",
     "node_never_ready",
@@ -49,9 +52,12 @@ Kind = Literal[
     "error_after",
     "throttle",
     "slow",
+    "slow_after",
 ]
 KINDS: frozenset[str] = frozenset(get_args(Kind))
-REQUEST_KINDS = frozenset({"reset_before", "reset_after", "error_before", "error_after", "throttle", "slow"})
+REQUEST_KINDS = frozenset(
+    {"reset_before", "reset_after", "error_before", "error_after", "throttle", "slow", "slow_after"}
+)
 VM_LOSS_KINDS = frozenset({"evict", "vm_deleted", "node_lost"})
 
 
@@ -60,8 +66,9 @@ class FaultRule:
     """One rule. Empty selectors match everything; all given selectors must match.
 
     `names` are shell patterns of machine names, `operations` names as in `/_emulator/requests`
-    (`machine.batch_put`, `machine.list` …). `probability` is drawn per name and generation (per method
-    and path for request kinds), so it does not depend on the order of requests. `every=2` takes every
+    (`machine.batch_put`, `machine.list` …), `pages` pages of `machine.list` (the first is 1).
+    `probability` is drawn per name and generation (per method and path for request kinds), so it does
+    not depend on the order of requests. `every=2` takes every
     second machine of one request (half a batch); `count` stops the rule after that many hits.
     """
 
@@ -72,6 +79,7 @@ class FaultRule:
     pools: tuple[str, ...] = ()
     priority: Literal["", "Regular", "Spot"] = ""
     operations: tuple[str, ...] = ()
+    pages: tuple[int, ...] = ()
     probability: float = 1.0
     every: int = 1
     count: int | None = None
@@ -90,9 +98,9 @@ class FaultRule:
         if data.get("kind") not in KINDS:
             raise ValueError(f"unknown fault kind {data.get('kind')!r}; one of {', '.join(sorted(KINDS))}")
         values = dict(data)
-        for name in ("names", "sizes", "zones", "pools", "operations"):
+        for name in ("names", "sizes", "zones", "pools", "operations", "pages"):
             if name in values:
-                values[name] = (values[name],) if isinstance(values[name], str) else tuple(values[name])
+                values[name] = (values[name],) if isinstance(values[name], (str, int)) else tuple(values[name])
         rule = cls(**values)
         if rule.every < 1 or not 0 <= rule.probability <= 1 or rule.after_s < 0:
             raise ValueError("a fault needs every >= 1, 0 <= probability <= 1 and after_s >= 0")
@@ -109,6 +117,7 @@ class Target:
     zone: str = ""
     spot: bool = False
     operation: str = ""
+    page: int = 0
     position: int = 0
     chance_key: tuple[object, ...] = ()
 
@@ -188,6 +197,8 @@ def _selects(rule: FaultRule, target: Target) -> bool:
     if rule.names and not any(fnmatchcase(name, pattern) for name in target.names for pattern in rule.names):
         return False
     if rule.priority and (rule.priority == "Spot") != target.spot:
+        return False
+    if rule.pages and target.page not in rule.pages:
         return False
     return (
         _among(rule.operations, target.operation)

@@ -1,7 +1,8 @@
 """What every request passes: journal, header cap, token, version, throttle, faults, latency (§10.1, §10.9).
 
-Order for a request: header cap → bearer → api-version → throttle → faults before the work → latency →
-work → faults after the work. A request refused on the way costs no latency.
+Order for a request: header cap → bearer → api-version → throttle → faults before the work → way there →
+work → way back → faults after the work. Latency is the way there and back, half each; what the work takes is
+within it. A request refused on the way costs no latency.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from autoscale_aks.emulator.draws import draw, guid
 from autoscale_aks.emulator.faults import FaultRule, Target
 from autoscale_aks.emulator.problems import RefusalError
 from autoscale_aks.emulator.throttle import Caller, Throttle
-from autoscale_aks.emulator.wire import BATCH_HEADER, Batch, read_batch
+from autoscale_aks.emulator.wire import BATCH_HEADER, Batch, glance_machine_names, read_batch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 ENTRY = "emulator.entry"
 CONTROL_PREFIX = "/_emulator"
 _VERSION = re.compile(r"^\d{4}-\d{2}-\d{2}(-preview)?$")
+_SKIP = re.compile(r"^\d{1,9}$")
 _BEARER = re.compile(r"^bearer\s+\S", re.IGNORECASE)
 
 
@@ -52,6 +54,8 @@ class Call:
     body: bytes
     now: float
     entry: Entry
+    latency_s: float = 0.0  # drawn for this request, of wall time
+    arrived_at: float = 0.0  # by the event loop's clock
     turn: int = 1  # how often this method and path were asked, this time included
     batch: Batch | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -185,6 +189,7 @@ class Gate:
         self._throttle = Throttle(self._settings.throttle)
         self._pauses = pauses
         self._turns: Counter[tuple[str, str]] = Counter()
+        self._tokens_seen: dict[str, float] = {}
 
     def endpoint(
         self, operation: str, realm: str, handler: Callable[[Call], Response]
@@ -225,7 +230,7 @@ class Gate:
         before = self._fault(call, "reset_before", "error_before", "throttle")
         if before is not None:
             return self._faulty(call, before)
-        await self._delay(call)
+        await self._way_there(call)
         if self._pauses.released:
             return DroppedConnection()
         call.now = self._service.store.clock.now()
@@ -234,7 +239,11 @@ class Gate:
             response = handler(call)
         except RefusalError as refusal:
             response = refusal_response(refusal)
+        late = self._fault(call, "slow_after")
+        if late is not None:
+            await self._pauses.wait(late.after_s)
         after = self._fault(call, "reset_after", "error_after")
+        await self._way_back(call)
         return response if after is None else self._faulty(call, after)
 
     def _check_caller(self, call: Call) -> None:
@@ -244,17 +253,28 @@ class Gate:
                 status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Unauthorized"}
                 raw = encode({**status, "message": "Unauthorized", "code": 401}).decode()
                 raise RefusalError(401, "Unauthorized", "Unauthorized", raw=raw)
-            raise problems.no_token()
+            raise problems.no_token(wrapped=self._settings.gateway_wrapped)
+        self._check_token_age(call, header)
         if call.realm in ("arm", "compute"):
             if not call.version:
-                raise problems.missing_api_version()
+                raise problems.missing_api_version(wrapped=self._settings.gateway_wrapped)
             if not _VERSION.match(call.version):
                 raise problems.bad_api_version(call.version)
+
+    def _check_token_age(self, call: Call, header: str) -> None:
+        """A bearer is good for so long after it was first seen; Kubernetes and prices never look."""
+        lifetime_s = self._settings.token_lifetime_s
+        if lifetime_s is None or call.realm not in ("arm", "compute"):
+            return
+        if call.now - self._tokens_seen.setdefault(header, call.now) >= lifetime_s:
+            raise problems.expired_token()
 
     def _read_batch(self, call: Call) -> None:
         """Names the request is about, and its batch header when the cluster knows batches (§4.1)."""
         name = call.param("machine")
         call.entry.names = (name,) if name else ()
+        if call.operation == "machine.delete":
+            call.entry.names = glance_machine_names(call.body)
         header = call.request.headers.get(BATCH_HEADER)
         if call.operation != "machine.put" or header is None:
             return
@@ -291,12 +311,20 @@ class Gate:
             names=call.entry.names,
             pool=call.param("pool"),
             operation=call.operation,
+            page=self._page(call),
             chance_key=(call.request.method, call.entry.path, call.turn),
         )
         rule = faults.hit(kinds, target)
         if rule is not None:
             call.entry.fault = rule.kind
         return rule
+
+    def _page(self, call: Call) -> int:
+        """Which page of a list of machines is asked for; 0 for anything else."""
+        if call.operation != "machine.list":
+            return 0
+        token = call.request.query_params.get("skipToken", "0")
+        return 1 + (int(token) // self._settings.page_size if _SKIP.match(token) else 0)
 
     def _faulty(self, call: Call, rule: FaultRule) -> Response:
         if rule.kind.startswith("reset"):
@@ -306,7 +334,8 @@ class Gate:
         code = rule.code or ("InternalServerError" if rule.status >= 500 else "BadRequest")
         return refusal_response(RefusalError(rule.status, code, rule.message or "Injected fault.", raw=rule.body))
 
-    async def _delay(self, call: Call) -> None:
+    async def _way_there(self, call: Call) -> None:
+        """Half the latency; a slow service (fault `slow`) takes its time before the work."""
         settings = self._settings
         seconds = settings.latency_s
         if settings.latency_spread_s:
@@ -314,10 +343,17 @@ class Gate:
                 2 * draw(settings.seed, "latency", call.request.method, call.entry.path, call.turn) - 1
             )
         slow: FaultRule | None = self._fault(call, "slow")
-        if slow is not None:
-            seconds += slow.after_s
-        if seconds > 0:
-            await self._pauses.wait(seconds)
+        slow_s = 0.0 if slow is None else slow.after_s
+        call.latency_s = max(seconds, 0.0) + slow_s
+        call.arrived_at = asyncio.get_running_loop().time()
+        if call.latency_s > 0:
+            await self._pauses.wait(max(seconds, 0.0) / 2 + slow_s)
+
+    async def _way_back(self, call: Call) -> None:
+        """What is left of the latency after the work."""
+        left_s = call.arrived_at + call.latency_s - asyncio.get_running_loop().time()
+        if call.latency_s > 0 and left_s > 0 and not self._pauses.released:
+            await self._pauses.wait(left_s)
 
 
 def control_error(error: Exception) -> Response:

@@ -143,7 +143,7 @@ def _taints(machine: Machine) -> list[dict[str, str]]:
     kubernetes = machine.template["kubernetes"]
     given = [*(kubernetes.get("nodeInitializationTaints") or ()), *(kubernetes.get("nodeTaints") or ())]
     taints = [_taint(text) for text in given]
-    if machine.spot:
+    if machine.spot and machine.pool.cluster.spot_taint:
         taints.append({"key": SPOT_KEY, "value": "spot", "effect": "NoSchedule"})
     if machine.node is not NodeStage.READY:
         taints.append(NOT_READY_TAINT)

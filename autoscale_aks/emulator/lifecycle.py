@@ -86,8 +86,13 @@ class Lifecycle:
                 target.waiting = []
             target.waiting.append(Step(self._settings.reads_per_step, event))
         else:
-            keys = (pool.id,) if machine is None else (machine.id, machine.generation, machine.revision)
-            self._push(event, pool, machine, at + delay.at(draw(self._settings.seed, event, *keys)))
+            self._push(event, pool, machine, at + self._lasts_s(event, pool, machine, delay))
+
+    def _lasts_s(self, event: str, pool: Pool, machine: Machine | None, delay: Delay) -> float:
+        if delay.is_fixed:  # nothing to draw: a hash less for each of thousands of machines
+            return delay.at(0.5)
+        keys = (pool.id,) if machine is None else (machine.id, machine.generation, machine.revision)
+        return delay.at(draw(self._settings.seed, event, *keys))
 
     def schedule_loss(self, kind: str, machine: Machine, at: float, after_s: float) -> None:
         """Let the VM or the node of a running machine go away `after_s` after `at`."""
@@ -172,7 +177,7 @@ class Lifecycle:
     def _created(self, machine: Machine, at: float) -> None:
         fate = machine.fate
         if fate.error is not None:
-            machine.state, machine.error = State.FAILED, fate.error
+            machine.state, machine.error = State.CANCELED if fate.canceled else State.FAILED, fate.error
             self.release_quota(machine)
             return
         machine.state, machine.vm_state = State.SUCCEEDED, "Running"

@@ -1,18 +1,19 @@
 """Refusals: the two error envelopes and the sentences clients match on (§5.1).
 
-=============================  ======  =========================  ========
-case                           status  code                       envelope
-=============================  ======  =========================  ========
-no bearer                      401     AuthenticationFailed       wrapped
-no api-version                 400     MissingApiVersionParameter wrapped
-subscription / RG / cluster    404     *NotFound                  wrapped
-pool or machine absent         404     NotFound                   bare
-pool not in Machines mode      400     BadRequest                 bare
-size unknown or restricted     400     VMSizeNotSupported         bare
-bad body, unknown field        400     InvalidParameter           bare
-immutable change               400     OperationNotAllowed        bare
-eTag mismatch                  412     ConditionNotMet            bare
-=============================  ======  =========================  ========
+=============================  ======  ==========================  ========
+case                           status  code                        envelope
+=============================  ======  ==========================  ========
+no bearer                      401     AuthenticationFailed        wrapped
+bearer too old                 401     ExpiredAuthenticationToken  wrapped
+no api-version                 400     MissingApiVersionParameter  wrapped
+subscription / RG / cluster    404     *NotFound                   wrapped
+pool or machine absent         404     NotFound                    bare
+pool not in Machines mode      400     BadRequest                  bare
+size unknown or restricted     400     VMSizeNotSupported          bare
+bad body, unknown field        400     InvalidParameter            bare
+immutable change               400     OperationNotAllowed         bare
+eTag mismatch                  412     ConditionNotMet             bare
+=============================  ======  ==========================  ========
 """
 
 from __future__ import annotations
@@ -53,22 +54,30 @@ class RefusalError(Exception):
         }
 
 
-def arm(status: int, code: str, message: str) -> RefusalError:
-    """ARM itself refuses: wrapped, marked as coming from the gateway."""
-    return RefusalError(status, code, message, wrapped=True, headers={"x-ms-failure-cause": "gateway"})
+def arm(status: int, code: str, message: str, *, wrapped: bool = True) -> RefusalError:
+    """ARM itself refuses: wrapped (but for a switch), marked as coming from the gateway."""
+    return RefusalError(status, code, message, wrapped=wrapped, headers={"x-ms-failure-cause": "gateway"})
 
 
-def no_token() -> RefusalError:
+def no_token(*, wrapped: bool = True) -> RefusalError:
     """401 (§10.1)."""
-    return arm(401, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing or invalid.")
+    message = "Authentication failed. The 'Authorization' header is missing or invalid."
+    return arm(401, "AuthenticationFailed", message, wrapped=wrapped)
 
 
-def missing_api_version() -> RefusalError:
+def expired_token() -> RefusalError:
+    """401: the token was good once."""
+    message = "The access token expiry UTC time is earlier than current UTC time."
+    return arm(401, "ExpiredAuthenticationToken", message)
+
+
+def missing_api_version(*, wrapped: bool = True) -> RefusalError:
     """400 (§10.1)."""
     return arm(
         400,
         "MissingApiVersionParameter",
         "The api-version query parameter (?api-version=) is required for all requests.",
+        wrapped=wrapped,
     )
 
 

@@ -1,6 +1,6 @@
 """vCPU quota of one subscription and region: who holds what, and the sentence when it is too much.
 
-On demand needs the family and the region (`cores`), Spot only `lowPriorityCores` (§9.2, M).
+On demand needs the family and the region (`cores`), Spot `lowPriorityCores` (§9.2, M) and, if so switched, the region.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ class Quota:
     def _counters(self, size: Size, *, spot: bool) -> tuple[str, ...]:
         keys = self._keys.get((size.name, spot))
         if keys is None:
-            keys = (_key(SPOT),) if spot else (_key(size.family), _key(REGIONAL))
+            both = (_key(SPOT), _key(REGIONAL)) if self._settings.spot_counts_as_regional else (_key(SPOT),)
+            keys = both if spot else (_key(size.family), _key(REGIONAL))
             self._keys[size.name, spot] = keys
         return keys
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from autoscale_aks.emulator import arm, problems, reference
+from autoscale_aks.emulator import arm, leases, problems, reference
 from autoscale_aks.emulator.control import Control
 from autoscale_aks.emulator.gate import FrontDoor, Gate, Pauses, refusal_response
 
@@ -28,6 +28,7 @@ _POOLS = _CLUSTER + "/agentPools"
 _POOL = _POOLS + "/{pool}"
 _MACHINES = _POOL + "/machines"
 _PLACE = _SUBSCRIPTION + "/providers/Microsoft.ContainerService/locations/{location}"
+_LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 _COMPUTE = _SUBSCRIPTION + "/providers/Microsoft.Compute"
 
 TABLE: tuple[tuple[str, str, str, Callable[[Call], Response], str], ...] = (
@@ -49,6 +50,15 @@ TABLE: tuple[tuple[str, str, str, Callable[[Call], Response], str], ...] = (
     ("GET", "/api/v1/nodes/{node}", "node.get", reference.get_node, "kubernetes"),
     ("GET", "/clusters/{cluster}/api/v1/nodes", "node.list", reference.list_nodes, "kubernetes"),
     ("GET", "/clusters/{cluster}/api/v1/nodes/{node}", "node.get", reference.get_node, "kubernetes"),
+    *(
+        row
+        for base in ("", "/clusters/{cluster}")
+        for row in (
+            ("POST", base + _LEASES, "lease.post", leases.post_lease, "kubernetes"),
+            ("GET", base + _LEASES + "/{lease}", "lease.get", leases.get_lease, "kubernetes"),
+            ("PUT", base + _LEASES + "/{lease}", "lease.put", leases.put_lease, "kubernetes"),
+        )
+    ),
 )
 
 

@@ -102,6 +102,9 @@ class Service:
         """Start deleting the named machines; 400 when none is there (§7.5)."""
         if pool.mode != "Machines":
             raise problems.not_machines_mode(pool.name)
+        most = self.store.settings.delete_max
+        if most is not None and len(names) > most:
+            raise invalid(f"{len(names)} machines in one request; at most {most} can be deleted")
         with pool.lock:
             found = [machine for name in names if (machine := pool.find(name)) is not None]
             mixed = len(found) < len(names) and self.store.settings.delete_mixed == "reject"

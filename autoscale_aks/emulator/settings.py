@@ -90,7 +90,10 @@ class ThrottleSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaSettings:
-    """vCPU quota per region (§9.2). `limits` and `used_by_others` are keyed by `name.value` of usages."""
+    """vCPU quota per region (§9.2). `limits` and `used_by_others` are keyed by `name.value` of usages.
+
+    Spot uses `lowPriorityCores` only (M), or the region's `cores` as well.
+    """
 
     enforced: bool = True
     family: int = 100_000
@@ -98,6 +101,7 @@ class QuotaSettings:
     spot: int = 100_000
     limits: Mapping[str, int] = field(default_factory=dict)
     used_by_others: Mapping[str, int] = field(default_factory=dict)
+    spot_counts_as_regional: bool = False
     lag_s: float = 0.0
 
 
@@ -126,6 +130,8 @@ class EmulatorSettings:
     header_cap_bytes: int = 65_536  # §4.5: request line and all headers
     header_cap_status: Literal[431, 400] = 431
     require_bearer: bool = True  # §10.1
+    gateway_wrapped: bool = True  # §10.1: envelope of the errors for token and api-version (M/L)
+    token_lifetime_s: float | None = None  # emulated seconds from the first sight of a bearer; None = for ever
     throttle: ThrottleSettings = ThrottleSettings()
     operation_url_bytes: int = 4_096  # §6.4: length of the signed part of operation URLs
     request_log_size: int = 20_000
@@ -140,8 +146,10 @@ class EmulatorSettings:
     immutable_fields: Literal["seen", "all"] = "seen"  # §2.3: vmSize, priority, zones or every C mark
     immutable_code: Literal["OperationNotAllowed", "PropertyChangeNotAllowed"] = "OperationNotAllowed"
     precondition_code: Literal["ConditionNotMet", "PreconditionFailed"] = "ConditionNotMet"
+    if_none_match: Literal["honoured", "ignored"] = "honoured"  # §3: `*` = create only (L)
     update_while_creating: Literal["accept", "conflict"] = "accept"
     node_suffix: str = "-vm"  # §7.2; older recordings: -vm1, -vm0
+    spot_taint: bool = True  # §7.2: Spot nodes are tainted (L)
     node_number: Literal["cluster", "machine"] = "cluster"  # §12: are the 8 digits shared?
 
     batch_mode: BatchMode = "all"  # §4.3
@@ -153,6 +161,7 @@ class EmulatorSettings:
     list_vm_state: Literal["always", "expand"] = "always"  # §1.1
     price_page_size: int = 100  # §9.3
 
+    delete_max: int | None = None  # §2.7: nothing published (L)
     delete_mixed: Literal["proceed", "reject"] = "proceed"  # §7.5
     delete_error_wrapped: bool = False  # §5.1: bare or wrapped
     bad_body_code: Literal["InvalidParameter", "BadRequest"] = "InvalidParameter"  # §5.1

@@ -30,6 +30,7 @@ class State(str, Enum):
     UPDATING = "Updating"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
+    CANCELED = "Canceled"
     DELETING = "Deleting"
     GONE = "Gone"
 
@@ -49,6 +50,7 @@ class Fate:
     error: dict[str, Any] | None = None
     holds_quota: bool = True
     stuck: bool = False
+    canceled: bool = False
     registers: bool = True
     gets_ready: bool = True
     losses: tuple[tuple[str, float], ...] = ()
@@ -186,6 +188,7 @@ class Cluster:
     spec: ClusterSpec
     seed: int
     quota: Quota
+    spot_taint: bool = True
     pools: dict[str, Pool] = field(default_factory=dict)
     ordinals: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -233,6 +236,9 @@ class Store:
         self.operations: dict[str, Operation] = {}
         self.quotas: dict[tuple[str, str], Quota] = {}
         self.clusters: dict[tuple[str, str, str], Cluster] = {}
+        self.leases: dict[tuple[str, str, str], dict[str, Any]] = {}
+        """Leases of the API servers, by cluster, namespace and name."""
+        self._versions = itertools.count(1)
         self._numbers = itertools.count(1)
         for spec in settings.clusters:
             self._add_cluster(spec)
@@ -240,11 +246,15 @@ class Store:
     def _add_cluster(self, spec: ClusterSpec) -> None:
         where = (spec.subscription.casefold(), spec.location.casefold())
         quota = self.quotas.setdefault(where, Quota(self.settings.quota, self.catalog))
-        cluster = Cluster(spec, self.settings.seed, quota)
+        cluster = Cluster(spec, self.settings.seed, quota, self.settings.spot_taint)
         for name in spec.pools:
             cluster.pools[name] = Pool(name, cluster, "Machines", {"mode": "Machines"}, State.SUCCEEDED)
         key = (spec.subscription.casefold(), spec.resource_group.casefold(), spec.name.casefold())
         self.clusters[key] = cluster
+
+    def next_version(self) -> int:
+        """A `resourceVersion` that no object ever had."""
+        return next(self._versions)
 
     def find_cluster(self, subscription: str, group: str, name: str, *, parent: bool = True) -> Cluster:
         """The cluster; 404 naming the outermost thing that is missing (§5.1)."""

@@ -155,12 +155,16 @@ def read_batch(header: str) -> Batch:
         raise invalid(f"header {BATCH_HEADER} must be an object with an array 'batchMachines'")
     entries: dict[str, BatchEntry] = {}
     ignored = 0
+    given: dict[str, Any] | None = None
+    tags: dict[str, str] | None = None
     for item in listed:
         name = item.get("machineName") if isinstance(item, dict) else None
         if not isinstance(name, str) or not name:
             ignored += 1
             continue
-        entries.setdefault(name.casefold(), BatchEntry(name, read_zones(item.get("zones")), _read_tags(item)))
+        if item.get("tags") != given or given is None:  # neighbours mostly have the same: they share one mapping
+            given, tags = item.get("tags"), _read_tags(item)
+        entries.setdefault(name.casefold(), BatchEntry(name, read_zones(item.get("zones")), tags))
     return Batch(tuple(entries.values()), ignored)
 
 
@@ -179,6 +183,14 @@ def read_machine_names(body: bytes) -> tuple[str, ...]:
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise invalid("'machineNames' must be a non-empty array of strings")
     return tuple(dict.fromkeys(names))
+
+
+def glance_machine_names(body: bytes) -> tuple[str, ...]:
+    """The same for faults and journal, before anything is checked: none when the body cannot be read."""
+    try:
+        return read_machine_names(body)
+    except RefusalError:
+        return ()
 
 
 @dataclass(frozen=True, slots=True)

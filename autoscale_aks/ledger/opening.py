@@ -47,6 +47,15 @@ def make_parent(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file stands at `path`; None when there is none."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return seen.st_dev, seen.st_ino
+
+
 def open_for_writing(path: Path, *, now: float, busy_timeout_s: float) -> Opened:
     """The file itself, made or migrated when needed; a damaged one is set aside and a new one begun."""
     with explained(path):

@@ -18,7 +18,7 @@ from frozendict import frozendict
 from autoscale_aks.errors import LedgerError
 from autoscale_aks.ledger.explaining import explained
 from autoscale_aks.ledger.guards import Guards
-from autoscale_aks.ledger.opening import open_for_writing, open_snapshot
+from autoscale_aks.ledger.opening import identity, open_for_writing, open_snapshot
 from autoscale_aks.ledger.records import (
     MACHINE_COLUMNS,
     MOVES,
@@ -102,6 +102,7 @@ class Ledger(Guards, Stages):
         self.file_version = opened.file_version
         """The version the file had when it was opened; None: there was no file."""
         self._connection = opened.connection
+        self._file = identity(path)
         self._read_only = read_only
 
     @classmethod
@@ -117,6 +118,11 @@ class Ledger(Guards, Stages):
         if read_only:
             return cls(place, open_snapshot(place, busy_timeout_s=busy_timeout_s), read_only=True)
         return cls(place, open_for_writing(place, now=now, busy_timeout_s=busy_timeout_s), read_only=False)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file at `path` is still the one that was opened: a run that lasts may outlive its file."""
+        return identity(self.path) == self._file
 
     def close(self) -> None:
         """Let go of the file; twice is harmless."""

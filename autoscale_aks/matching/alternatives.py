@@ -89,6 +89,20 @@ def compile_alternatives(constraint: Constraint, path: str = "") -> tuple[Altern
     return tuple(_expand(constraint, path))
 
 
+def plain_needs(constraint: And) -> tuple[MinResource, ...] | None:
+    """The amounts of a constraint that asks amounts and nothing else, in document order; None for any other."""
+    found: list[MinResource] = []
+    for child in constraint.children:
+        if type(child) is MinResource:
+            found.append(child)
+            continue
+        inner = plain_needs(child) if type(child) is And else None
+        if inner is None:
+            return None
+        found += inner
+    return tuple(found)
+
+
 def speaks_of_tasks(criteria: Iterable[object]) -> bool:
     """Whether a `not` or `xor` rules on exclusive tasks, so that it matters whose work is on a node."""
     sources = (criterion.source for criterion in criteria if isinstance(criterion, Rejects | Picks))

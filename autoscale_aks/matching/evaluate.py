@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeGuard
 
 from autoscale_aks.matching.alternatives import Alternative, Criterion, Picks, Rejects
 from autoscale_aks.matching.constraint import (
@@ -188,17 +188,23 @@ def _shared_fits(alternative: Alternative, node: Remaining) -> bool:
 
 def preference_score(alternative: Alternative, profile: Profile) -> int:
     """P2: `or` choices made, plus (options − index of the first that holds) of every list."""
-    score = alternative.score
-    for criterion in alternative.criteria:
-        values: Sequence[Value] = ()
-        if isinstance(criterion, NodeProperty) and criterion.is_list:
-            actual, values = profile.property(criterion.name), criterion.values
-        elif isinstance(criterion, ResourceList):
-            actual, values = profile.resource(criterion.name), criterion.values
-        if values:
-            index = first_equal(actual, values)
-            score += 0 if index is None else len(values) - index
-    return score
+    return alternative.score + sum(list_score(criterion, profile) for criterion in alternative.criteria)
+
+
+def is_preference(criterion: Criterion) -> TypeGuard[NodeProperty | ResourceList]:
+    """Whether a criterion lists values of which earlier ones are preferred."""
+    return isinstance(criterion, ResourceList) or (isinstance(criterion, NodeProperty) and criterion.is_list)
+
+
+def list_score(criterion: Criterion, profile: Profile) -> int:
+    """P2 of one criterion: options − index of the first that holds; 0 where it is no list or none holds."""
+    if isinstance(criterion, NodeProperty) and criterion.is_list:
+        index = first_equal(profile.property(criterion.name), criterion.values)
+    elif isinstance(criterion, ResourceList):
+        index = first_equal(profile.resource(criterion.name), criterion.values)
+    else:
+        return 0
+    return 0 if index is None else len(criterion.values) - index
 
 
 def first_miss(alternative: Alternative, profile: Profile) -> Miss | None:

@@ -75,14 +75,15 @@ def _parse_object(raw: object, path: str, depth: int, reader: _Reader) -> Constr
         if not isinstance(key, str):
             raise ConstraintError.at(path, f"keys must be strings, found {key!r}")
     # Keys are taken in sorted order, so that the order in which an object was written means nothing.
-    children = tuple(
-        _parse_entry(key, raw[key], f"{path}.{key}" if path else key, depth, reader) for key in sorted(raw)
-    )
+    children = tuple([_parse_entry(key, raw[key], path, depth, reader) for key in sorted(raw)])
     return children[0] if len(children) == 1 else And(children)
 
 
-def _parse_entry(key: str, raw: Any, path: str, depth: int, reader: _Reader) -> Constraint:
-    reader.count(path)
+def _parse_entry(key: str, raw: Any, parent: str, depth: int, reader: _Reader) -> Constraint:
+    reader.count(parent)
+    if type(raw) is int and 0 <= raw <= _SURELY_EXACT and _is_resource(key, reader):
+        return MinResource(key, raw)
+    path = f"{parent}.{key}" if parent else key
     if key in reader.kinds:
         return reader.kinds[key](raw, path)
     if key in _LISTS:
@@ -94,6 +95,10 @@ def _parse_entry(key: str, raw: Any, path: str, depth: int, reader: _Reader) -> 
     if key.startswith("node."):
         return _parse_property(key, raw, path, reader)
     return _parse_resource(key, raw, path, reader)
+
+
+def _is_resource(key: str, reader: _Reader) -> bool:
+    return bool(key.strip()) and key not in _WORDS and not key.startswith("node.") and key not in reader.kinds
 
 
 def _children(raw: Any, path: str, depth: int, reader: _Reader) -> tuple[Constraint, ...]:
@@ -115,7 +120,7 @@ def _parse_resource(name: str, raw: Any, path: str, reader: _Reader) -> Constrai
         raise ConstraintError.at(path, "the resource name is blank")
     if isinstance(raw, list | tuple):
         return ResourceList(name, _values(raw, path, reader))
-    if isinstance(raw, Mapping):
+    if not isinstance(raw, str) and isinstance(raw, Mapping):
         raise ConstraintError.at(path, f'"{name}" takes a number, size, string, boolean, null or list, not an object')
     value = _value(raw, path)
     amount = number_of(value)
@@ -217,6 +222,11 @@ _KINDS: Final[Kinds] = {
     "shared-non-consumable": _parse_shared_value,
     "shared-non-consumable-constraint": _parse_shared_value,
 }
+
+
+_WORDS: Final = frozenset({*_LISTS, *_KINDS, "not"})
+"""Keys that are not names of resources."""
+_SURELY_EXACT: Final = 1 << 62
 
 
 def _kind_of(raw: object) -> str:

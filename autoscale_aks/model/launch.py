@@ -15,6 +15,10 @@ OWNER_TAG = "azaks-owner"
 """Tag and node label that mark a machine as ours; its value is the cluster's owner id (batching.md B7)."""
 
 
+GROUP_TAG = "azaks-placement-group"
+"""Tag and node label with a machine's placement group, where it has one."""
+
+
 class FaultKind(enum.Enum):
     """The closed list of error kinds (aks-machine-api.md §5, user ask T10a)."""
 
@@ -37,6 +41,16 @@ class LaunchState(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallDeadlines:
+    """Seconds a call of the cloud port may take in all, retries and pages included, when its caller names no end."""
+
+    list_s: float = 120.0
+    create_s: float = 300.0
+    delete_s: float = 120.0
+    pool_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineTemplate:
     """Everything machines of one batch share: the PUT's body (aks-machine-api.md §2.3, §4.3)."""
 
@@ -55,6 +69,9 @@ class MachineTemplate:
     max_pods: int | None = None
     gpu_driver: str | None = None
     """`Install` or `None`."""
+    gpu_instance_profile: str | None = None
+    """`MIG1g` … `MIG7g`: every GPU is cut into instances of this size."""
+    node_image_version: str | None = None
     ssh_access: str | None = None
     vnet_subnet_id: str | None = None
     spot_max_price: float | None = None
@@ -144,6 +161,21 @@ class MachineListing:
     detail: str = ""
     answered: bool = True
     """False when no answer came at all: the service cannot be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """An agent pool as the service shows it (§2.1)."""
+
+    mode: str
+    provisioning_state: str
+    name: str = ""
+    power_state: str = ""
+
+    @property
+    def takes_machines(self) -> bool:
+        """Whether it is in Machines mode."""
+        return self.mode.lower() == "machines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,21 +16,6 @@ MACHINES_PER_PUT: Final = 50
 """Most machines in one `BatchPutMachine` request, the URL's one included (aks-machine-api.md §2.7)."""
 
 
-def split_evenly(count: int, workers: int) -> int:
-    """Machines per worker when `count` is split over `workers` with nothing left over (B2).
-
-    Raises ValueError, before anything is sent, when the split is not exact or a chunk would exceed 50.
-    """
-    if workers <= 0:
-        raise ValueError(f"machine_workers must be positive, not {workers}")
-    if count < 0 or count % workers:
-        raise ValueError(f"{count} machines cannot be split evenly over {workers} workers")
-    each = count // workers
-    if each > MACHINES_PER_PUT:
-        raise ValueError(f"{count} machines over {workers} workers are {each} a PUT; at most {MACHINES_PER_PUT}")
-    return each
-
-
 def wave_shapes(count: int, per_put: int = MACHINES_PER_PUT) -> tuple[tuple[int, int], ...]:
     """`(workers, per_worker)` of each wave of `count` machines: fewest PUTs, then waves, then equal chunks (B3).
 

@@ -16,7 +16,7 @@ from autoscale_aks.planning.nodestate import EMPTY, OPEN
 
 if TYPE_CHECKING:
     from autoscale_aks.planning.packing import State
-    from autoscale_aks.planning.table import Column
+    from autoscale_aks.planning.places import Column
     from autoscale_aks.planning.views import PartView
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from autoscale_aks.errors import ConstraintError, Problem
 from autoscale_aks.matching.alternatives import (
@@ -13,6 +13,7 @@ from autoscale_aks.matching.alternatives import (
     compile_alternatives,
     mentions_groups,
     mentions_live,
+    plain_needs,
     speaks_of_tasks,
 )
 from autoscale_aks.matching.constraint import And, MinResource
@@ -55,23 +56,28 @@ class Part:
     amounts: tuple[MinResource, ...] = ()
     """Every amount its constraints speak of, asked for or ruled out."""
 
-    one_a_node: bool = field(init=False)
-    """Whether each slot needs a node of its own."""
-    is_colocated: bool = field(init=False)
-    """Whether all slots must be in one placement group."""
     has_moving_criteria: bool = field(init=False)
     """Whether it may fit a node better after other work was placed there."""
     takes_shared: bool = field(init=False)
     """Whether slots take licences or the like."""
 
     def __post_init__(self) -> None:
-        for name, value in (
-            ("one_a_node", self.rule in _ONE_A_NODE),
-            ("is_colocated", self.rule in _COLOCATED),
-            ("has_moving_criteria", any(alternative.moving for alternative in self.alternatives)),
-            ("takes_shared", any(alternative.shared for alternative in self.alternatives)),
-        ):
-            object.__setattr__(self, name, value)
+        moving = shared = False
+        for alternative in self.alternatives:
+            moving = moving or bool(alternative.moving)
+            shared = shared or bool(alternative.shared)
+        object.__setattr__(self, "has_moving_criteria", moving)
+        object.__setattr__(self, "takes_shared", shared)
+
+    @property
+    def one_a_node(self) -> bool:
+        """Whether each slot needs a node of its own."""
+        return self.rule in _ONE_A_NODE
+
+    @property
+    def is_colocated(self) -> bool:
+        """Whether all slots must be in one placement group."""
+        return self.rule in _COLOCATED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,23 +99,28 @@ class JobClass:
     """Whether jobs of this class may be placed as one heap of slots: nothing speaks of "the same job"."""
 
     def __post_init__(self) -> None:
-        rules = {part.rule for part in self.parts}
-        alternatives = [alternative for part in self.parts for alternative in part.alternatives]
-        is_gang = len(self.parts) > 1 or not rules <= _PARTIAL_RULES
-        speaks_of_job = any(
-            alternative.exclusive_task
-            or any(shared.once for shared in alternative.shared)
-            or speaks_of_tasks(alternative.moving)
-            for alternative in alternatives
-        )
+        is_gang = len(self.parts) > 1
+        spreads = may_fit_later = speaks_of_job = False
+        for part in self.parts:
+            is_gang = is_gang or part.rule not in _PARTIAL_RULES
+            spreads = spreads or part.rule is Rule.SPREAD
+            may_fit_later = may_fit_later or part.has_moving_criteria
+            speaks_of_job = speaks_of_job or any(map(_speaks_of_job, part.alternatives))
         object.__setattr__(self, "is_gang", is_gang)
-        may_fit_later = Rule.SPREAD in rules or any(part.has_moving_criteria for part in self.parts)
-        object.__setattr__(self, "may_fit_later", may_fit_later)
-        object.__setattr__(self, "is_pooled", not (is_gang or Rule.SPREAD in rules or speaks_of_job))
+        object.__setattr__(self, "may_fit_later", spreads or may_fit_later)
+        object.__setattr__(self, "is_pooled", not (is_gang or spreads or speaks_of_job))
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+def _speaks_of_job(alternative: Alternative) -> bool:
+    """Whether it matters which slots belong to the same job."""
+    return (
+        alternative.exclusive_task
+        or any(shared.once for shared in alternative.shared)
+        or speaks_of_tasks(alternative.moving)
+    )
+
+
+class Run(NamedTuple):
     """Consecutive jobs of one class: indices `first … stop - 1` into the snapshot's jobs."""
 
     job_class: JobClass
@@ -133,26 +144,32 @@ def fold_jobs(jobs: Sequence[Job], kinds: Kinds) -> Demand:
     by_shape: dict[int, JobClass] = {}
     by_key: dict[Any, JobClass] = {}
     part_ids = iter(range(1 << 62))
-    for index, job in enumerate(jobs):
+    class_of = demand.class_of
+    for job in jobs:
         if job.problem is not None or not job.runnable:
-            demand.class_of.append(None)
+            class_of.append(None)
             continue
-        found = by_shape.get(id(job.shape))
+        shape = job.shape
+        found = by_shape.get(id(shape))
         if found is None:
-            found = _find_class(job.shape, demand.classes, by_key, kinds, part_ids)
-            by_shape[id(job.shape)] = found
-        demand.class_of.append(found)
-        _append_run(demand.runs, found, index)
+            found = by_shape[id(shape)] = _find_class(shape, demand.classes, by_key, kinds, part_ids)
+        class_of.append(found)
+    demand.runs = _runs(class_of)
     return demand
 
 
-def _append_run(runs: list[Run], job_class: JobClass, index: int) -> None:
-    if job_class.problem is not None:
-        return
-    if runs and runs[-1].job_class is job_class and runs[-1].stop == index:
-        runs[-1] = Run(job_class, runs[-1].first, index + 1)
-    else:
-        runs.append(Run(job_class, index, index + 1))
+def _runs(class_of: Sequence[JobClass | None]) -> list[Run]:
+    """Consecutive jobs of one class, without those that cannot be read."""
+    runs: list[Run] = []
+    first, current = 0, class_of[0] if class_of else None
+    for index, job_class in enumerate(class_of):
+        if job_class is not current:
+            if current is not None and current.problem is None:
+                runs.append(Run(current, first, index))
+            first, current = index, job_class
+    if current is not None and current.problem is None:
+        runs.append(Run(current, first, len(class_of)))
+    return runs
 
 
 def _find_class(
@@ -172,9 +189,9 @@ def _find_class(
 
 
 def _shape_key(shape: JobShape) -> Any:
-    chunks = [[chunk.constraints, chunk.iterations, chunk.node_count] for chunk in shape.chunks]
-    strategy = shape.packing_strategy.value if shape.packing_strategy else None
-    return json_key([shape.constraints, shape.iterations, shape.node_count, shape.colocated, strategy, chunks])
+    chunks = tuple((json_key(chunk.constraints), chunk.iterations, chunk.node_count) for chunk in shape.chunks)
+    constraints = json_key(shape.constraints)
+    return constraints, shape.iterations, shape.node_count, shape.colocated, shape.packing_strategy, chunks
 
 
 def _compile_class(class_id: int, shape: JobShape, kinds: Kinds, part_ids: Iterator[int]) -> JobClass:
@@ -211,6 +228,9 @@ def _chunk_constraint(raw: Any, path: str, kinds: Kinds) -> And:
 
 
 def _compile_part(part_id: int, constraint: And, slots: int, rule: Rule, path: str) -> Part:
+    needs = plain_needs(constraint)
+    if needs is not None:
+        return Part(part_id, (Alternative(needs=needs),), slots, rule, False, rule in _COLOCATED, needs)
     return Part(
         id=part_id,
         alternatives=compile_alternatives(constraint, path),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from autoscale_aks.model.bucket import Bucket
 from autoscale_aks.model.policy import PlacementOrder
 from autoscale_aks.planning.demand import Rule
 from autoscale_aks.planning.limit_tree import add_bucket
-from autoscale_aks.planning.ranking import NOT_A_PLACE, Route, may_launch
+from autoscale_aks.planning.ranking import Route, may_launch
 from autoscale_aks.planning.records import Order
 from autoscale_aks.planning.table import place_index
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.planning.demand import Part
     from autoscale_aks.planning.packing import State
-    from autoscale_aks.planning.table import Column
+    from autoscale_aks.planning.places import Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,18 @@ def place_heap(state: State, order: Order, route: Route, wanted: int) -> int:
     if route.bucket_by_bucket:
         placed = 0
         for place in route.places:
-            placed += state.place_on_existing(order, route.ranks, wanted - placed, place)
+            placed += state.place_on_existing(order, route, wanted - placed, place)
             if place in route.launchable:
                 placed += state.place_on_new(order, place, wanted - placed)
         return placed
-    placed = state.place_on_existing(order, route.ranks, wanted)
-    for bucket in route.launchable:
+    placed = state.place_on_existing(order, route, wanted)
+    closed = state.limits.closed
+    for bucket in route.launchable if placed < wanted else ():
+        if bucket in closed:
+            continue
+        placed += state.place_on_new(order, bucket, wanted - placed)
         if placed >= wanted:
             break
-        placed += state.place_on_new(order, bucket, wanted - placed)
     return placed
 
 
@@ -89,48 +92,74 @@ def _spread(state: State, order: Order, route: Route) -> bool:
 def _whole_choices(state: State, order: Order, route: Route, policy: Policy) -> Iterator[int]:
     """Places that can take the gang whole: fewest new nodes first, ties in route order (A4). Found as they are asked
     for: mostly the first one is taken."""
-    wanted = order.part.slots
-    there = _slots_by_place(state, order, route)
-    places = route.places
-    may_grow = set(route.launchable)
-    needed: list[tuple[int, int, int]] = []
-    for rank, place in enumerate(places):
-        missing = wanted - there.get(place, 0)
-        if missing > 0 and place not in may_grow:
-            continue
-        new = -(-missing // min(route.slots_of(place), missing)) if missing > 0 else 0
-        first = new if policy.placement_order is PlacementOrder.EXISTING_FIRST else 0
-        needed.append((first, rank, new))
-    needed.sort()
-    for _, rank, new in needed:
-        if not new or new <= state.limits.available(places[rank]):
-            yield places[rank]
+    sequence = route.sequence
+    missing = np.maximum(order.part.slots - _slots_by_place(state, order, route)[sequence], 0)
+    usable = (missing == 0) | route.grows[sequence]
+    sequence, missing = sequence[usable], missing[usable]
+    fresh = np.maximum(np.concatenate([_NO_BUCKETS, route.fresh])[sequence], 1)
+    new = -(-missing // fresh)
+    best = (
+        np.argsort(new, kind="stable") if policy.placement_order is PlacementOrder.EXISTING_FIRST else range(len(new))
+    )
+    for index in best:
+        place = int(sequence[index]) - 2
+        if not new[index] or new[index] <= state.limits.available(place):
+            yield place
 
 
-def _slots_by_place(state: State, order: Order, route: Route) -> dict[int, int]:
-    """Slots that the nodes of each place would take of the gang; changes nothing."""
+_NO_BUCKETS: Final = np.ones(2, np.int64)
+
+
+def _slots_by_place(state: State, order: Order, route: Route) -> Column:
+    """By place (`place_index`), slots that its nodes would take of the gang; changes nothing."""
     wanted = order.part.slots
     table = state.table
-    found: dict[int, int] = {}
     if state.view(order.part).is_vector:
         each, rows = state.capacities(order, route.ranks, wanted, None)
         slots = np.minimum(each * table.count[rows], wanted)
-        for index, total in zip(*_sums(table.place[rows], slots), strict=True):
-            found[int(index) - 2] = int(total)
-        return found
+        return np.bincount(table.place[rows], weights=slots, minlength=route.place_count).astype(np.int64)
+    found = np.zeros(route.place_count, np.int64)
     for row in state.candidates(order, route.ranks, None).tolist():
         limit = 1 if order.part.one_a_node else wanted
         filling = state.try_fill(order, table.profiles[row], table.state(row), limit)
         if filling is not None:
-            place = int(table.place[row]) - 2
-            found[place] = found.get(place, 0) + filling.slots * int(table.count[row])
+            found[table.place[row]] += filling.slots * int(table.count[row])
     return found
 
 
-def _sums(places: Column, slots: Column) -> tuple[Column, Column]:
-    """Distinct places and the sum of slots in each."""
-    distinct, inverse = np.unique(places, return_inverse=True)
-    return distinct, np.bincount(inverse, weights=slots, minlength=len(distinct)).astype(np.int64)
+def place_alike(state: State, order: Order, route: Route, policy: Policy, most: int) -> int:
+    """Up to `most` equal gangs where the next one goes, when they all go there; returns how many were placed.
+
+    A gang that needs no new node takes the same nodes as the one before it, as long as each of them has room: the
+    place that was best stays best, and nodes that were passed over stay too full. 0: the next gang needs more thought.
+    """
+    part, view = order.part, state.view(order.part)
+    if not view.is_plain or part.rule is Rule.PACK_GANG:
+        return 0
+    place = next(_whole_choices(state, order, route, policy), None)
+    if place is None:
+        return 0
+    table = state.table
+    rows = table.index.rows_of(place_index(place), table.key)
+    slots = view.plain_capacity(table, rows, part.slots * most)
+    usable = slots.nonzero()[0]
+    rows, slots = rows[usable], slots[usable]
+    if part.one_a_node:
+        reached = np.cumsum(table.count[rows])
+        last = int(np.searchsorted(reached, part.slots))
+        if last >= len(rows):
+            return 0
+        gangs = min(most, int(slots[: last + 1].min()))
+        before = int(reached[last - 1]) if last else 0
+        if last:
+            state.charge_rows(order, view, rows[:last], np.full(last, gangs, np.int64))
+        state.take_row(order, view, int(rows[last]), part.slots - before, gangs)
+        return gangs
+    if not len(rows) or slots[0] < part.slots:
+        return 0
+    gangs = min(most, int(slots[0]) // part.slots)
+    state.take_row(order, view, int(rows[0]), 1, gangs * part.slots)
+    return gangs
 
 
 def _place_in(state: State, order: Order, place: int, route: Route) -> bool:
@@ -139,7 +168,7 @@ def _place_in(state: State, order: Order, place: int, route: Route) -> bool:
     if order.part.rule is Rule.PACK_GANG:
         placed = _place_on_roomiest(state, order, route, place)
     else:
-        placed = state.place_on_existing(order, route.ranks, wanted, place)
+        placed = state.place_on_existing(order, route, wanted, place)
     if placed < wanted and place in route.launchable:
         placed += state.place_on_new(order, place, wanted - placed)
     return placed == wanted
@@ -190,10 +219,8 @@ def _within(route: Route, buckets: Sequence[Bucket], group: tuple[str, str | Non
 
 def _route_over(fresh: Column, places: list[int], launchable: list[int]) -> Route:
     """A route over few places, in this order."""
-    ranks = np.full(len(fresh) + 2, NOT_A_PLACE, np.int64)
-    for rank, place in enumerate(places):
-        ranks[place_index(place)] = rank
-    return Route(ranks, fresh, launchable)
+    order = np.array(places, np.int64)
+    return Route(fresh, order, is_bound=True, _matching=launchable, _launchable=launchable)
 
 
 def _place_in_new_group(

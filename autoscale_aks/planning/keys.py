@@ -7,10 +7,14 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
+from frozendict import frozendict
+
 from autoscale_aks.units import Size, exact
 
 MAX_DEPTH: Final = 80
 """How deep a job's JSON may nest."""
+_SURELY_EXACT: Final = 1 << 62
+"""Whole numbers within need no further look."""
 
 
 def json_key(value: Any, depth: int = 0) -> Any:
@@ -20,12 +24,15 @@ def json_key(value: Any, depth: int = 0) -> Any:
     """
     if depth > MAX_DEPTH:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
-    if value is None or isinstance(value, bool | str):
-        return (type(value).__name__, value)
-    if isinstance(value, Mapping):
-        return ("object", tuple((str(name), json_key(value[name], depth + 1)) for name in sorted(value, key=str)))
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return (kind.__name__, value)
+    if kind is int and -_SURELY_EXACT < value < _SURELY_EXACT:
+        return ("number", value)
+    if kind is frozendict or kind is dict or isinstance(value, Mapping):
+        return ("object", tuple([(str(name), json_key(value[name], depth + 1)) for name in sorted(value, key=str)]))
     if isinstance(value, list | tuple):
-        return ("list", tuple(json_key(item, depth + 1) for item in value))
+        return ("list", tuple([json_key(item, depth + 1) for item in value]))
     if isinstance(value, Size):
         return ("size", value.bytes)
     if isinstance(value, int | float | Decimal | Fraction):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -52,11 +53,15 @@ class LimitTree:
     """Counter → what is charged on it; the only thing that changes while jobs are placed."""
     new_nodes: int = 0
     """New nodes of the plan so far, held against MOST_NEW_NODES."""
+    closed: set[int] = field(default_factory=set)
+    """Buckets that were seen to get no more nodes: what is used only grows."""
     _index: dict[tuple[LimitKind, str], int] = field(default_factory=dict)
 
     def fork(self) -> LimitTree:
         """A copy on which nodes can be tried."""
-        return LimitTree(self.counters, self.capacity, self.charges, dict(self.used), self.new_nodes, self._index)
+        return LimitTree(
+            self.counters, self.capacity, self.charges, dict(self.used), self.new_nodes, set(self.closed), self._index
+        )
 
     def available(self, bucket: int) -> int:
         """New nodes the bucket may still get in this plan."""
@@ -64,7 +69,16 @@ class LimitTree:
 
     def allowed(self, bucket: int) -> int:
         """New nodes that limits allow the bucket; UNBOUND when none binds."""
-        return min((self._nodes(charge) for charge in self.charges[bucket]), default=UNBOUND)
+        fewest = UNBOUND
+        for charge in self.charges[bucket]:
+            counter = charge.counter
+            nodes = (self.capacity[counter] + charge.allowance - self.used.get(counter, 0)) // charge.cost
+            if nodes < fewest:
+                if nodes <= 0:
+                    self.closed.add(bucket)
+                    return 0
+                fewest = nodes
+        return fewest
 
     def take(self, bucket: int, nodes: int, *, are_new: bool = True) -> None:
         """Charge nodes of a bucket. The caller has asked `available` first, where they are new."""
@@ -111,10 +125,11 @@ def build_limit_tree(
     tree = LimitTree()
     for bucket in buckets:
         add_bucket(tree, snapshot, policy, bucket)
+    for bucket_number, nodes in Counter(bucket_of).items():
+        if bucket_number is not None:
+            tree.take(bucket_number, nodes, are_new=False)
     for node, index in zip(snapshot.nodes, bucket_of, strict=True):
-        if index is not None:
-            tree.take(index, 1, are_new=False)
-        else:
+        if index is None:
             _charge_stranger(tree, node)
     return tree
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from autoscale_aks.matching.alternatives import Alternative
     from autoscale_aks.planning.demand import Part
+    from autoscale_aks.planning.places import Column
     from autoscale_aks.planning.space import Space
-    from autoscale_aks.planning.table import Column
 
 
 def is_steady(part: Part, space: Space) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.node import Node
     from autoscale_aks.model.snapshot import Snapshot
     from autoscale_aks.planning.packing import State
+    from autoscale_aks.planning.places import Column
     from autoscale_aks.units import Value
 
 
@@ -40,38 +41,32 @@ def first_nodes(spans: Iterable[Span]) -> Iterable[tuple[int, int]]:
             yield (jobs if isinstance(jobs, int) else int(jobs[index])), node
 
 
-def matched_nodes(spans: Iterable[Span], managed: int) -> set[int]:
+def jobs_and_nodes(spans: Sequence[Span]) -> tuple[Column, Column]:
+    """Job and first node of every entry, as columns."""
+    nodes = [np.asarray(span.first, np.int64) for span in spans]
+    jobs = [
+        np.full(len(first), span.job, np.int64) if isinstance(span.job, int) else span.job
+        for span, first in zip(spans, nodes, strict=True)
+    ]
+    empty: Column = np.zeros(0, np.int64)
+    return np.concatenate([empty, *jobs]), np.concatenate([empty, *nodes])
+
+
+def matched_nodes(nodes: Column, managed: int) -> set[int]:
     """Numbers of the snapshot's managed nodes that work was placed on (each is a row of its own)."""
-    found: set[int] = set()
-    for span in spans:
-        if isinstance(span.first, list):
-            found.update(node for node in span.first if node < managed)
-        else:
-            found.update(span.first[span.first < managed].tolist())
-    return found
+    return set(nodes[nodes < managed].tolist())
 
 
-def waiting_jobs(spans: Iterable[Span], snapshot: Snapshot) -> set[int]:
+def waiting_jobs(jobs: Column, nodes: Column, snapshot: Snapshot) -> set[int]:
     """Jobs with a slot on a node that is not ready now."""
     ready = np.array([node.is_ready for node in (*snapshot.nodes, *snapshot.unmanaged_nodes)] + [False], bool)
-    last = len(ready) - 1
-    waiting: set[int] = set()
-    for span in spans:
-        if isinstance(span.first, list) and isinstance(span.job, int):
-            if any(node >= last or not ready[node] for node in span.first):
-                waiting.add(span.job)
-            continue
-        unready = ~ready[np.minimum(span.first, last)]
-        if isinstance(span.job, int):
-            if unready.any():
-                waiting.add(span.job)
-        else:
-            waiting.update(span.job[unready].tolist())
-    return waiting
+    return set(jobs[~ready[np.minimum(nodes, len(ready) - 1)]].tolist())
 
 
 def share_out(spans: Sequence[Span], first_job: int, wanted: Sequence[int]) -> list[Span]:
     """Give a heap's slots to its jobs in order: job `first_job + i` gets the next `wanted[i]` slots."""
+    if spans and all(slots == 1 for slots in wanted):
+        return [_one_each(spans, first_job)]
     shared: list[Placement] = []
     job, open_slots = 0, wanted[0] if wanted else 0
     for placement in expand(spans):
@@ -97,6 +92,19 @@ def share_out(spans: Sequence[Span], first_job: int, wanted: Sequence[int]) -> l
         return []
     columns = np.array([(one.job, one.first_node, one.nodes, one.slots_each) for one in shared], np.int64).T
     return [Span(*columns)]
+
+
+def _one_each(spans: Sequence[Span], first_job: int) -> Span:
+    """A slot a job."""
+    first, count, each = (
+        np.concatenate([np.asarray(column) for column in columns])
+        for columns in zip(*((span.first, span.nodes, span.slots_each) for span in spans), strict=True)
+    )
+    ends = np.cumsum(count)
+    nodes = np.arange(int(ends[-1])) + np.repeat(first - ends + count, count)
+    slots = np.repeat(nodes, np.repeat(each, count))
+    ones = np.ones(len(slots), np.int64)
+    return Span(first_job + np.arange(len(slots)), slots, ones, ones)
 
 
 def left_on_nodes(state: State) -> tuple[Mapping[str, Value], ...]:

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from autoscale_aks.planning.cursors import Cursor, make_cursor
-from autoscale_aks.planning.filling import FillContext, SharedPool, fill
-from autoscale_aks.planning.nodestate import EMPTY, HELD, OPEN, SEALED, NodeState
+from autoscale_aks.planning.filling import FillContext, Filling, SharedPool, fill
+from autoscale_aks.planning.nodestate import EMPTY, HELD, MIXED, OPEN, SEALED, NodeState
 from autoscale_aks.planning.records import NameBook, NewNodes, Order, Span
-from autoscale_aks.planning.space import STRAYS, UNMANAGED
-from autoscale_aks.planning.table import NodeTable, live_key, new_key, place_index
+from autoscale_aks.planning.table import NOT_A_PLACE, NodeTable, new_key, place_index
 from autoscale_aks.planning.views import PLENTY, PartView, make_view
 from autoscale_aks.units import natural_key
 
@@ -26,14 +25,16 @@ if TYPE_CHECKING:
 
     from autoscale_aks.matching.profile import Profile
     from autoscale_aks.planning.demand import Part
-    from autoscale_aks.planning.filling import Filling
     from autoscale_aks.planning.limit_tree import LimitTree
+    from autoscale_aks.planning.places import Column
+    from autoscale_aks.planning.ranking import Route
     from autoscale_aks.planning.space import Option, Space
-    from autoscale_aks.planning.table import Column
 
 
 _FEW: Final = 4
 """Up to so many slots are placed one by one where the part's cursor stands."""
+_FEW_PLACES: Final = 6
+"""So many places are looked at one by one before all rows are."""
 
 
 @dataclass(slots=True)
@@ -46,8 +47,10 @@ class State:
     names: NameBook
     table: NodeTable
     next_node: int
+    live_names: dict[int, list[str]] = field(default_factory=dict)
+    """Per place, the names of its live nodes in natural order."""
     live_keys: dict[int, list[tuple[tuple[int, int, str], ...]]] = field(default_factory=dict)
-    """Per place, the natural keys of its live nodes in order."""
+    """Their natural keys, worked out for places that get new nodes."""
     new_nodes: list[NewNodes] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     paid: tuple[int, frozenset[str]] = (EMPTY, frozenset())
@@ -64,7 +67,7 @@ class State:
         """A copy on which placements can be tried."""
         return State(
             self.space, self.limits.fork(), self.shared.fork(), self.names.fork(), self.table.fork(), self.next_node,
-            self.live_keys, list(self.new_nodes), list(self.spans), self.paid, list(self.opened),
+            self.live_names, self.live_keys, list(self.new_nodes), list(self.spans), self.paid, list(self.opened),
             self.revealed, self.views,
         )  # fmt: skip
 
@@ -100,20 +103,57 @@ class State:
         filling = fill(options, state, limit, order.tenant, self.shared, context)
         return filling if filling.slots else None
 
-    def place_on_existing(self, order: Order, ranks: Column, wanted: int, place: int | None = None) -> int:
+    def place_on_existing(self, order: Order, route: Route, wanted: int, place: int | None = None) -> int:
         """Fill the nodes there are, in one place or in all of the route's; returns slots placed (A2, A3)."""
         if wanted <= 0:
             return 0
         view = self.view(order.part)
-        if self.cursors is not None and wanted <= _FEW and place is None and view.has_cursor:
-            return self._place_few(self.cursors, order, view, ranks, wanted)
         if not view.is_vector:
-            return self._fill_rows(order, self.candidates(order, ranks, place), wanted)
+            return self._fill_rows(order, self.candidates(order, route.ranks, place), wanted)
+        if view.is_plain:
+            return self._fill_places(order, view, route, wanted, place)
+        if self.cursors is not None and wanted <= _FEW and place is None and view.has_cursor:
+            return self._place_few(self.cursors, order, view, route.ranks, wanted)
         if view.shared:
             wanted = min(wanted, self._shared_slots(view, wanted))
-        each, rows = self.capacities(order, ranks, wanted, place)
-        placed = self._fill_equally(order, view, rows, each, wanted)
+        placed = self._fill_everywhere(order, view, route.ranks, wanted, place)
         self._take_view_shared(view, placed)
+        return placed
+
+    def _fill_everywhere(self, order: Order, view: PartView, ranks: Column, wanted: int, place: int | None) -> int:
+        """All rows are looked at."""
+        each, rows = self.capacities(order, ranks, wanted, place)
+        return self._fill_equally(order, view, rows, each, wanted)
+
+    def _fill_places(self, order: Order, view: PartView, route: Route, wanted: int, place: int | None) -> int:
+        """Place by place, best first, leaving out those where no node can have enough; the rest all at once."""
+        if place is not None:
+            return self._fill_place(order, view, place_index(place), wanted)
+        sequence = route.sequence
+        may = self.table.index.may_take(view.needs, route.place_count)
+        candidates = sequence[may[sequence]]
+        placed = 0
+        for at in candidates[:_FEW_PLACES].tolist():
+            placed += self._fill_place(order, view, at, wanted - placed)
+            if placed >= wanted:
+                return placed
+        if len(candidates) > _FEW_PLACES:
+            rest = route.ranks.copy()
+            rest[candidates[:_FEW_PLACES]] = NOT_A_PLACE
+            placed += self._fill_everywhere(order, view, rest, wanted - placed, None)
+        return placed
+
+    def _fill_place(self, order: Order, view: PartView, at: int, wanted: int) -> int:
+        """The nodes of one place (`place_index`)."""
+        table = self.table
+        rows = table.index.rows_of(at, table.key)
+        slots = view.plain_capacity(table, rows, 1 if order.part.one_a_node else wanted)
+        usable = slots.nonzero()[0]
+        placed = 0
+        if len(usable):
+            placed = self._fill_equally(order, view, rows[usable], slots[usable], wanted)
+        if placed < wanted:  # others will not find more here either
+            table.index.look(at, table.key, table.free)
         return placed
 
     def _place_few(self, cursors: dict[int, Cursor], order: Order, view: PartView, ranks: Column, wanted: int) -> int:
@@ -136,10 +176,10 @@ class State:
         options = view.options_of(int(table.kind[row]))
         alternative = options[0].alternative
         if table.count[row] != 1 or len(options) != 1 or alternative.exclusive or alternative.exclusive_task:
-            return self._fill_row(order, row, 1, slots)
+            return self._fill_row(order, view, row, 1, slots)
         for dimension, amount in options[0].needs:
             table.free[dimension][row] -= amount * slots
-        table.tenant[row] = order.tenant
+        table.tenant[row] = order.tenant if table.tenant[row] in {EMPTY, order.tenant} else MIXED
         self.spans.append(Span(order.job, [table.first.item(row)], [1], [slots]))
         return slots
 
@@ -162,12 +202,12 @@ class State:
         last = int(np.searchsorted(reached, wanted))
         placed = int(reached[last - 1]) if last else 0
         if last:
-            self._charge_rows(order, view, rows[:last], each[:last])
+            self.charge_rows(order, view, rows[:last], each[:last])
         if last < len(rows) and placed < wanted:
-            placed += self._fill_part_of(order, int(rows[last]), int(each[last]), wanted - placed)
+            placed += self._fill_part_of(order, view, int(rows[last]), int(each[last]), wanted - placed)
         return placed
 
-    def _charge_rows(self, order: Order, view: PartView, rows: Column, each: Column) -> None:
+    def charge_rows(self, order: Order, view: PartView, rows: Column, each: Column) -> None:
         """All nodes of these rows get their slots."""
         table = self.table
         kinds = table.kind[rows]
@@ -179,23 +219,37 @@ class State:
             for option, used in _slots_by_option(group.options, table, here, slots):
                 for dimension, amount in option.needs:
                     table.free[dimension][here] -= used * amount
-            table.tenant[here] = order.tenant
+            mine = order.tenant == MIXED or np.isin(table.tenant[here], (EMPTY, order.tenant))
+            table.tenant[here] = np.where(mine, order.tenant, MIXED)
             if group.takes_node:
                 table.hold[here] = SEALED
         self.spans.append(Span(order.job, table.first[rows], table.count[rows], each))
 
-    def _fill_part_of(self, order: Order, row: int, each: int, wanted: int) -> int:
+    def _fill_part_of(self, order: Order, view: PartView, row: int, each: int, wanted: int) -> int:
         """Some nodes of a row: as many full ones as are wanted, then one with the rest."""
         full, rest = divmod(wanted, each)
+        fill_row = self.take_row if view.is_plain else self._fill_row
         if full:
-            self._fill_row(order, row, full, each)
+            fill_row(order, view, row, full, each)
         if not rest:
             return full * each
         next_row = self.opened[-1] if full else row
-        self._fill_row(order, next_row, 1, rest)
+        fill_row(order, view, next_row, 1, rest)
         return wanted
 
-    def _fill_row(self, order: Order, row: int, nodes: int, slots: int) -> int:
+    def take_row(self, order: Order, view: PartView, row: int, nodes: int, slots: int) -> int:
+        """`_fill_row` of a plain part, that is known to fit."""
+        table = self.table
+        rest = table.split(row, nodes)
+        if rest is not None:
+            self.opened.append(rest)
+        for dimension, amount in view.needs:
+            table.free[dimension][row] -= amount * slots
+        table.tenant[row] = order.tenant if table.tenant[row] in {EMPTY, order.tenant} else MIXED
+        self.spans.append(Span(order.job, [table.first.item(row)], [nodes], [slots]))
+        return nodes * slots
+
+    def _fill_row(self, order: Order, _: PartView, row: int, nodes: int, slots: int) -> int:
         """The first `nodes` nodes of a row take `slots` slots each; the others become a row of their own."""
         table = self.table
         profile = table.profiles[row]
@@ -266,18 +320,30 @@ class State:
             allowed = self.limits.available(bucket)
             if not allowed:
                 break
-            fresh = NodeState(self.space.totals(profile))
             limit = 1 if order.part.one_a_node else wanted - placed
-            filling = self.try_fill(order, profile, fresh, limit)
+            filling = self._fill_fresh(order, profile, limit)
             if filling is None:
                 break
             nodes = self._equal_nodes(order, filling, allowed, wanted - placed)
             self._take_shared(order, filling, nodes)
             self.limits.take(bucket, nodes)
             self._record(order, self.next_node, nodes, filling.slots)
-            self._open(bucket, nodes, filling.state)
+            self.open_nodes(bucket, nodes, filling.state)
             placed += nodes * filling.slots
         return placed
+
+    def _fill_fresh(self, order: Order, profile: Profile, limit: int) -> Filling | None:
+        """What an empty node would take; None when it takes nothing."""
+        view = self.view(order.part)
+        totals = self.space.totals(profile)
+        if not view.is_plain or not view.options_of(profile.kind.id):
+            return self.try_fill(order, profile, NodeState(totals), limit)
+        left = list(totals)
+        for dimension, amount in view.needs:
+            limit = min(limit, (totals[dimension] or 0) // amount)
+        for dimension, amount in view.needs:
+            left[dimension] = (totals[dimension] or 0) - amount * limit
+        return Filling(limit, NodeState(tuple(left), order.tenant)) if limit > 0 else None
 
     def _equal_nodes(self, order: Order, filling: Filling, count: int, wanted: int) -> int:
         """How many equal nodes take exactly what the first one takes."""
@@ -305,9 +371,9 @@ class State:
                 self.paid = (order.tenant, paid)
 
     def _record(self, order: Order, first: int, nodes: int, slots: int) -> None:
-        self.spans.append(Span(order.job, np.array([first]), np.array([nodes]), np.array([slots])))
+        self.spans.append(Span(order.job, [first], [nodes], [slots]))
 
-    def _open(self, bucket: int, nodes: int, state: NodeState) -> None:
+    def open_nodes(self, bucket: int, nodes: int, state: NodeState) -> None:
         """Number and name new nodes and put them among the bucket's rows by natural name."""
         array = self.space.buckets[bucket].array.name
         series = self.names.series[array]
@@ -315,15 +381,21 @@ class State:
         for number, length in self.names.take(array, nodes):
             self.new_nodes.append(NewNodes(self.next_node, length, bucket, number))
             for first, count in self._runs_between_live(bucket, series.prefix, number, length):
-                before = bisect_left(self.live_keys.get(bucket, []), natural_key(f"{series.prefix}{number + first}"))
+                before = bisect_left(self._keys_of(bucket), natural_key(f"{series.prefix}{number + first}"))
                 key = new_key(before, number + first - series.start)
                 row = self.table.append((self.next_node + first, count), bucket, key, profile, state)
                 self.opened.append(row)
             self.next_node += length
 
+    def _keys_of(self, bucket: int) -> list[tuple[tuple[int, int, str], ...]]:
+        """Natural keys of the bucket's live nodes, in order."""
+        if bucket not in self.live_keys:
+            self.live_keys[bucket] = [natural_key(name) for name in self.live_names.get(bucket, ())]
+        return self.live_keys[bucket]
+
     def _runs_between_live(self, bucket: int, prefix: str, number: int, length: int) -> list[tuple[int, int]]:
         """New names in runs between which no live node of the bucket stands by name."""
-        keys = self.live_keys.get(bucket, [])
+        keys = self._keys_of(bucket)
         if not keys:
             return [(0, length)]
         low = bisect_left(keys, natural_key(f"{prefix}{number}"))
@@ -351,25 +423,3 @@ def _slots_by_option(
         found.append((option, used))
         rest = rest - used
     return found
-
-
-def add_live_nodes(state: State, offering: Sequence[bool]) -> None:
-    """Put the snapshot's nodes into their places by natural name; those that offer nothing are left out (A8)."""
-    space = state.space
-    managed = len(space.snapshot.nodes)
-    nodes = (*space.snapshot.nodes, *space.snapshot.unmanaged_nodes)
-    places: dict[int, list[tuple[tuple[tuple[int, int, str], ...], int]]] = {}
-    for index, node in enumerate(nodes):
-        if offering[index]:
-            bucket = space.bucket_of[index] if index < managed else None
-            place = UNMANAGED if index >= managed else STRAYS if bucket is None else bucket
-            places.setdefault(place, []).append((natural_key(node.name), index))
-    rows: list[tuple[int, int, int, Profile, tuple[int | None, ...], bool]] = []
-    for place, members in places.items():
-        members.sort()
-        state.live_keys[place] = [key for key, _ in members]
-        for rank, (_, index) in enumerate(members):
-            profile = space.profiles[index]
-            free, busy = space.left_on(nodes[index], profile)
-            rows.append((index, place, live_key(rank), profile, free, busy))
-    state.table.load(rows)

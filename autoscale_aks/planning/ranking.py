@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fractions import Fraction
-from math import lcm
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from autoscale_aks.matching.constraint import NodeProperty, ResourceList
-from autoscale_aks.matching.evaluate import preference_score
+from autoscale_aks.matching.evaluate import is_preference, preference_score
 from autoscale_aks.model.policy import Objective, PlacementOrder
 from autoscale_aks.planning.nodestate import NodeState
+from autoscale_aks.planning.ordering import Ordering, make_ordering
 from autoscale_aks.planning.records import Order
 from autoscale_aks.planning.space import STRAYS, UNMANAGED
-from autoscale_aks.planning.table import place_index
+from autoscale_aks.planning.table import NOT_A_PLACE, place_index
 from autoscale_aks.planning.views import PLENTY
 
 if TYPE_CHECKING:
@@ -27,115 +25,216 @@ if TYPE_CHECKING:
     from autoscale_aks.model.snapshot import BackOff, Blocked
     from autoscale_aks.planning.demand import Part
     from autoscale_aks.planning.packing import State
+    from autoscale_aks.planning.places import Column
     from autoscale_aks.planning.space import Space
-    from autoscale_aks.planning.table import Column
+    from autoscale_aks.planning.views import PartView
 
-_EXACT: Final = 1 << 62
-NOT_A_PLACE: Final = -1
-"""Rank of a place the part cannot use."""
+_NARROW: Final = 1 << 31
+"""Smaller numbers are kept in 32 bits: there is a row of them for every part."""
+_AT_ONCE: Final = 256
+"""Parts whose routes are worked out together."""
+
+
+_ON_PREMISE: Final = np.array([place_index(UNMANAGED)])
+_STRAYED: Final = np.array([place_index(STRAYS)])
 
 
 @dataclass(slots=True)
 class Route:
-    """A part's candidates in order."""
+    """A part's candidates in order. What few parts need of it is worked out when it is asked for."""
 
-    ranks: Column
-    """Per place (`place_index`), its rank on the part's way; NOT_A_PLACE where the part cannot be."""
     fresh: Column
     """Per bucket, slots that an empty node takes; 0 where it cannot satisfy the part."""
-    launchable: list[int] = field(default_factory=list)
-    """Buckets whose empty node satisfies the part and which may get new nodes, best first (P1, P2, P3)."""
-    matching: list[int] = field(default_factory=list)
-    """Buckets whose empty node satisfies the part, launchable or not (back-off, throttle), best first."""
+    order: Column
+    """Buckets, best first."""
+    reachable: Column | None = None
+    """Per bucket, whether the part may be there; None: everywhere."""
+    is_bound: bool = False
+    """Whether it must be in one of the buckets: not on-premise, nor on a node whose bucket left the configuration."""
+    enabled: Column | None = None
+    """Per bucket, whether it may ever get new nodes; None: every one."""
+    held: Column | None = None
+    """Per bucket, whether it may not be asked for new nodes now (back-off, throttle); None: none is held."""
     bucket_by_bucket: bool = False
     """Whether each bucket's new nodes come before the next bucket's nodes (A3, `placement_order: bucket`)."""
+    _ranks: Column | None = None
+    _sequence: Column | None = None
+    _grows: Column | None = None
+    _matching: list[int] | None = None
+    _launchable: list[int] | None = None
+
+    @property
+    def place_count(self) -> int:
+        """Length of columns over places (`place_index`)."""
+        return len(self.fresh) + 2
+
+    @property
+    def sequence(self) -> Column:
+        """Where existing nodes may be used (`place_index`), best first, on-premise ones at the head."""
+        if self._sequence is None:
+            order = self.order if self.reachable is None else self.order[self.reachable[self.order]]
+            self._sequence = order + 2 if self.is_bound else np.concatenate([_ON_PREMISE, order + 2, _STRAYED])
+        return self._sequence
+
+    @property
+    def ranks(self) -> Column:
+        """Per place (`place_index`), its rank on the part's way; NOT_A_PLACE where the part cannot be."""
+        if self._ranks is None:
+            self._ranks = np.full(self.place_count, NOT_A_PLACE, np.int64)
+            self._ranks[self.sequence] = np.arange(len(self.sequence))
+        return self._ranks
+
+    @property
+    def matching(self) -> list[int]:
+        """Buckets whose empty node satisfies the part, launchable or not (back-off, throttle), best first."""
+        if self._matching is None:
+            usable = self.fresh > 0
+            for mask in (self.reachable, self.enabled):
+                usable = usable if mask is None else usable & mask
+            self._matching = self.order[usable[self.order]].tolist()
+        return self._matching
+
+    @property
+    def launchable(self) -> list[int]:
+        """Buckets whose empty node satisfies the part and which may get new nodes, best first (P1, P2, P3)."""
+        if self._launchable is None:
+            held = self.held
+            self._launchable = self.matching if held is None else [one for one in self.matching if not held[one]]
+        return self._launchable
+
+    @property
+    def grows(self) -> Column:
+        """Truth by place (`place_index`): whether it may get new nodes."""
+        if self._grows is None:
+            self._grows = np.zeros(self.place_count, bool)
+            self._grows[[place_index(bucket) for bucket in self.launchable]] = True
+        return self._grows
 
     @property
     def places(self) -> list[int]:
-        """Where existing nodes may be used, best first, on-premise ones at the head."""
-        usable = np.flatnonzero(self.ranks >= 0)
-        return [int(index) - 2 for index in usable[np.argsort(self.ranks[usable], kind="stable")]]
+        """`sequence` as numbers of places."""
+        return (self.sequence - 2).tolist()  # type: ignore[no-any-return]
 
     def slots_of(self, bucket: int) -> int:
         """Slots that an empty node of a bucket takes."""
         return int(self.fresh[bucket])
 
 
-@dataclass(frozen=True, slots=True)
-class _RankColumns:
-    """What buckets are ordered by, per bucket. Prices are whole numbers of one small coin; 0 where unknown."""
+@dataclass(slots=True)
+class _Buckets:
+    """What routes need of the buckets there are now."""
 
-    position: Column
-    priority: Column
-    price: Column
-    unknown: Column
+    kinds: Column
+    totals: list[Column]
+    ordering: Ordering
+    enabled: Column | None
+    held: Column | None
+    known: dict[int, tuple[Column, Column]] = field(default_factory=dict)
+    """Part → its slots on empty nodes and its order, worked out together with others'."""
 
 
 @dataclass(slots=True)
 class Router:
-    """Finds routes. What does not depend on the part is worked out once."""
+    """Finds routes. What does not depend on the part is worked out once; plain parts are ordered many at once."""
 
     start: State
     """The state at the start of the cycle: its nodes decide what may match."""
     policy: Policy
-    _base: dict[tuple[bool, int], Column] = field(default_factory=dict)
-    _buckets: tuple[int, Column, list[Column]] | None = None
+    parts: Sequence[Part] = ()
+    """Every part there is, in the order in which they are placed first."""
+    _index: dict[int, int] = field(init=False)
+    _now: _Buckets | None = None
     _scores: dict[tuple[int, int], int] = field(default_factory=dict)
-    _columns: _RankColumns | None = None
-    _grouped: Column = field(default_factory=lambda: np.zeros(0, bool))
-    _enabled: Column = field(default_factory=lambda: np.zeros(0, bool))
+
+    def __post_init__(self) -> None:
+        self._index = {part.id: index for index, part in enumerate(self.parts)}
 
     def route(self, part: Part, revealed: frozenset[int]) -> Route:
         """The part's candidates. `revealed` are buckets of placement groups that were opened in this plan."""
         space = self.start.space
-        fresh = self.fresh(part)
-        grouped, enabled = self._flags()
-        reachable = ~self._hidden(revealed)
+        buckets = self._buckets()
+        fresh, order = self._ordered(part, buckets)
+        reachable: Column | None = None
+        hidden = space.hidden - revealed
+        if hidden:
+            reachable = np.ones(len(order), bool)
+            reachable[list(hidden)] = False
         if part.is_colocated:
-            reachable &= grouped
-        order = self._order(part, fresh)
-        matching = order[((fresh > 0) & reachable & enabled)[order]].tolist()
-        blocked = space.snapshot.blocked
-        launchable = (
-            [bucket for bucket in matching if may_launch(blocked, space, bucket)] if _is_blocked(blocked) else matching
-        )
-        ranks = np.full(len(order) + 2, NOT_A_PLACE, np.int64)
-        ranks[2 + order] = np.where(reachable[order], np.arange(1, len(order) + 1), NOT_A_PLACE)
-        if not part.is_colocated:
-            ranks[place_index(UNMANAGED)] = 0
-            ranks[place_index(STRAYS)] = len(order) + 1
+            grouped = buckets.ordering.grouped
+            reachable = grouped if reachable is None else reachable & grouped
         by_bucket = self.policy.placement_order is PlacementOrder.BUCKET
-        return Route(ranks, fresh, launchable, matching, by_bucket)
+        return Route(fresh, order, reachable, part.is_colocated, buckets.enabled, buckets.held, by_bucket)
 
-    def _flags(self) -> tuple[Column, Column]:
-        """Per bucket, whether it is in a placement group and whether its node array is enabled."""
-        buckets = self.start.space.buckets
-        if len(self._grouped) != len(buckets):
-            self._grouped = np.array([bucket.placement_group is not None for bucket in buckets], bool)
-            self._enabled = np.array([bucket.array.enabled for bucket in buckets], bool)
-        return self._grouped, self._enabled
+    def _buckets(self) -> _Buckets:
+        """Worked out anew when buckets were added."""
+        space = self.start.space
+        if self._now is None or len(self._now.kinds) != len(space.buckets):
+            totals = [space.totals(profile) for profile in space.empty]
+            enabled = np.array([bucket.array.enabled for bucket in space.buckets], bool)
+            blocked = space.snapshot.blocked
+            held = None
+            if _is_blocked(blocked):
+                held = np.array([not may_launch(blocked, space, number) for number in range(len(space.buckets))], bool)
+            self._now = _Buckets(
+                kinds=np.array([profile.kind.id for profile in space.empty], np.int64),
+                totals=[
+                    np.array([-1 if row[number] is None else row[number] for row in totals], space.amounts)
+                    for number in range(len(space.dimensions))
+                ],
+                ordering=make_ordering(space.buckets, by_cost=self.policy.objective is Objective.COST),
+                enabled=None if enabled.all() else enabled,
+                held=held,
+            )
+        return self._now
 
-    def _hidden(self, revealed: frozenset[int]) -> Column:
-        hidden = np.zeros(len(self.start.space.buckets), bool)
-        hidden[list(self.start.space.hidden - revealed)] = True
-        return hidden
+    def _ordered(self, part: Part, buckets: _Buckets) -> tuple[Column, Column]:
+        """Slots on empty nodes, and all buckets best first."""
+        if part.id not in buckets.known:
+            index = self._index.get(part.id)
+            if index is None or not self._is_plain(part):
+                return self._ordered_alone(part, buckets)
+            ahead = [other for other in self.parts[index : index + _AT_ONCE] if self._is_plain(other)]
+            fresh = _fresh_together([self.start.view(other) for other in ahead], buckets)
+            orders = buckets.ordering.orders(fresh, groups_last=True).astype(np.int32)
+            if int(fresh.max(initial=0)) < _NARROW:
+                fresh = fresh.astype(np.int32)
+            buckets.known.update((other.id, (fresh[row], orders[row])) for row, other in enumerate(ahead))
+        return buckets.known[part.id]
+
+    def _is_plain(self, part: Part) -> bool:
+        """Whether slots are counted by one set of amounts, and price, priority and position alone decide."""
+        if part.speaks_of_groups or len(part.alternatives) != 1 or _has_preferences(part):
+            return False
+        view = self.start.view(part)
+        return (
+            self.start.space.amounts is np.int64
+            and view.is_vector
+            and len(view.groups) == 1
+            and len(view.groups[0].options) == 1
+            and not view.groups[0].moving
+        )
+
+    def _ordered_alone(self, part: Part, buckets: _Buckets) -> tuple[Column, Column]:
+        fresh = self.fresh(part)
+        ordering = buckets.ordering
+        scored = _has_preferences(part)
+        order = ordering.orders(fresh[None, :], groups_last=not (scored or part.speaks_of_groups))[0]
+        if scored:
+            scores = self._all_scores(part, fresh, buckets)
+            order = order[np.argsort(-scores[order], kind="stable")]
+            if not part.speaks_of_groups:
+                order = order[np.argsort(ordering.grouped[order], kind="stable")]
+        return fresh, order
 
     def fresh(self, part: Part) -> Column:
         """Per bucket, slots that an empty node takes, shared resources set aside; 0: it cannot satisfy the part."""
-        space = self.start.space
         view = self.start.view(part)
-        limit = 1 if part.one_a_node else PLENTY
+        buckets = self._buckets()
+        if part.id in buckets.known:
+            return buckets.known[part.id][0]
         if not view.is_vector:
-            return np.array([self._fill_fresh(part, bucket)[0] for bucket in range(len(space.buckets))], np.int64)
-        if self._buckets is None or self._buckets[0] != len(space.buckets):
-            kinds = np.array([profile.kind.id for profile in space.empty], np.int64)
-            totals = [space.totals(profile) for profile in space.empty]
-            columns: list[Column] = [
-                np.array([-1 if row[number] is None else row[number] for row in totals], space.amounts)
-                for number in range(len(space.dimensions))
-            ]
-            self._buckets = (len(space.buckets), kinds, columns)
-        return view.fresh(self._buckets[1], self._buckets[2], limit)
+            return np.array([self._fill_fresh(part, bucket)[0] for bucket in range(len(buckets.kinds))], np.int64)
+        return view.fresh(buckets.kinds, buckets.totals, 1 if part.one_a_node else PLENTY)
 
     def _fill_fresh(self, part: Part, bucket: int) -> tuple[int, Alternative | None]:
         space = self.start.space
@@ -145,38 +244,16 @@ class Router:
         filling = self.start.try_fill(Order(part, 0), profile, fresh, limit, for_free=True)
         return (filling.slots, filling.used[0][0].alternative) if filling else (0, None)
 
-    def _order(self, part: Part, fresh: Column) -> Column:
-        """All buckets, best first: P3 group, P2 preference, price per slot where cost decides, priority, order."""
-        by_cost = self.policy.objective is Objective.COST
-        scored = _has_preferences(part)
-        count = len(self.start.space.buckets)
-        key = (part.speaks_of_groups, count)
-        if not by_cost and not scored and key in self._base:
-            return self._base[key]
-        columns = self._rank_columns()
-        keys = [columns.position, -columns.priority]
-        if by_cost:
-            keys += [_cost_ranks(columns.price, fresh), columns.unknown]
-        if scored:
-            keys.append(-np.array([self._score(part, bucket) for bucket in range(count)], np.int64))
-        if not part.speaks_of_groups:
-            keys.append(self._flags()[0])
-        order = np.lexsort(keys)
-        if not by_cost and not scored:
-            self._base[key] = order
-        return order
-
-    def _rank_columns(self) -> _RankColumns:
-        buckets = self.start.space.buckets
-        if self._columns is None or len(self._columns.position) != len(buckets):
-            prices = [bucket.offering.price for bucket in buckets]
-            self._columns = _RankColumns(
-                position=np.arange(len(buckets)),
-                priority=np.array([bucket.array.priority for bucket in buckets], np.int64),
-                price=_whole_prices(prices),
-                unknown=np.array([price is None for price in prices], bool),
-            )
-        return self._columns
+    def _all_scores(self, part: Part, fresh: Column, buckets: _Buckets) -> Column:
+        """By bucket, the preference score (P2)."""
+        view = self.start.view(part)
+        if not view.is_vector:
+            return np.array([self._score(part, bucket) for bucket in range(len(fresh))], np.int64)
+        scores = view.scores(buckets.kinds, buckets.totals)
+        index = self.start.table.index
+        for bucket in np.flatnonzero(fresh == 0).tolist():  # only a live node there may say yes (P4)
+            scores[bucket] = self._score(part, bucket) if place_index(bucket) in index.rows else 0
+        return scores
 
     def _score(self, part: Part, bucket: int) -> int:
         """P2: of the alternative that an empty node takes first; of a live node's where no empty one can."""
@@ -201,41 +278,31 @@ class Router:
         return None
 
 
-def _whole_prices(prices: Sequence[Fraction | None]) -> Column:
-    coin = lcm(*(price.denominator for price in prices if price is not None))
-    found = [0 if price is None else int(price * coin) for price in prices]
-    return np.array(found, np.int64 if max(found, default=0) < _EXACT else object)
-
-
-def _cost_ranks(price: Column, slots: Column) -> Column:
-    """Equal numbers for equal prices a slot, smaller for cheaper: exact, though sorted by floats (P2)."""
-    slots = np.maximum(slots, 1)
-    if len(price) and int(price.max()) * int(slots.max()) >= _EXACT:
-        price, slots = price.astype(object), slots.astype(object)
-    ratio = (price / slots).astype(np.float64)
-    order = np.argsort(ratio, kind="stable")
-    below, above = order[:-1], order[1:]
-    equal = price[below] * slots[above] == price[above] * slots[below]
-    close = ratio[above] - ratio[below] <= 1e-9 * ratio[above]
-    if bool((close & ~equal).any()):
-        exact = sorted(range(len(price)), key=lambda number: Fraction(int(price[number]), int(slots[number])))
-        order = np.array(exact, np.int64)
-        below, above = order[:-1], order[1:]
-        equal = price[below] * slots[above] == price[above] * slots[below]
-    ranks = np.zeros(len(price), np.int64)
-    ranks[above] = np.cumsum(~equal.astype(bool))
-    return ranks
+def _fresh_together(views: Sequence[PartView], buckets: _Buckets) -> Column:
+    """By part and bucket, the slots that an empty node takes."""
+    count = len(buckets.kinds)
+    needs = np.zeros((len(views), len(buckets.totals)), np.int64)
+    limits = np.full((len(views), 1), PLENTY, np.int64)
+    for row, view in enumerate(views):
+        for dimension, amount in view.groups[0].options[0].needs:
+            needs[row, dimension] = amount
+        if view.part.one_a_node or view.groups[0].takes_node:
+            limits[row] = 1
+    found = np.broadcast_to(limits, (len(views), count)).copy()
+    for dimension, totals in enumerate(buckets.totals):
+        asking = np.flatnonzero(needs[:, dimension])
+        if len(asking):
+            fits = np.maximum(totals, 0) // needs[asking, dimension, None]
+            found[asking] = np.minimum(found[asking], fits)
+    for row, view in enumerate(views):
+        kinds = view.groups[0].kinds
+        if kinds is not None:
+            found[row] *= kinds[buckets.kinds]
+    return found
 
 
 def _has_preferences(part: Part) -> bool:
-    return any(
-        alternative.score
-        or any(
-            isinstance(criterion, ResourceList) or (isinstance(criterion, NodeProperty) and criterion.is_list)
-            for criterion in alternative.criteria
-        )
-        for alternative in part.alternatives
-    )
+    return any(alternative.score or any(map(is_preference, alternative.criteria)) for alternative in part.alternatives)
 
 
 def find_back_off(blocked: Blocked, space: Space, bucket: int) -> BackOff | None:

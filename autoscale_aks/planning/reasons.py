@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from autoscale_aks.matching.evaluate import TOO_LITTLE, amount_misses, first_miss
 from autoscale_aks.model.reason import Binding, Miss, Reason, ReasonCode
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from autoscale_aks.matching.profile import Profile
     from autoscale_aks.planning.demand import JobClass, Part
     from autoscale_aks.planning.packing import State
-
-NAMED_JOBS: Final = 3
-"""How many of the jobs that took the room are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +127,8 @@ class Explainer:
     def _back_off(self, state: State, part: Part) -> Reason | None:
         """Set when every candidate that limits still allow is in back-off."""
         space = state.space
+        if not space.snapshot.blocked.back_offs:
+            return None
         remaining = [bucket for bucket in self.candidates(state, part) if state.limits.available(bucket)]
         found = [find_back_off(space.snapshot.blocked, space, bucket) for bucket in remaining]
         held = [back_off for back_off in found if back_off is not None]

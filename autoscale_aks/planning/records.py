@@ -10,7 +10,7 @@ from autoscale_aks.planning.nodestate import MIXED
 if TYPE_CHECKING:
     from autoscale_aks.model.snapshot import NameSeries
     from autoscale_aks.planning.demand import Part
-    from autoscale_aks.planning.table import Column
+    from autoscale_aks.planning.places import Column
 
 
 @dataclass(frozen=True, slots=True)

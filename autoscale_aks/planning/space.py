@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from frozendict import frozendict
 
-from autoscale_aks.matching.evaluate import Untouched, criterion_holds
+from autoscale_aks.matching.evaluate import Untouched, criterion_holds, is_preference, list_score
 from autoscale_aks.matching.profile import MEMORY, Kind, Profile
 from autoscale_aks.matching.resources import ResourceRules, resolve_kind
 from autoscale_aks.model.bucket import Bucket, expand_buckets
 from autoscale_aks.planning.keys import json_key
-from autoscale_aks.units import Number, Size, exact, number_of
+from autoscale_aks.units import Number, exact, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from autoscale_aks.matching.alternatives import Alternative, Criterion
     from autoscale_aks.model.bucket import NodeArray, Offering
     from autoscale_aks.model.node import Node
     from autoscale_aks.model.snapshot import Snapshot
     from autoscale_aks.planning.demand import JobClass, Part
-    from autoscale_aks.planning.table import Column
+    from autoscale_aks.planning.places import Column
     from autoscale_aks.units import Value
 
 UNMANAGED: Final = -1
@@ -65,6 +65,8 @@ class Space:
     _numbers: dict[tuple[str, str, str | None, str | None], int] = field(default_factory=dict)
     _offerings: dict[tuple[str, str, str | None], Offering | None] = field(default_factory=dict)
     _arrays: dict[str, NodeArray] = field(init=False)
+    _alike: dict[tuple[str | None, str | None, str | None, str | None], int] = field(default_factory=dict)
+    """Bucket of nodes that have nothing of their own and are as their bucket says."""
     _criteria: dict[Any, Column] = field(default_factory=dict)
     _defined: dict[tuple[str, bool], Column] = field(default_factory=dict)
     _schemas: list[tuple[Profile, Column | None]] = field(default_factory=list)
@@ -75,6 +77,8 @@ class Space:
     scales: list[int] = field(default_factory=list)
     """Per dimension, what amounts are multiplied by to be whole."""
     amounts: type = np.int64
+    least: list[int] = field(default_factory=list)
+    """Per dimension, what every slot of every part takes at least, scaled."""
 
     def __post_init__(self) -> None:
         self._arrays = {array.name: array for array in self.snapshot.nodearrays}
@@ -97,6 +101,12 @@ class Space:
 
     def add_node(self, node: Node) -> None:
         """Number a managed node and find its bucket; unlisted placement groups become known through their nodes."""
+        alike = (node.nodearray, node.vm_size, node.zone, node.placement_group)
+        known = None if node.resources else self._alike.get(alike)
+        if known is not None:
+            self.bucket_of.append(known)
+            self.profiles.append(Profile(self.empty[known].kind, node))
+            return
         array = self._arrays.get(node.nodearray or "")
         offering = None if array is None else self._offering_of(array, node)
         if array is None or offering is None:
@@ -111,6 +121,7 @@ class Space:
             own = frozendict({**own, **offering.observed, **node.resources})
         self.bucket_of.append(number)
         if not node.resources and node.zone in {None, offering.zone} and not self.rules.is_live:
+            self._alike[alike] = number
             self.profiles.append(Profile(self.empty[number].kind, node))
             return
         self.profiles.append(Profile(self._bucket_kind(self.buckets[number], node, own), node))
@@ -162,8 +173,11 @@ class Space:
         """How many kinds there are now."""
         return len(self._kinds)
 
-    def number_dimensions(self, classes: Iterable[JobClass]) -> None:
-        """Number every dimension that any class asks an amount of on any kind, and find whole-number scales."""
+    def number_dimensions(self, classes: Iterable[JobClass], said: Mapping[str, Sequence[Number]]) -> None:
+        """Number every dimension that any class asks an amount of on any kind, and find whole-number scales.
+
+        `said` holds, by resource, the amounts nodes say are left that decide on a scale: fractions and the largest.
+        """
         needs = {
             (need.name, need.amount): need for job_class in classes for part in job_class.parts for need in part.amounts
         }
@@ -181,13 +195,30 @@ class Space:
             for dimension, found in amounts.items():
                 if dimension in kind.totals:
                     found.append(kind.totals[dimension])
-        for profile in self.profiles:
-            for name, value in profile.node.available.items() if profile.node else ():
-                said = value.bytes if isinstance(value, Size) else value
-                if isinstance(said, Fraction):
-                    dimension = MEMORY if name in profile.kind.units else name
-                    amounts.get(dimension, []).append(said)
+        for name, left in said.items():
+            for profile in schemas.values():
+                unit = profile.kind.units.get(name)
+                amounts.get(MEMORY if unit else name, []).extend(amount * (unit or 1) for amount in left)
         self._choose_scales(amounts)
+        self.least = self._find_least(classes)
+
+    def _find_least(self, classes: Iterable[JobClass]) -> list[int]:
+        """By dimension, what every slot of every part takes at least, scaled."""
+        least: dict[str, Number] | None = None
+        for profile, _ in self.schemas():
+            for job_class in classes:
+                for part in job_class.parts:
+                    for alternative in part.alternatives:
+                        asked: dict[str, Number] = {}
+                        for need in alternative.needs:
+                            dimension, amount = profile.amount(need)
+                            asked[dimension] = asked.get(dimension, 0) + amount
+                        if least is None:
+                            least = asked
+                            continue
+                        least = {name: min(amount, asked.get(name, 0)) for name, amount in least.items()}
+        found = least or {}
+        return [self.scaled(number, found.get(name, 0)) for number, name in enumerate(self.dimensions)]
 
     def _choose_scales(self, amounts: Mapping[str, list[Number]]) -> None:
         """Scales that make every need and total whole, and 64 bits where they are enough."""
@@ -261,6 +292,9 @@ class Space:
                     here = one if here is self.every_kind else here & one
             if here is self.every_kind or here.any():
                 found.append((self.bind_amounts(alternative, profile), here))
+        if len(found) > 1 and all(option.needs == found[0][0].needs for option, _ in found):
+            together = np.logical_or.reduce([mask for _, mask in found])
+            return [(found[0][0], self._whole(together))]
         return found
 
     def schemas(self) -> list[tuple[Profile, Column | None]]:
@@ -319,43 +353,33 @@ class Space:
             self._criteria[key] = found
         return found
 
-    def totals(self, profile: Profile) -> tuple[int | None, ...]:
-        """What an empty node of this kind holds of each dimension, scaled."""
-        found = self._totals.get(profile.kind.id)
-        if found is None:
-            amounts = (profile.total(dimension) for dimension in self.dimensions)
-            found = self._totals[profile.kind.id] = tuple(
-                None if amount is None else int(amount * scale)
-                for amount, scale in zip(amounts, self.scales, strict=True)
-            )
+    def list_scores(self, criterion: Criterion) -> Column:
+        """By kind, what a criterion adds to the preference score (P2); worked out once however many classes say it."""
+        if not is_preference(criterion):
+            return np.zeros(self.kind_count, np.int64)
+        key = ("score", type(criterion), json_key(criterion.to_json()))
+        found = self._criteria.get(key)
+        if found is None or len(found) < self.kind_count:
+            scores = (list_score(criterion, Profile(kind)) for kind in self.kinds)
+            found = self._criteria[key] = np.fromiter(scores, np.int64, self.kind_count)
         return found
 
-    def left_on(self, node: Node, profile: Profile) -> tuple[tuple[int | None, ...], bool]:
-        """What is left of a live node by dimension, scaled, and whether any work is on it (A8)."""
-        busy = bool(node.job_ids)
-        if not node.available:
-            return self.totals(profile), busy
-        left: dict[str, Number] = {}
-        units, totals = profile.kind.units, profile.kind.totals
-        for name, value in node.available.items():
-            amount = number_of(value)
-            if amount is None:
-                continue
-            dimension = name
-            if name in units:
-                dimension, amount = MEMORY, amount if isinstance(value, Size) else amount * units[name]
-            amount = max(amount, 0)
-            if dimension not in left or amount < left[dimension]:
-                left[dimension] = amount
-            busy = busy or amount < totals.get(dimension, amount)
-        return tuple(
-            None if amount is None else int(amount * scale)
-            for amount, scale in zip(
-                (left.get(dimension, totals.get(dimension)) for dimension in self.dimensions),
-                self.scales,
-                strict=True,
+    def totals(self, profile: Profile) -> tuple[int | None, ...]:
+        """What an empty node of this kind holds of each dimension, scaled."""
+        return self.totals_of(profile.kind)
+
+    def totals_of(self, kind: Kind) -> tuple[int | None, ...]:
+        """The same of a kind."""
+        found = self._totals.get(kind.id)
+        if found is None:
+            amounts = [kind.totals.get(dimension) for dimension in self.dimensions]
+            found = self._totals[kind.id] = tuple(
+                [
+                    None if amount is None else int(amount * scale)
+                    for amount, scale in zip(amounts, self.scales, strict=True)
+                ]
             )
-        ), busy
+        return found
 
 
 def build_space(snapshot: Snapshot, rules: ResourceRules) -> Space:

@@ -8,22 +8,22 @@ the columns hold Python integers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from autoscale_aks.planning.nodestate import EMPTY, MIXED, NodeState
+from autoscale_aks.planning.nodestate import NodeState
+from autoscale_aks.planning.places import Column, PlaceIndex
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from autoscale_aks.matching.profile import Profile
 
-Column: TypeAlias = Any
-"""A numpy array; its element type is int64, or object where amounts are larger."""
-
 UNDEFINED: Final = -1
 """In an amount column: the node defines no such amount, so that nothing of it fits."""
+NOT_A_PLACE: Final = -1
+"""Rank of a place that a part cannot use."""
 _ROOM: Final = 64
 _PLACES_BEFORE_BUCKETS: Final = 2
 """On-premise nodes and strays are numbered −1 and −2; columns over places begin with them."""
@@ -32,6 +32,19 @@ _PLACES_BEFORE_BUCKETS: Final = 2
 def place_index(place: int) -> int:
     """Index of a place in columns over places."""
     return place + _PLACES_BEFORE_BUCKETS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRows:
+    """Live nodes in the order of their rows: number, place, order in it, facts, whose work is there, what is left."""
+
+    numbers: Column
+    places: Column
+    keys: Column
+    profiles: list[Profile]
+    tenants: Column
+    free: list[Column]
+    """By dimension."""
 
 
 @dataclass(slots=True)
@@ -52,39 +65,42 @@ class NodeTable:
     tenant: Column = field(default_factory=lambda: np.zeros(_ROOM, np.int64))
     hold: Column = field(default_factory=lambda: np.zeros(_ROOM, np.int8))
     free: list[Column] = field(default_factory=list)
+    """By dimension; the element type is int64, or object where amounts are larger."""
     profiles: list[Profile] = field(default_factory=list)
+    least: Sequence[int] = ()
+    """By dimension, what every slot of every part takes at least."""
+    index: PlaceIndex = field(init=False)
 
     def __post_init__(self) -> None:
         if not self.free:
             self.free = [np.zeros(_ROOM, self.amounts) for _ in range(self.dimensions)]
+            bounds: list[Column] = [np.full(_ROOM, -1, self.amounts) for _ in range(self.dimensions)]
+            self.index = PlaceIndex(self.least or [0] * self.dimensions, bounds)
 
     def fork(self) -> NodeTable:
         """A copy on which placements can be tried."""
-        return NodeTable(
+        copy = NodeTable(
             self.amounts, self.dimensions, self.size, self.first.copy(), self.count.copy(), self.place.copy(),
             self.key.copy(), self.kind.copy(), self.tenant.copy(), self.hold.copy(),
             [column.copy() for column in self.free], list(self.profiles),
         )  # fmt: skip
+        copy.index = self.index.fork()
+        return copy
 
-    def load(self, rows: Sequence[tuple[int, int, int, Profile, tuple[int | None, ...], bool]]) -> None:
-        """Fill an empty table with live nodes: number, place, key, profile, what is left, whether it is busy."""
-        self.size = len(rows)
+    def load(self, rows: LiveRows, places: int) -> None:
+        """Fill an empty table with live nodes, one a row; rows of one of the `places` buckets stand together."""
+        self.size = len(rows.numbers)
         room = max(2 * self.size, _ROOM)
-        spare = room - self.size
-        self.first = _padded([row[0] for row in rows], spare)
-        self.count = _padded([1] * self.size, spare)
-        self.place = _padded([place_index(row[1]) for row in rows], spare)
-        self.key = _padded([row[2] for row in rows], spare)
-        self.profiles = [row[3] for row in rows]
-        self.kind = _padded([profile.kind.id for profile in self.profiles], spare)
-        self.tenant = _padded([MIXED if row[5] else EMPTY for row in rows], spare)
+        self.first = _padded(rows.numbers, room)
+        self.count = _padded(np.ones(self.size, np.int64), room)
+        self.place = _padded(rows.places + _PLACES_BEFORE_BUCKETS, room)
+        self.key = _padded(rows.keys, room)
+        self.profiles = rows.profiles
+        self.kind = _padded(np.array([profile.kind.id for profile in rows.profiles], np.int64), room)
+        self.tenant = _padded(rows.tenants, room)
         self.hold = np.zeros(room, np.int8)
-        self.free = [
-            np.array(
-                [UNDEFINED if row[4][number] is None else row[4][number] for row in rows] + [0] * spare, self.amounts
-            )
-            for number in range(self.dimensions)
-        ]
+        self.free = [_padded(column, room) for column in rows.free]
+        self.index.load(self.place[: self.size], rows.free, places + _PLACES_BEFORE_BUCKETS)
 
     def append(self, nodes: tuple[int, int], place: int, key: int, profile: Profile, state: NodeState) -> int:
         """A new row for nodes `(first, count)`; returns its number."""
@@ -96,6 +112,7 @@ class NodeTable:
         self.profiles.append(profile)
         self.size += 1
         self.set_state(row, state)
+        self.index.add(row, place_index(place), state.free)
         return row
 
     def _grow(self) -> None:
@@ -165,5 +182,5 @@ def new_key(live_before: int, offset: int) -> int:
     return (2 * live_before << NUMBER_BITS) + offset
 
 
-def _padded(values: list[int], spare: int) -> Column:
-    return np.array(values + [0] * spare, np.int64)
+def _padded(column: Column, room: int) -> Column:
+    return np.concatenate([column, np.zeros(room - len(column), column.dtype)])

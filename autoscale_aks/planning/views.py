@@ -13,8 +13,9 @@ from autoscale_aks.planning.nodestate import EMPTY, OPEN
 if TYPE_CHECKING:
     from autoscale_aks.matching.alternatives import Alternative, Picks, Rejects
     from autoscale_aks.planning.demand import Part
+    from autoscale_aks.planning.places import Column
     from autoscale_aks.planning.space import Option, Space
-    from autoscale_aks.planning.table import Column, NodeTable
+    from autoscale_aks.planning.table import NodeTable
 
 PLENTY: Final = 1 << 40
 """Slots of a part that takes nothing: as many as anybody asks for (A10)."""
@@ -49,7 +50,26 @@ class PartView:
     is_vector: bool = True
     shared: tuple[Alternative, ...] = ()
     """Set when slots take shared resources: the one alternative there is."""
+    is_plain: bool = False
+    """Whether one set of amounts decides on every kind that may take it, and nothing else does."""
+    needs: tuple[tuple[int, int], ...] = ()
+    """What a slot of a plain part takes."""
     _options: dict[int, tuple[Option, ...]] = field(default_factory=dict)
+
+    def plain_capacity(self, table: NodeTable, rows: Column, limit: int) -> Column:
+        """`capacity` of some rows, of a plain part."""
+        limit = min(limit, PLENTY)
+        slots: Column = None
+        for dimension, amount in self.needs:
+            fits = table.free[dimension][rows] // amount
+            slots = fits if slots is None else np.minimum(slots, fits)
+        allowed = table.hold[rows] == OPEN
+        kinds = self.groups[0].kinds
+        if kinds is not None:
+            allowed &= kinds[table.kind[rows]]
+        if slots is None:
+            return allowed * np.int64(limit)
+        return np.maximum(np.minimum(slots, limit), 0) * allowed
 
     @property
     def has_cursor(self) -> bool:
@@ -88,6 +108,21 @@ class PartView:
             if group.moving:
                 allowed = allowed & moving_mask(group.moving, self.space, kinds, totals)
             found = np.where(allowed, slots, found)
+        return found
+
+    def scores(self, kinds: Column, totals: list[Column]) -> Column:
+        """The preference score of the option that an empty node of each bucket takes first (P2); 0 where none fits."""
+        found: Column = np.zeros(len(kinds), np.int64)
+        for group in self.groups:
+            here = np.ones(len(kinds), bool) if group.kinds is None else group.kinds[kinds]
+            if group.moving:
+                here = here & moving_mask(group.moving, self.space, kinds, totals)
+            for option in group.options:
+                fits = here & (_by_amounts(option, totals, 1) > 0)
+                alternative = option.alternative
+                score = sum((self.space.list_scores(one) for one in alternative.criteria), np.int64(alternative.score))
+                found = np.where(fits, np.broadcast_to(score, self.space.kind_count)[kinds], found)
+                here = here & ~fits
         return found
 
     def options_of(self, kind: int) -> tuple[Option, ...]:
@@ -138,11 +173,15 @@ def make_view(part: Part, space: Space) -> PartView:
     if len(bound) == 1:
         option, mask = bound[0]
         view.groups = [OptionGroup((option,), None if mask is space.every_kind else mask)]
+        alternative = option.alternative
+        takes_node = alternative.exclusive or alternative.exclusive_task
+        view.is_plain = not (view.shared or takes_node or alternative.moving)
+        view.needs = option.needs
         return view
     codes = np.zeros(space.kind_count, np.int64)
     for number, (_, mask) in enumerate(bound):
         codes |= mask.astype(np.int64) << number
-    for code in np.unique(codes[codes > 0]).tolist():
+    for code in sorted(set(codes[codes > 0].tolist())):
         options = tuple(option for number, (option, _) in enumerate(bound) if code >> number & 1)
         group = OptionGroup(options, codes == code)
         is_plain = not group.takes_node and not any(option.alternative.moving for option in options)

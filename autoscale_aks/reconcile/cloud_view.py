@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.errors import AuthError, CloudError, ThrottledError
 from autoscale_aks.ledger.records import MachineState
-from autoscale_aks.model.launch import OWNER_TAG
 from autoscale_aks.model.snapshot import Blocked, Source
+from autoscale_aks.reconcile.group_pools import find_pools
+from autoscale_aks.reconcile.names import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,8 @@ class CloudView:
     machines: dict[str, Machine] = field(default_factory=dict)
     complete_pools: set[str] = field(default_factory=set)
     """Pools in whose list absence means something."""
+    pools: tuple[str, ...] = ()
+    """The agent pools that may hold machines of ours."""
     nodes: dict[str, ClusterNode] = field(default_factory=dict)
     nodes_read: bool = False
     blocked: Blocked = field(default_factory=Blocked)
@@ -58,7 +61,9 @@ def ask_cloud(world: World, records: Mapping[str, MachineRecord], doubts: Doubts
     for record in records.values():
         if record.state in _SEEN_BEFORE:
             known.setdefault(record.pool, []).append(record.name)
-    for pool in world.config.agent_pools:
+    view.pools, source = find_pools(world)
+    view.sources.extend([source] if source is not None else [])
+    for pool in view.pools:
         if not _list_pool(world, pool, view, known.get(pool, []), doubts):
             return view
     if world.reads_cluster_nodes:
@@ -92,20 +97,14 @@ def _list_pool(world: World, pool: str, view: CloudView, known: list[str], doubt
 def _note_machines(world: World, listing: MachineListing, view: CloudView) -> set[str]:
     """Keep what is ours; only that is ever touched (user ask T13a)."""
     owner = world.config.aks.owner
-    ours = {machine.name: machine for machine in listing.machines if _is_ours(machine, owner)}
+    ours = {machine.name: machine for machine in listing.machines if is_ours(machine, owner)}
     view.machines |= ours
     return set(ours)
 
 
-def _is_ours(machine: Machine, owner: str) -> bool:
-    """By its tag; by its name where the header form lost the tag. Somebody else's tag is the last word (B7)."""
-    mark = machine.tags.get(OWNER_TAG)
-    return mark == owner or (mark is None and machine.name.startswith(f"{owner}-"))
-
-
 def _read_nodes(world: World, records: Mapping[str, MachineRecord], view: CloudView, doubts: Doubts) -> None:
     try:
-        view.nodes = {node.name: node for node in world.cloud.list_nodes(world.config.agent_pools)}
+        view.nodes = {node.name: node for node in world.cloud.list_nodes(view.pools)}
     except CloudError as error:
         view.sources.append(Source(name="nodes", complete=False, detail=str(error)))
         return

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import SchedulerError
 from autoscale_aks.model.launch import LaunchState
 from autoscale_aks.reconcile.cloud_view import MACHINES
 from autoscale_aks.reconcile.deciding import brake, decide, headroom_jobs
 from autoscale_aks.reconcile.failover import describe_moves, launch_all
+from autoscale_aks.reconcile.group_pools import remove_empty_pools
 from autoscale_aks.reconcile.observe import Observation, observe
 from autoscale_aks.reconcile.recording import add_nodes, record_proposals, record_sightings, record_wants
 from autoscale_aks.reconcile.release import Releases, release
@@ -95,7 +97,8 @@ def observe_and_plan(world: World) -> tuple[Observation, Plan]:
     """The decision without its effects: what `demand` shows is what `autoscale` does (user ask T25a)."""
     seen = observe(world)
     policy = effective_policy(world)
-    decided = decide(seen.snapshot, policy, world.kinds, headroom_jobs(world.config))
+    with paused_collector():
+        decided = decide(seen.snapshot, policy, world.kinds, headroom_jobs(world.config))
     return seen, brake(decided, policy, seen.proposals)
 
 
@@ -124,8 +127,10 @@ def run_cycle(world: World, progress: Progress | None = None, *, until: float | 
     notices = record_sightings(world, seen)
     found = launch_all(world, seen, decided, effective_policy(world), plan_id=plan_id, until=until, progress=progress)
     notices += (*describe_moves(found), *add_nodes(world, found))
-    releases = release(world, seen, found.plan)
+    halted = world.halted()
+    releases = Releases(notices=[f"nothing was let go: {halted}"]) if halted else release(world, seen, found.plan)
     notices += tuple(releases.notices)
+    notices += remove_empty_pools(world, seen, found.plan)
     record_wants(world, seen, found)
     record_proposals(world, seen, decided)
     report = CycleReport(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from autoscale_aks.collector import paused_collector
 from autoscale_aks.model.launch import FaultKind, LaunchState
 from autoscale_aks.model.reason import ReasonCode
 from autoscale_aks.model.snapshot import BackOff
@@ -75,7 +76,7 @@ def launch_all(
         sent = launch(world, found.plan, plan_id, on_chunk)
         found.rounds.append(found.plan)
         found.chunks.extend(sent)
-        has_time = until is None or world.clock.now() < until
+        has_time = (until is None or world.clock.now() < until) and world.halted() is None
         if number == ROUNDS or not has_time or not _moves_on(sent):
             break
         snapshot = _after(world, seen, snapshot, found.plan, sent)
@@ -126,7 +127,8 @@ def _again(
     world: World, seen: Observation, snapshot: Snapshot, found: Launched, policy: Policy, headroom: tuple[Job, ...]
 ) -> Plan:
     left = policy_after(policy, sum(len(plan.claims) for plan in found.rounds))
-    decided = brake(decide(snapshot, left, world.kinds, headroom), policy, seen.proposals)
+    with paused_collector():
+        decided = brake(decide(snapshot, left, world.kinds, headroom), policy, seen.proposals)
     first = sum(plan.puts for plan in found.rounds)
     waves = tuple(
         replace(wave, batches=tuple(replace(batch, chunk_id=_later(batch.chunk_id, first)) for batch in wave.batches))

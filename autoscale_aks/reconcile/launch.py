@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from frozendict import frozendict
 
-from autoscale_aks.errors import AuthError, CloudError, ThrottledError
+from autoscale_aks.errors import AuthError, CloudError, PoolLimitError, ThrottledError
 from autoscale_aks.ledger.records import MachineRecord, MachineState
 from autoscale_aks.model.launch import (
     ChunkOutcome,
@@ -18,7 +19,8 @@ from autoscale_aks.model.launch import (
 )
 from autoscale_aks.reconcile.back_offs import back_off_for
 from autoscale_aks.reconcile.failures import SCARCE, mark_family
-from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, number_of_name
+from autoscale_aks.reconcile.group_pools import name_clash
+from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, number_of_name, pool_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from autoscale_aks.reconcile.world import World
 
 
+POOL_LIMIT: Final = "PoolLimit"
+"""Code of machines whose placement group's pool the cluster has no room for."""
+
+
 def launch(
     world: World, plan: Plan, plan_id: str, on_chunk: Callable[[ChunkOutcome], None] | None = None
 ) -> tuple[ChunkOutcome, ...]:
@@ -37,11 +43,12 @@ def launch(
     if not batches:
         return ()
     now = world.clock.now()
-    records = [record for batch in batches for record in _records(batch, plan_id, now)]
+    pools = {batch.chunk_id: pool_of(world.config, batch.bucket) for batch in batches}
+    records = [record for batch in batches for record in _records(batch, pools[batch.chunk_id], plan_id, now)]
     world.ledger.record_intents(records, _next_numbers(records), now)
-    ready, refused = _ensure_pools(world, batches)
-    requests = [_request(world, batch, plan_id) for batch in batches if batch.bucket.array.agent_pool in ready]
-    outcomes = {outcome.chunk_id: outcome for outcome in _refuse(batches, refused, now)}
+    refused = _ensure_pools(world, batches, pools)
+    requests = [_request(world, batch, plan_id) for batch in batches if pools[batch.chunk_id] not in refused]
+    outcomes = {outcome.chunk_id: outcome for outcome in _refuse(batches, pools, refused, now)}
     for outcome in outcomes.values():
         _note(world, outcome, on_chunk)
     if requests:
@@ -59,13 +66,13 @@ def _note(world: World, outcome: ChunkOutcome, on_chunk: Callable[[ChunkOutcome]
         on_chunk(outcome)
 
 
-def _records(batch: LaunchBatch, plan_id: str, now: float) -> list[MachineRecord]:
+def _records(batch: LaunchBatch, pool: str, plan_id: str, now: float) -> list[MachineRecord]:
     bucket = batch.bucket
     return [
         MachineRecord(
             name=name,
             nodearray=bucket.array.name,
-            pool=bucket.array.agent_pool,
+            pool=pool,
             vm_size=bucket.vm_size,
             zone=bucket.offering.zone,
             spot=bucket.array.spot,
@@ -89,31 +96,34 @@ def _next_numbers(records: Sequence[MachineRecord]) -> dict[str, int]:
     return numbers
 
 
-def _ensure_pools(world: World, batches: Sequence[LaunchBatch]) -> tuple[set[str], dict[str, CloudError]]:
-    """Pools that can take machines, and those that cannot with the reason."""
-    ready: set[str] = set()
+def _ensure_pools(world: World, batches: Sequence[LaunchBatch], pools: Mapping[str, str]) -> dict[str, CloudError]:
+    """Pools that cannot take machines, with the reason; all others can."""
     refused: dict[str, CloudError] = {}
-    for pool in dict.fromkeys(batch.bucket.array.agent_pool for batch in batches):
+    for pool, bucket in {pools[batch.chunk_id]: batch.bucket for batch in batches}.items():
+        if (clash := name_clash(world.config, bucket)) is not None:
+            refused[pool] = CloudError(clash)
+            continue
         try:
             world.cloud.ensure_pool(pool)
-            ready.add(pool)
         except CloudError as error:
             refused[pool] = error
-    return ready, refused
+    return refused
 
 
-def _refuse(batches: Sequence[LaunchBatch], refused: Mapping[str, CloudError], now: float) -> list[ChunkOutcome]:
+def _refuse(
+    batches: Sequence[LaunchBatch], pools: Mapping[str, str], refused: Mapping[str, CloudError], now: float
+) -> list[ChunkOutcome]:
     return [
         ChunkOutcome(
             chunk_id=batch.chunk_id,
-            pool=batch.bucket.array.agent_pool,
+            pool=pools[batch.chunk_id],
             outcomes=tuple(
                 LaunchOutcome(
                     name=name,
                     state=LaunchState.REJECTED,
-                    kind=_kind_of(refused[batch.bucket.array.agent_pool]),
-                    code="PoolNotReady",
-                    message=str(refused[batch.bucket.array.agent_pool]),
+                    kind=_kind_of(error),
+                    code=POOL_LIMIT if isinstance(error, PoolLimitError) else "PoolNotReady",
+                    message=str(error),
                 )
                 for name in batch.names
             ),
@@ -123,13 +133,15 @@ def _refuse(batches: Sequence[LaunchBatch], refused: Mapping[str, CloudError], n
             puts=0,
         )
         for batch in batches
-        if batch.bucket.array.agent_pool in refused
+        if (error := refused.get(pools[batch.chunk_id])) is not None
     ]
 
 
 def _kind_of(error: CloudError) -> FaultKind:
     if isinstance(error, AuthError):
         return FaultKind.AUTH
+    if isinstance(error, PoolLimitError):
+        return FaultKind.QUOTA
     return FaultKind.THROTTLE if isinstance(error, ThrottledError) else FaultKind.UNKNOWN
 
 
@@ -142,18 +154,29 @@ def machine_tags(bucket: Bucket, plan_id: str) -> Mapping[str, str]:
 def _request(world: World, batch: LaunchBatch, plan_id: str) -> LaunchRequest:
     bucket = batch.bucket
     template = world.config.nodearrays[bucket.array.name].template_for(bucket.vm_size)
+    tags = machine_tags(bucket, plan_id)
     return LaunchRequest(
         chunk_id=batch.chunk_id,
-        template=template,
-        machines=tuple(
-            MachineSpec(name=name, zone=bucket.offering.zone, tags=machine_tags(bucket, plan_id))
-            for name in batch.names
+        template=replace(
+            template,
+            pool=pool_of(world.config, bucket),
+            node_labels=frozendict({**template.node_labels, **_group_label(bucket)}),
         ),
+        machines=tuple(MachineSpec(name=name, zone=bucket.offering.zone, tags=tags) for name in batch.names),
     )
 
 
+def _group_label(bucket: Bucket) -> Mapping[str, str]:
+    """A machine's placement group as a node label, where Kubernetes takes the name as a value."""
+    group = bucket.placement_group or ""
+    return {GROUP_TAG: group} if group[-1:].isalnum() else {}
+
+
 def _back_off(world: World, records: Sequence[MachineRecord], outcomes: Mapping[str, ChunkOutcome]) -> None:
-    """Leave buckets alone that refused, and let their families come last (user ask T08b)."""
+    """Leave buckets alone that refused, and let their families come last (user ask T08b).
+
+    A full cluster says nothing of a size (`POOL_LIMIT`).
+    """
     now, times = world.clock.now(), world.config.policy.back_off
     by_name = {record.name: record for record in records}
     held: set[BackOff] = set()
@@ -161,7 +184,9 @@ def _back_off(world: World, records: Sequence[MachineRecord], outcomes: Mapping[
         for outcome in chunk.outcomes:
             record = by_name[outcome.name]
             back_off = back_off_for(record, outcome.kind, times, now)
-            if outcome.state is not LaunchState.REJECTED or back_off is None or back_off in held:
+            if outcome.state is not LaunchState.REJECTED or outcome.code == POOL_LIMIT:
+                continue
+            if back_off is None or back_off in held:
                 continue
             held.add(back_off)
             world.ledger.add_back_off(back_off, f"{outcome.code}: {outcome.message}", now)

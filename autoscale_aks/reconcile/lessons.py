@@ -11,6 +11,7 @@ from autoscale_aks.reconcile import sizes
 from autoscale_aks.reconcile.back_offs import demote
 from autoscale_aks.reconcile.circuits import gates, image_of, with_probes
 from autoscale_aks.reconcile.failures import failed_machines, overdue_machines, refusals_of, turned_circuits
+from autoscale_aks.reconcile.fresh_nodes import rules_of_cycle
 from autoscale_aks.reports.sentences import render_time
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ def learn(world: World, joined: Joiner) -> Lessons:
     turned = turned_circuits(known, failed, joined.ready, records, config, now)
     gate = _gates(world, joined, {one.key: one for one in (*known, *turned)}.values())
     small_before = ledger.small_sizes(now - sizes.KEPT_S)
-    rules = parse_default_resources(config.default_resources, disable_defaults=config.disable_default_resources)
+    rules = parse_default_resources(
+        rules_of_cycle(config, joined.queue.state), disable_defaults=config.disable_default_resources
+    )
     small = sizes.find_small(joined.nodes, config.arrays, rules, config.shared_resources, small_before)
     marks = ledger.family_marks(now)
     real = sizes.observed(config.arrays, (*small_before, *small))

@@ -9,6 +9,7 @@ from frozendict import frozendict
 
 from autoscale_aks.model.snapshot import NameSeries, Snapshot, Source
 from autoscale_aks.reconcile.cloud_view import ask_cloud
+from autoscale_aks.reconcile.fresh_nodes import rules_of_cycle
 from autoscale_aks.reconcile.joining import Joiner, only_scheduled, unrecorded_machines
 from autoscale_aks.reconcile.lessons import learn
 from autoscale_aks.reconcile.names import machine_prefix, number_of_name
@@ -66,6 +67,8 @@ class Observation:
     proposals: frozenset[str] = frozenset()
     """Machines that the cycle before wanted to release."""
     notices: tuple[str, ...] = ()
+    pools: tuple[str, ...] = ()
+    """The agent pools that were looked at."""
 
 
 def observe(world: World) -> Observation:
@@ -105,6 +108,7 @@ def observe(world: World) -> Observation:
         doubted=frozendict(doubts.since),
         proposals=world.ledger.proposals(now - _PROPOSALS_KEPT_S),
         notices=learned.notices,
+        pools=cloud.pools,
     )
 
 
@@ -112,7 +116,7 @@ def _snapshot(world: World, joined: Joiner, learned: Lessons) -> Snapshot:
     queue, cloud, config, now = joined.queue, joined.cloud, world.config, joined.now
     return Snapshot(
         now=now,
-        default_resources=config.default_resources,
+        default_resources=rules_of_cycle(config, queue.state),
         disable_default_resources=config.disable_default_resources,
         limits=config.limits,
         nodearrays=learned.arrays,

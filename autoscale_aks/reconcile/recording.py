@@ -27,6 +27,7 @@ def record_sightings(world: World, seen: Observation) -> tuple[str, ...]:
     now, ledger = world.clock.now(), world.ledger
     if seen.unrecorded:
         ledger.adopt(seen.unrecorded, now)
+        notices += (f"{len(seen.unrecorded)} machines that the ledger did not know were taken in by their marks",)
     answered = [name for name in seen.listed if name in seen.records and _was_unknown(seen, name)]
     if answered:  # it was not refused after all: what was noted of the lost answer is no failure
         ledger.record_outcomes([LaunchOutcome(name=name, state=LaunchState.ACCEPTED) for name in answered], now)

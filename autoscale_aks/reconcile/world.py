@@ -30,3 +30,5 @@ class World:
     """Whether the Kubernetes API can be asked for node readiness."""
     kinds: Kinds
     new_plan_id: Callable[[], str]
+    halted: Callable[[], str | None] = lambda: None
+    """Why no further request may go out (a signal, a deadline); None while they may."""

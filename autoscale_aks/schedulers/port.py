@@ -7,7 +7,7 @@ what it cannot read, and its writes are idempotent: closing a closed node and re
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from frozendict import frozendict
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from autoscale_aks.errors import Problem
     from autoscale_aks.model.job import Job
     from autoscale_aks.model.limits import SharedResource
-    from autoscale_aks.units import Value
+    from autoscale_aks.units import Number, Size, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,18 @@ class SchedulerNode:
     resources: Mapping[str, Value] = field(default_factory=frozendict)
     available: Mapping[str, Value] = field(default_factory=frozendict)
     job_ids: tuple[str, ...] = ()
+    closed_by_us: bool = False
+    """Whether `Closed` is the work of `close_nodes` and not of an administrator, when the driver can tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeOverhead:
+    """What the scheduler's own work takes of a fresh node before any job (a DaemonSet's pods)."""
+
+    select: Mapping[str, Any]
+    """Constraint: on which nodes."""
+    amounts: Mapping[str, Number | Size]
+    """Resource → how much of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +56,9 @@ class SchedulerState:
     shared_resources: Mapping[str, SharedResource] = field(default_factory=frozendict)
     running: Mapping[str, tuple[str, ...]] = field(default_factory=frozendict)
     """Scheduler node name → ids of jobs running there."""
+    node_rules: tuple[Mapping[str, Any], ...] = ()
+    """`default_resources` entries of nodes that do not exist yet; they stand after the site's own (D1)."""
+    overheads: tuple[NodeOverhead, ...] = ()
     problems: tuple[Problem, ...] = ()
     """Records that were skipped, each with where it stood."""
     complete: bool = True

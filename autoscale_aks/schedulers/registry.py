@@ -8,7 +8,11 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from autoscale_aks.errors import ConfigError, Problem
+from autoscale_aks.schedulers.celery import driver as celery
 from autoscale_aks.schedulers.command import driver as command
+from autoscale_aks.schedulers.gridengine import driver as gridengine
+from autoscale_aks.schedulers.kubernetes import driver as kubernetes
+from autoscale_aks.schedulers.openpbs import driver as openpbs
 from autoscale_aks.schedulers.slurm import driver as slurm
 
 if TYPE_CHECKING:
@@ -31,7 +35,14 @@ class SchedulerFactory(Protocol):
         ...
 
 
-_BUILT_IN: Final[Mapping[str, SchedulerFactory]] = {"slurm": slurm.build, "command": command.build}
+_BUILT_IN: Final[Mapping[str, SchedulerFactory]] = {
+    "slurm": slurm.build,
+    "command": command.build,
+    "openpbs": openpbs.build,
+    "gridengine": gridengine.build,
+    "kubernetes": kubernetes.build,
+    "celery": celery.build,
+}
 
 
 def known_types() -> tuple[str, ...]:

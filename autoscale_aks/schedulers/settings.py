@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from frozendict import frozendict
+
 from autoscale_aks.errors import ConfigError
 from autoscale_aks.planning.reading import kind_of
 
@@ -64,6 +66,29 @@ def read_object(reader: Reader, raw: Mapping[str, Any], key: str, path: str) -> 
         return {str(name): value for name, value in found.items()}
     reader.wrong(f"{path}.{key}", f"expected an object, found {kind_of(found)}")
     return {}
+
+
+def read_word(reader: Reader, raw: Mapping[str, Any], key: str, path: str, default: str) -> str:
+    """A name, such as that of a program or of a resource."""
+    text = reader.text(raw, key, path, default)
+    if not text.strip() or not text.isprintable():
+        reader.wrong(f"{path}.{key}", f'expected a name such as "{default}"')
+    return text
+
+
+def read_lists(reader: Reader, raw: Mapping[str, Any], key: str, path: str) -> Mapping[str, tuple[str, ...]]:
+    """An object whose values are lists of strings; a single string is a list of one."""
+    objects = read_object(reader, raw, key, path)
+    lists = {name: [value] if isinstance(value, str) else value for name, value in objects.items()}
+    return frozendict({name: reader.texts(lists, name, f"{path}.{key}") for name in lists})
+
+
+def read_unknown_reasons(reader: Reader, raw: Mapping[str, Any], path: str) -> bool:
+    """`unknown_reasons`: whether jobs that wait for a reason we do not know are runnable (user ask T06a)."""
+    found = reader.text(raw, "unknown_reasons", path, "runnable")
+    if found not in {"runnable", "waiting"}:
+        reader.wrong(f"{path}.unknown_reasons", 'expected "runnable" or "waiting"')
+    return found == "runnable"
 
 
 def finish(reader: Reader) -> None:

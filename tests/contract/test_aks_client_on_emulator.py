@@ -90,7 +90,7 @@ def test_a_pool_is_made_found_and_refused_in_another_mode() -> None:
 
 
 @pytest.mark.parametrize("form", HeaderForm)
-def test_b7_every_machine_of_both_header_forms_keeps_what_its_form_can_carry(form: HeaderForm) -> None:
+def test_b7_every_machine_of_both_header_forms_keeps_its_zone_and_tags(form: HeaderForm) -> None:
     with world(client=ClientSettings(header=HeaderLimits(form=form))) as (server, client):
         outcomes = client.create_machines(chunks(2, 5))
         assert set(states(outcomes).values()) == {"accepted"}
@@ -98,8 +98,6 @@ def test_b7_every_machine_of_both_header_forms_keeps_what_its_form_can_carry(for
         listed = client.list_machines("np1").machines
         listed_zones = {machine.name: machine.zone for machine in listed}
         zones = {f"m-{worker}-{index}": str(index % 3 + 1) for worker in range(2) for index in range(5)}
-        if form is HeaderForm.ADDITIONAL:  # this service takes zones from the header, where the URL machine is not
-            zones |= {"m-0-0": None, "m-1-0": None}
         assert listed_zones == zones
         assert {machine.tags.get(OWNER_TAG) for machine in listed} == {"site-a"}
         assert [machine.name for machine in listed if machine.tags.get("job", "0") != machine.name[-1]] == []

@@ -17,6 +17,7 @@ time-out, reset, 408, other 5xx, no code   all unknown
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -29,12 +30,12 @@ from autoscale_aks.cloud.aks.proof import accept, refuse
 from autoscale_aks.cloud.aks.transport import Response, Sent
 from autoscale_aks.cloud.aks.wire import (
     BATCH_HEADER,
+    BatchPart,
     HeaderLimits,
-    encode_batch_header,
     encode_machine,
     split_by_budget,
 )
-from autoscale_aks.errors import AuthError, ThrottledError
+from autoscale_aks.errors import AuthError, DeadlineError, ThrottledError
 from autoscale_aks.model.launch import FaultKind, LaunchOutcome, LaunchState
 
 if TYPE_CHECKING:
@@ -70,53 +71,57 @@ class MachineWriter:
         self._limits = limits
         self._now = now
 
-    def write(self, chunk: LaunchRequest, machines: Sequence[MachineSpec], *, batch: bool) -> Written:
-        """Send `machines` of a chunk: in one PUT, in a few when the header would be too long (B5), or one by one."""
+    def write(
+        self, chunk: LaunchRequest, machines: Sequence[MachineSpec], *, batch: bool, deadline: float = math.inf
+    ) -> Written:
+        """Send `machines` of a chunk: in one PUT, in a few when the header would be too long (B5), or one by one.
+
+        Machines whose PUT cannot leave before `deadline` are rejected: they were not sent.
+        """
         started_at = self._now()
         parts = (
-            split_by_budget(chunk.template, machines, self._limits) if batch else [(machine,) for machine in machines]
+            split_by_budget(chunk.template, machines, self._limits)
+            if batch
+            else [BatchPart((machine,)) for machine in machines]
         )
         outcomes: dict[str, LaunchOutcome] = {}
         batches: list[tuple[str, ...]] = []
-        attempts = 0
+        attempts = puts = 0
         for part in parts:
-            names = tuple(machine.name for machine in part)
+            names = tuple(machine.name for machine in part.machines)
             try:
-                answer = self._put(chunk.template, part, chunk.chunk_id)
-            except (AuthError, ThrottledError) as error:
+                answer = self._put(chunk.template, part, chunk.chunk_id, deadline)
+            except (AuthError, ThrottledError, DeadlineError) as error:
                 kind, code = kind_of(error)
                 outcomes.update({name: refuse(name, kind, code, str(error)) for name in names})
                 continue
             attempts += answer.attempts
+            puts += 1
             outcomes.update(read_outcomes(answer, names))
-            if len(part) > 1 and isinstance(answer.result, Response) and answer.result.ok:
+            if part.header and isinstance(answer.result, Response) and answer.result.ok:
                 batches.append(names)
         return Written(
             outcomes=frozendict(outcomes),
             attempts=attempts,
-            puts=len(parts),
+            puts=puts,
             started_at=started_at,
             ended_at=self._now(),
             batches=tuple(batches),
         )
 
-    def _put(self, template: MachineTemplate, machines: Sequence[MachineSpec], label: str) -> Answer:
+    def _put(self, template: MachineTemplate, part: BatchPart, label: str, deadline: float) -> Answer:
         """One PUT. Alone, a machine is created but never changed: `If-None-Match: *` (§3)."""
-        first = machines[0]
-        headers = (
-            {BATCH_HEADER: encode_batch_header(template, machines, self._limits.form)}
-            if len(machines) > 1
-            else {"If-None-Match": "*"}
-        )
+        first = part.machines[0]
         return self._caller.call(
             Call(
                 method="PUT",
                 url=self._endpoints.machine_url(template.pool, first.name),
                 lane=Lane.WRITE,
                 body=encode_machine(template, first),
-                headers=headers,
+                headers={BATCH_HEADER: part.header} if part.header else {"If-None-Match": "*"},
                 label=label,
-            )
+            ),
+            deadline,
         )
 
 
@@ -133,8 +138,8 @@ def read_outcomes(answer: Answer, names: Sequence[str]) -> dict[str, LaunchOutco
             return _all(names, LaunchState.UNKNOWN, fault)
         return {name: accept(name) for name in names}
     fault = parse_fault(result.status, result.body)
-    if is_batch_fault(fault) and not result.truncated:
-        faults = parse_batch_faults(result.body, names)
+    if is_batch_fault(fault):
+        faults = None if result.truncated else parse_batch_faults(result.body, names)
         if faults is None:
             return _all(names, LaunchState.UNKNOWN, fault)
         return {name: _outcome(name, faults.get(name)) for name in names}
@@ -168,4 +173,6 @@ def kind_of(error: CloudError) -> tuple[FaultKind, str]:
         return FaultKind.THROTTLE, "Throttled"
     if isinstance(error, AuthError):
         return FaultKind.AUTH, "AuthenticationFailed"
+    if isinstance(error, DeadlineError):
+        return FaultKind.TRANSIENT, "DeadlineExceeded"
     return FaultKind.VALIDATION, "Refused"

@@ -14,6 +14,7 @@ budget, so that the next run keeps away as well.
 from __future__ import annotations
 
 import enum
+import math
 import re
 import threading
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.cloud.aks.effects import Effects, jittered
-from autoscale_aks.errors import ThrottledError
+from autoscale_aks.errors import DeadlineError, ThrottledError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +69,16 @@ class _Bucket:
         return now + max(0.0, -self.tokens / self.rate.per_s)
 
 
+def _start(rate: Rate, now: float) -> _Bucket:
+    """A full bucket, a hundredth short of the service's.
+
+    The service's begins to refill when our first request arrives, ours when it leaves: without the difference the
+    first request after the burst would come a moment too early, and a 429 holds the whole lane for a second.
+    """
+    rate = Rate(rate.burst - rate.burst // 100, rate.per_s)
+    return _Bucket(rate, rate.burst, now)
+
+
 class RateBudget:
     """Shared by all workers of a client (batching.md B4). Thread-safe."""
 
@@ -82,7 +93,7 @@ class RateBudget:
         self._effects = effects or Effects()
         self._lock = threading.Lock()
         now = self._effects.now()
-        self._buckets = {Lane.READ: _Bucket(reads, reads.burst, now), Lane.WRITE: _Bucket(writes, writes.burst, now)}
+        self._buckets = {lane: _start(rate, now) for lane, rate in ((Lane.READ, reads), (Lane.WRITE, writes))}
         for lane, bucket in self._buckets.items():
             until = (not_before or {}).get(lane.value, 0.0)
             bucket.not_before = min(until, now + LONGEST_RETRY_AFTER_S)
@@ -94,10 +105,11 @@ class RateBudget:
         with self._lock:
             return {lane.value: bucket.not_before for lane, bucket in self._buckets.items() if bucket.not_before > now}
 
-    def wait(self, lane: Lane, patience_s: float) -> None:
+    def wait(self, lane: Lane, patience_s: float, deadline: float = math.inf) -> None:
         """Sleep until one request may go out.
 
-        Raises ThrottledError, without having slept, when the service asked to stay away for longer than `patience_s`.
+        Raises ThrottledError, without having slept, when the service asked to stay away for longer than `patience_s`,
+        and DeadlineError, as soon as that is known, when it could only go out after `deadline`.
         """
         bucket = self._buckets[lane]
         with self._lock:
@@ -111,6 +123,10 @@ class RateBudget:
                 with self._lock:
                     bucket.tokens += 1.0
                 raise ThrottledError(f"the service wants no {lane.value}s before {not_before:.0f}", not_before)
+            if max(now, ready_at, not_before) >= deadline:
+                with self._lock:
+                    bucket.tokens += 1.0
+                raise DeadlineError(f"the time was over before a {lane.value} could be sent")
             if not_before > now + _SLACK_S:
                 self._effects.sleep(jittered(not_before - now, self._effects))
             elif ready_at > now + _SLACK_S:

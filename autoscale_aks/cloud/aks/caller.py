@@ -11,11 +11,15 @@ time-out, reset                             final: unknown          again, as fo
 408, 5xx                                    final                   again, as for 429
 anything else                               final                   final
 ==========================================  ======================  =========================================
+
+All attempts and pauses of a call lie before its deadline: a pause that would pass it makes the result at hand final,
+and an attempt under way at the deadline ends there, its outcome unknown.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -26,7 +30,7 @@ from autoscale_aks.cloud.aks.budget import Lane, RateBudget, parse_retry_after
 from autoscale_aks.cloud.aks.effects import Effects, jittered
 from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, Request, Response, SendFailure, Sent, Transport
 from autoscale_aks.cloud.aks.wire import encode_json
-from autoscale_aks.errors import ThrottledError
+from autoscale_aks.errors import DeadlineError, ThrottledError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +41,8 @@ log = logging.getLogger(__name__)
 
 BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0)
 MAX_ATTEMPTS: Final = len(BACKOFF_S) + 1
+_LEAST_TIMEOUT_S: Final = 0.05
+"""A time-out of nothing is not a time-out: getting the token may have used up what was left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,30 +103,44 @@ class Caller:
         self._ca = ca
         self._effects = effects or Effects()
 
-    def call(self, call: Call) -> Answer:
-        """Ask until there is a final result.
+    def call(self, call: Call, deadline: float = math.inf) -> Answer:
+        """Ask until there is a final result, or until `deadline` (seconds since the epoch).
 
-        Raises AuthError when there is no token to send, and ThrottledError when the budget forbids even the first
-        attempt; in both cases nothing was sent.
+        Raises AuthError when there is no token to send, ThrottledError when the budget forbids even the first
+        attempt, DeadlineError when the time is over before it; in all cases nothing was sent.
         """
         body = None if call.body is None else encode_json(call.body)
         patience_s = self._patience.throttle_s
         refused: str | None = None
+        answer: Answer | None = None
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            self.budget.wait(call.lane, max(patience_s, 0.0))
+            try:
+                self.budget.wait(call.lane, max(patience_s, 0.0), deadline)
+            except DeadlineError:
+                if answer is None:
+                    raise
+                break
             token = self._tokens.token()
-            result = self._send(call, body, token, attempt)
+            result = self._send(call, body, token, attempt, deadline)
+            answer = Answer(result, attempt)
             delay_s = self._retry_delay(call, result, attempt)
             if isinstance(result, Response) and result.status == 401 and refused is None:
                 self._tokens.invalidate(token)
                 refused, delay_s = token, 0.0
             if delay_s is None or attempt == MAX_ATTEMPTS or delay_s > patience_s:
                 break
+            pause_s = jittered(delay_s, self._effects)
+            if self._effects.now() + pause_s >= deadline:
+                break
             patience_s -= delay_s
-            self._effects.sleep(jittered(delay_s, self._effects))
-        return Answer(result, attempt)
+            self._effects.sleep(pause_s)
+        if answer is None:
+            raise DeadlineError("nothing was sent")
+        return answer
 
-    def _send(self, call: Call, body: bytes | None, token: str, attempt: int) -> Response | SendFailure:
+    def _send(
+        self, call: Call, body: bytes | None, token: str, attempt: int, deadline: float
+    ) -> Response | SendFailure:
         request_id = self._effects.new_id()
         headers = {**call.headers, "x-ms-client-request-id": request_id, "Accept": "application/json"}
         if body is not None:
@@ -133,7 +153,7 @@ class Caller:
                 token=token,
                 headers=frozendict(headers),
                 body=body,
-                timeout_s=min(self._patience.timeout_s, REQUEST_CAP_S),
+                timeout_s=max(_LEAST_TIMEOUT_S, min(self._patience.timeout_s, REQUEST_CAP_S, deadline - started)),
                 ca=self._ca,
             )
         )

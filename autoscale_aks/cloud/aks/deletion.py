@@ -38,17 +38,21 @@ if TYPE_CHECKING:
 class Deleter:
     """Deletes machines of a pool; a chunk's failure never hides another's success."""
 
-    def __init__(self, caller: Caller, endpoints: AksEndpoints, list_machines: Callable[[str], MachineListing]) -> None:
+    def __init__(
+        self, caller: Caller, endpoints: AksEndpoints, list_machines: Callable[[str, float], MachineListing]
+    ) -> None:
         self._caller = caller
         self._endpoints = endpoints
         self._list_machines = list_machines
 
-    def delete(self, executor: Executor, pool: str, names: Sequence[str]) -> DeleteOutcome:
+    def delete(self, executor: Executor, pool: str, names: Sequence[str], deadline: float) -> DeleteOutcome:
         """One request for every 50 names; a name given twice is asked for once."""
         distinct = list(dict.fromkeys(names))
         chunks = [distinct[start : start + MAX_PER_DELETE] for start in range(0, len(distinct), MAX_PER_DELETE)]
         outcomes = [
-            outcome for found in executor.map(lambda chunk: self._chunk(pool, chunk), chunks) for outcome in found
+            outcome
+            for found in executor.map(lambda chunk: self._chunk(pool, chunk, deadline), chunks)
+            for outcome in found
         ]
         return DeleteOutcome(
             pool=pool,
@@ -56,19 +60,19 @@ class Deleter:
             refused=tuple(outcome for outcome in outcomes if outcome.state is not LaunchState.ACCEPTED),
         )
 
-    def _chunk(self, pool: str, names: Sequence[str]) -> list[LaunchOutcome]:
+    def _chunk(self, pool: str, names: Sequence[str], deadline: float) -> list[LaunchOutcome]:
         try:
-            outcomes = self._post(pool, names)
+            outcomes = self._post(pool, names, deadline)
             if outcomes is not None:
                 return outcomes
-            return self._post_known(pool, names)
+            return self._post_known(pool, names, deadline)
         except CloudError as error:
             kind, code = kind_of(error)
             return [refuse(name, kind, code, str(error)) for name in names]
 
-    def _post_known(self, pool: str, names: Sequence[str]) -> list[LaunchOutcome]:
+    def _post_known(self, pool: str, names: Sequence[str], deadline: float) -> list[LaunchOutcome]:
         """After "none is valid" to several names: ask for those that a list still shows."""
-        listing = self._list_machines(pool)
+        listing = self._list_machines(pool, deadline)
         listed = {machine.name for machine in listing.machines if not machine.is_deleting}
         known = [name for name in names if name in listed]
         gone = [
@@ -80,13 +84,13 @@ class Deleter:
         ]
         if not known:
             return gone
-        outcomes = self._post(pool, known)
+        outcomes = self._post(pool, known, deadline)
         if outcomes is None:
             message = "listed, but the service finds no such machine"
             outcomes = [refuse(name, FaultKind.CONFLICT, "NotFound", message) for name in known]
         return gone + outcomes
 
-    def _post(self, pool: str, names: Sequence[str]) -> list[LaunchOutcome] | None:
+    def _post(self, pool: str, names: Sequence[str], deadline: float) -> list[LaunchOutcome] | None:
         """One request; None for "none is valid" when there are several names."""
         answer = self._caller.call(
             Call(
@@ -95,7 +99,8 @@ class Deleter:
                 lane=Lane.WRITE,
                 body=encode_delete(names),
                 label=f"delete {pool}",
-            )
+            ),
+            deadline,
         )
         response = answer.result
         if isinstance(response, Response):

@@ -89,9 +89,9 @@ class AksEndpoints:
     """File with the Kubernetes API's certificate authority; None: the system's."""
 
     def __post_init__(self) -> None:
-        _check_url("arm_url", self.arm_url)
+        check_url("arm_url", self.arm_url)
         if self.kubernetes_url is not None:
-            _check_url("kubernetes_url", self.kubernetes_url)
+            check_url("kubernetes_url", self.kubernetes_url)
         for field, pattern in (
             ("subscription", _SUBSCRIPTION),
             ("resource_group", _RESOURCE_GROUP),
@@ -100,8 +100,16 @@ class AksEndpoints:
             if not pattern.fullmatch(getattr(self, field)):
                 raise ValueError(f"{field} {getattr(self, field)!r} cannot be a part of an Azure resource id")
 
+    def cluster_url(self) -> str:
+        """The cluster: GET."""
+        return _versioned(self._cluster_path(), self.pool_api_version)
+
+    def pools_url(self) -> str:
+        """The agent pools: GET, paged."""
+        return _versioned(f"{self._cluster_path()}/agentPools", self.pool_api_version)
+
     def pool_url(self, pool: str) -> str:
-        """An agent pool: GET, PUT."""
+        """An agent pool: GET, PUT, DELETE."""
         return _versioned(self._pool_path(pool), self.pool_api_version)
 
     def machines_url(self, pool: str, *, expand_vm_state: bool = False) -> str:
@@ -118,11 +126,13 @@ class AksEndpoints:
         return _versioned(f"{self._pool_path(pool)}/deleteMachines", self.machine_api_version)
 
     def _pool_path(self, pool: str) -> str:
+        return f"{self._cluster_path()}/agentPools/{quote(pool, safe='')}"
+
+    def _cluster_path(self) -> str:
         return (
             f"{self.arm_url.rstrip('/')}/subscriptions/{self.subscription}"
             f"/resourceGroups/{quote(self.resource_group, safe='')}"
             f"/providers/Microsoft.ContainerService/managedClusters/{self.cluster}"
-            f"/agentPools/{quote(pool, safe='')}"
         )
 
 
@@ -153,7 +163,8 @@ def _versioned(url: str, api_version: str, query: dict[str, str] | None = None) 
     return f"{url}?{urlencode({'api-version': api_version, **(query or {})}, safe='$')}"
 
 
-def _check_url(field: str, url: str) -> None:
+def check_url(field: str, url: str) -> None:
+    """Raise ValueError for a base address that is none, or that would send a token in clear."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(f"{field} {url!r} is not an http(s) URL")

@@ -1,23 +1,26 @@
-"""The Kubernetes node list on the wire, and when a node is ready (aks-machine-api.md §7.2, §7.3).
+"""Kubernetes on the wire: the node list, when a node is ready (aks-machine-api.md §7.2, §7.3), and leases.
 
 ====================================  =============================================================================
 GET /api/v1/nodes                     `labelSelector` by pool, `limit`, `continue`; 410 means: begin again
 ready                                 `Ready` is True, `NetworkUnavailable` is not True, not `unschedulable`, and no
                                       NoSchedule or NoExecute taint of the ten built-in keys
 pool                                  label `agentpool`, else `kubernetes.azure.com/agentpool`
+lease                                 `coordination.k8s.io/v1`: GET; POST makes it (409: there is one); PUT with
+                                      `metadata.resourceVersion` changes it (409: somebody else did)
 ====================================  =============================================================================
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
 
 from frozendict import frozendict
 
 from autoscale_aks.cloud.aks.faults import clean_text, parse_object
-from autoscale_aks.cloud.aks.wire import MAX_PAGE_BYTES, at
+from autoscale_aks.cloud.aks.wire import MAX_PAGE_BYTES, at, parse_timestamp
 from autoscale_aks.errors import ProtocolError
 from autoscale_aks.model.launch import ClusterNode
 
@@ -56,6 +59,23 @@ class NodePage:
     next_token: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A lease as the API server has it. Times are seconds since the epoch; 0 stands for never."""
+
+    namespace: str
+    name: str
+    holder: str = ""
+    """Empty: nobody holds it."""
+    acquired_at: float = 0.0
+    renewed_at: float = 0.0
+    duration_s: float = 0.0
+    transitions: int = 0
+    """How often it has changed hands."""
+    version: str = ""
+    """`metadata.resourceVersion`: what a change has to be made of."""
+
+
 def nodes_url(base_url: str, pools: Sequence[str], token: str = "") -> str:
     """The list's URL for some pools, or for one of its later pages."""
     selector = f"agentpool={pools[0]}" if len(pools) == 1 else f"agentpool in ({','.join(pools)})"
@@ -71,6 +91,57 @@ def decode_nodes(body: bytes) -> NodePage:
         raise ProtocolError("a node list without items")
     token = at(page, "metadata", "continue")
     return NodePage(tuple(_node(item) for item in items), token if isinstance(token, str) else "")
+
+
+def lease_url(base_url: str, namespace: str, name: str = "") -> str:
+    """One lease, or with no name the collection that a POST adds to."""
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{quote(namespace, safe='')}/leases"
+    return f"{base_url.rstrip('/')}{path}{'/' + quote(name, safe='') if name else ''}"
+
+
+def encode_lease(lease: Lease) -> dict[str, Any]:
+    """The body of a POST (without a version) or of a PUT (with one). Times are in microseconds, as leases have them."""
+    version = {"resourceVersion": lease.version} if lease.version else {}
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": lease.name, "namespace": lease.namespace, **version},
+        "spec": {
+            "holderIdentity": lease.holder,
+            "leaseDurationSeconds": max(1, round(lease.duration_s)),
+            "acquireTime": _micro_time(lease.acquired_at),
+            "renewTime": _micro_time(lease.renewed_at),
+            "leaseTransitions": lease.transitions,
+        },
+    }
+
+
+def decode_lease(body: bytes) -> Lease:
+    """A lease. Raises ProtocolError for anything without a name or a version."""
+    lease = parse_object(body)
+    namespace, name = at(lease, "metadata", "namespace"), at(lease, "metadata", "name")
+    version = at(lease, "metadata", "resourceVersion")
+    if not (isinstance(namespace, str) and isinstance(name, str) and isinstance(version, str) and version):
+        raise ProtocolError("a lease without namespace, name or resourceVersion")
+    duration, transitions = at(lease, "spec", "leaseDurationSeconds"), at(lease, "spec", "leaseTransitions")
+    return Lease(
+        namespace=namespace,
+        name=name,
+        holder=clean_text(at(lease, "spec", "holderIdentity")),
+        acquired_at=_moment(at(lease, "spec", "acquireTime")),
+        renewed_at=_moment(at(lease, "spec", "renewTime")),
+        duration_s=float(duration) if isinstance(duration, int) else 0.0,
+        transitions=transitions if isinstance(transitions, int) else 0,
+        version=version,
+    )
+
+
+def _micro_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _moment(value: object) -> float:
+    return (parse_timestamp(value) if isinstance(value, str) else None) or 0.0
 
 
 def is_ready(node: object) -> bool:

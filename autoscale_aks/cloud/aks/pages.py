@@ -8,15 +8,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 from autoscale_aks.cloud.aks.caller import Answer, Call
-from autoscale_aks.cloud.aks.faults import parse_fault
-from autoscale_aks.cloud.aks.transport import Response
+from autoscale_aks.cloud.aks.faults import clean_text, parse_fault
+from autoscale_aks.cloud.aks.transport import Response, SendFailure, Sent
 from autoscale_aks.cloud.aks.wire import decode_page
-from autoscale_aks.errors import AuthError, ProtocolError, ThrottledError
+from autoscale_aks.errors import AuthError, DeadlineError, ProtocolError, ThrottledError
 
 if TYPE_CHECKING:
     from autoscale_aks.cloud.aks.caller import Caller
@@ -35,8 +36,11 @@ class Walk:
     refusal: Answer | None = None
 
 
-def walk(caller: Caller, url: str, label: str) -> Walk:
-    """Every page from `url` on. Raises AuthError or ThrottledError only for the first page."""
+def walk(caller: Caller, url: str, label: str, deadline: float = math.inf) -> Walk:
+    """Every page from `url` on that can be had before `deadline`.
+
+    Raises AuthError or ThrottledError only for the first page.
+    """
     items: list[object] = []
     seen: set[str] = set()
     link = url
@@ -46,7 +50,10 @@ def walk(caller: Caller, url: str, label: str) -> Walk:
             return Walk(tuple(items), pages, f"the pages go round in circles after {pages}")
         seen.add(link)
         try:
-            answer = caller.call(Call(method="GET", url=link, label=label))
+            answer = caller.call(Call(method="GET", url=link, label=label), deadline)
+        except DeadlineError as error:
+            refusal = Answer(SendFailure(Sent.NOT_SENT, str(error)), 0) if pages == 0 else None
+            return Walk(tuple(items), pages, f"page {pages + 1}: {error}", refusal)
         except (AuthError, ThrottledError) as error:
             if pages == 0:
                 raise
@@ -70,11 +77,14 @@ def walk(caller: Caller, url: str, label: str) -> Walk:
 
 
 def describe(answer: Answer) -> str:
-    """An answer that was no success, in a line."""
-    if not isinstance(answer.result, Response):
-        return answer.result.detail
-    fault = parse_fault(answer.result.status, answer.result.body)
-    return f"HTTP {answer.result.status} {fault.code}: {fault.message}"[:400]
+    """An answer that was no success, in a line, with the id by which the service's support finds it."""
+    response = answer.result
+    if not isinstance(response, Response):
+        return response.detail
+    fault = parse_fault(response.status, response.body)
+    said = f"HTTP {response.status} {fault.code}: {fault.message}"[:400]
+    correlation = clean_text(response.headers.get("x-ms-correlation-request-id"), 64)
+    return f"{said} (correlation {correlation})" if correlation else said
 
 
 def next_url(url: str, link: str) -> str | None:

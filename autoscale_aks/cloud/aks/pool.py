@@ -7,6 +7,7 @@ PUT, `Deleting` is an error. `Updating` and `Scaling` do not keep machines out.
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.cloud.aks.budget import Lane
@@ -14,14 +15,15 @@ from autoscale_aks.cloud.aks.caller import Call, throttled
 from autoscale_aks.cloud.aks.endpoints import check_pool_name
 from autoscale_aks.cloud.aks.faults import is_absent_pool, parse_fault
 from autoscale_aks.cloud.aks.pages import describe
-from autoscale_aks.cloud.aks.transport import Response
-from autoscale_aks.cloud.aks.wire import PoolView, decode_pool, encode_pool
-from autoscale_aks.errors import AuthError, CloudError
+from autoscale_aks.cloud.aks.transport import Response, Sent
+from autoscale_aks.cloud.aks.wire import decode_pool, encode_pool
+from autoscale_aks.errors import AuthError, CloudError, DeadlineError, PoolRefusedError
 
 if TYPE_CHECKING:
     from autoscale_aks.cloud.aks.caller import Answer, Caller
     from autoscale_aks.cloud.aks.effects import Effects
     from autoscale_aks.cloud.aks.endpoints import AksEndpoints
+    from autoscale_aks.model.launch import PoolView
 
 log = logging.getLogger(__name__)
 
@@ -31,49 +33,75 @@ _PUT_PAUSE_S: Final = 10.0
 _LONGEST_POLL_S: Final = 10.0
 
 
-def ensure_pool(caller: Caller, endpoints: AksEndpoints, pool: str, *, wait_s: float, effects: Effects) -> None:
+def ensure_pool(caller: Caller, endpoints: AksEndpoints, pool: str, *, deadline: float, effects: Effects) -> None:
     """Idempotent. Raises CloudError when the pool has another mode, cannot be made, or is not there in time."""
+    started_at = effects.now()
     try:
         check_pool_name(pool)
     except ValueError as error:
         raise CloudError(str(error)) from error
-    view = get_pool(caller, endpoints, pool, effects)
+    view = get_pool(caller, endpoints, pool, effects, deadline)
     if view is None or (view.mode.lower() == MODE and view.provisioning_state == "Failed"):
-        _put_pool(caller, endpoints, pool, effects)
-        view = get_pool(caller, endpoints, pool, effects)
-    deadline = effects.now() + wait_s
+        _put_pool(caller, endpoints, pool, effects, deadline)
+        view = get_pool(caller, endpoints, pool, effects, deadline)
     pause_s = 0.5
     while not (view is not None and _is_usable(view, pool)):
-        if effects.now() >= deadline:
-            raise CloudError(f"pool {pool} is not there after {wait_s:g} s")
+        if effects.now() + pause_s >= deadline:
+            raise DeadlineError(f"pool {pool} is not there after {effects.now() - started_at:.0f} s")
         effects.sleep(pause_s)
         pause_s = min(pause_s * 2, _LONGEST_POLL_S)
-        view = get_pool(caller, endpoints, pool, effects)
+        view = get_pool(caller, endpoints, pool, effects, deadline)
 
 
-def get_pool(caller: Caller, endpoints: AksEndpoints, pool: str, effects: Effects) -> PoolView | None:
-    """The pool, or None when it is absent. Raises CloudError when the question is not answered."""
-    answer = caller.call(Call(method="GET", url=endpoints.pool_url(pool), label=f"pool {pool}"))
+def get_pool(
+    caller: Caller, endpoints: AksEndpoints, pool: str, effects: Effects, deadline: float = math.inf
+) -> PoolView | None:
+    """The pool, or None when it is absent. Raises CloudError when the question is not answered in time."""
+    answer = caller.call(Call(method="GET", url=endpoints.pool_url(pool), label=f"pool {pool}"), deadline)
     response = answer.result
     if isinstance(response, Response) and response.ok:
         return decode_pool(response.body)
     if isinstance(response, Response) and is_absent_pool(response.status, parse_fault(response.status, response.body)):
         return None
-    raise _failure(answer, caller, Lane.READ, effects.now())
+    raise failure(answer, caller, Lane.READ, effects.now())
 
 
-def _put_pool(caller: Caller, endpoints: AksEndpoints, pool: str, effects: Effects) -> None:
-    """PUT the pool; another operation on the cluster (409) is waited for."""
+def _put_pool(caller: Caller, endpoints: AksEndpoints, pool: str, effects: Effects, deadline: float) -> None:
+    """PUT the pool; another operation on the cluster (409) is waited for, and a lost answer looked after."""
     call = Call(method="PUT", url=endpoints.pool_url(pool), lane=Lane.WRITE, body=encode_pool(), label=f"pool {pool}")
     for attempt in range(1, _PUT_TRIES + 1):
-        answer = caller.call(call)
+        answer = caller.call(call, deadline)
         response = answer.result
         if isinstance(response, Response) and response.ok:
             return
-        if not isinstance(response, Response) or response.status != 409 or attempt == _PUT_TRIES:
-            raise _failure(answer, caller, Lane.WRITE, effects.now())
+        if (
+            not isinstance(response, Response)
+            or response.status != 409
+            or attempt == _PUT_TRIES
+            or _is_late(effects, deadline)
+        ):
+            if is_lost(answer) and get_pool(caller, endpoints, pool, effects, deadline) is not None:
+                return
+            raise _refusal(answer, caller, effects.now())
         log.info("pool %s: another operation is running: %s", pool, describe(answer))
         effects.sleep(_PUT_PAUSE_S)
+
+
+def _refusal(answer: Answer, caller: Caller, now: float) -> CloudError:
+    error = failure(answer, caller, Lane.WRITE, now)
+    is_refusal = type(error) is CloudError and isinstance(answer.result, Response) and answer.result.status < 500
+    return PoolRefusedError(str(error)) if is_refusal else error
+
+
+def is_lost(answer: Answer) -> bool:
+    """Whether there is no answer, or one that does not say whether anything was done: then one has to look (§11)."""
+    if isinstance(answer.result, Response):
+        return answer.result.status >= 500 or answer.result.status == 408
+    return answer.result.sent is Sent.UNKNOWN
+
+
+def _is_late(effects: Effects, deadline: float) -> bool:
+    return effects.now() + _PUT_PAUSE_S >= deadline
 
 
 def _is_usable(view: PoolView, pool: str) -> bool:
@@ -87,7 +115,8 @@ def _is_usable(view: PoolView, pool: str) -> bool:
     return view.provisioning_state not in {"Creating", ""}
 
 
-def _failure(answer: Answer, caller: Caller, lane: Lane, now: float) -> CloudError:
+def failure(answer: Answer, caller: Caller, lane: Lane, now: float) -> CloudError:
+    """What to raise for an answer that was no success."""
     status = answer.result.status if isinstance(answer.result, Response) else 0
     if status in {401, 403}:
         return AuthError(describe(answer))

@@ -21,7 +21,7 @@ unknown                                  accepted (adopted)  send again, alone  
 rejected                                 accepted if alive   rejected                rejected
 =======================================  ==================  ======================  ===============
 
-A machine listed with somebody else's mark is rejected in every row of the second table.
+A machine listed with somebody else's mark, or with another size, is rejected in every row of the second table.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def judge_existing(machine: Machine, template: MachineTemplate) -> LaunchOutcome
     if machine.is_failed:
         kind, code = machine.error_kind or FaultKind.CONFLICT, machine.error_code or "StillFailed"
         return refuse(machine.name, kind, code, machine.error_message or "a failed machine holds this name")
-    if machine.vm_size and machine.vm_size.lower() != template.vm_size.lower():
+    if _has_other_size(machine, template):
         return refuse(machine.name, FaultKind.CONFLICT, "NameTaken", f"a {machine.vm_size} of this name exists")
     return accept(machine.name)
 
@@ -88,9 +88,15 @@ def judge_written(outcome: LaunchOutcome, machine: Machine | None, template: Mac
     mark, theirs = template.tags.get(OWNER_TAG), machine.tags.get(OWNER_TAG)
     if mark is not None and theirs not in {None, mark}:
         return refuse(machine.name, FaultKind.CONFLICT, "NameTaken", "somebody else made a machine of this name")
+    if _has_other_size(machine, template):
+        return refuse(machine.name, FaultKind.CONFLICT, "NameTaken", f"a {machine.vm_size} of this name was made")
     if rejected and (machine.is_failed or machine.is_deleting):
         return outcome
     return accept(machine.name)
+
+
+def _has_other_size(machine: Machine, template: MachineTemplate) -> bool:
+    return bool(machine.vm_size) and machine.vm_size.lower() != template.vm_size.lower()
 
 
 def judge_again(before: LaunchOutcome, after: LaunchOutcome) -> LaunchOutcome:

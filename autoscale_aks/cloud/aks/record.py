@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from frozendict import frozendict
 
 from autoscale_aks.cloud.aks.wire import format_timestamp
-from autoscale_aks.model.launch import LaunchState
+from autoscale_aks.model.launch import FaultKind, LaunchState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,12 +50,14 @@ class FailedMachine:
     state: str
     code: str
     message: str
+    kind: FaultKind | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Its message cut to 300 characters."""
         return {
             "name": self.name,
             "provisioningState": self.state,
+            "error_kind": self.kind.value if self.kind else None,
             "error_code": self.code,
             "error_message": self.message[:MAX_DETAIL_MESSAGE],
         }
@@ -71,7 +74,10 @@ class OperationRecord:
     workers: int
     use_batch_api: bool
     command_execution_time: float
-    """Seconds from the first PUT to the last answer."""
+    """Seconds from the first PUT to the last answer, in both modes."""
+    started_at: float = 0.0
+    """When the first PUT went out, in seconds since the epoch; 0: none did."""
+    puts: int = 0
     batch_command_execution_times: Mapping[str, ChunkTiming] = field(default_factory=frozendict)
     """By chunk id."""
     successful_machines: int = 0
@@ -82,6 +88,21 @@ class OperationRecord:
     new_node_readiness: Mapping[str, Reached] = field(default_factory=frozendict)
     node_readiness_time: float | None = None
     """Seconds to P100 of the compatible form; None when it was not reached."""
+
+    @property
+    def unknown(self) -> int:
+        """Machines of which nobody can say whether they exist."""
+        return sum(machine.state == LaunchState.UNKNOWN.value for machine in self.failed_machines)
+
+    @property
+    def failed_by_kind(self) -> Mapping[str, int]:
+        """How many machines did not come for which kind of reason; the unknown ones are left out."""
+        kinds = Counter(
+            machine.kind.value if machine.kind else FaultKind.UNKNOWN.value
+            for machine in self.failed_machines
+            if machine.state != LaunchState.UNKNOWN.value
+        )
+        return frozendict(sorted(kinds.items()))
 
     @property
     def success(self) -> bool:
@@ -97,12 +118,16 @@ class OperationRecord:
             "count": self.count,
             "workers": self.workers,
             "use_batch_api": self.use_batch_api,
+            "start_time": format_timestamp(self.started_at) if self.started_at else None,
+            "puts": self.puts,
             "command_execution_time": round(self.command_execution_time, 3),
             "batch_command_execution_times": {
                 chunk: timing.to_dict() for chunk, timing in self.batch_command_execution_times.items()
             },
             "successful_machines": self.successful_machines,
             "failed_machine_count": len(self.failed_machines),
+            "failed_by_kind": dict(self.failed_by_kind),
+            "unknown_machines": self.unknown,
             "failed_machines": [machine.to_dict() for machine in self.failed_machines[:MAX_FAILED_DETAILS]],
             "readiness": {name: reached.to_dict() for name, reached in self.readiness.items()},
             "new_node_readiness": {name: reached.to_dict() for name, reached in self.new_node_readiness.items()},
@@ -141,7 +166,7 @@ def failed_outcome(outcome: LaunchOutcome) -> FailedMachine | None:
     """A machine whose PUT did not end well."""
     if outcome.state is LaunchState.ACCEPTED:
         return None
-    return FailedMachine(outcome.name, outcome.state.value, outcome.code, outcome.message)
+    return FailedMachine(outcome.name, outcome.state.value, outcome.code, outcome.message, outcome.kind)
 
 
 def failed_machine(machine: Machine) -> FailedMachine | None:
@@ -149,4 +174,4 @@ def failed_machine(machine: Machine) -> FailedMachine | None:
     if not machine.is_failed:
         return None
     state = "Deleted" if machine.vm_state == "Deleted" else machine.provisioning_state
-    return FailedMachine(machine.name, state, machine.error_code, machine.error_message)
+    return FailedMachine(machine.name, state, machine.error_code, machine.error_message, machine.error_kind)

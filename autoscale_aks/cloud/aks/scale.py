@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,24 +24,28 @@ from autoscale_aks.errors import CloudError
 from autoscale_aks.model.launch import LaunchRequest, MachineSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from autoscale_aks.cloud.aks.client import AksClient
     from autoscale_aks.cloud.aks.readiness import Reached
-    from autoscale_aks.model.launch import ClusterNode, Machine, MachineTemplate
+    from autoscale_aks.model.launch import ChunkOutcome, ClusterNode, Machine, MachineTemplate
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """How long to wait for nodes, and how often to look (§7.3). `timeout_s` 0: do not wait at all."""
+    """How long to wait for nodes, how often to look (§7.3), and who is told. `timeout_s` 0: do not wait at all."""
 
     timeout_s: float = 1200.0
     poll_s: float = 2.0
     pool_timeout_s: float = 600.0
     pool_poll_s: float = 10.0
     failure_poll_s: float = 30.0
+    on_chunk: Callable[[ChunkOutcome], None] | None = None
+    """Called as each chunk is answered, and again when the proof changed it."""
+    on_ready: Callable[[int], None] | None = None
+    """Called after each look, with the number of new nodes that were seen ready so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +93,24 @@ def check_split(count: int, machine_workers: int) -> None:
         )
 
 
-def scale_names(count: int, moment: float) -> tuple[str, ...]:
-    """Names for a run that starts at `moment`: no two runs, a second apart, share any (§2.6, §11)."""
+def scale_names(count: int, moment: float, owner: str | None = None) -> tuple[str, ...]:
+    """Names for a run that starts at `moment`: no two runs, a second apart, share any (§2.6, §11).
+
+    With an `owner` they begin with it, so that no header form can lose whose the machines are (B7), and runs are told
+    apart by milliseconds: at most 26 characters for the longest owner.
+    """
+    if owner is not None:
+        return tuple(f"{owner}-{int(moment * 1000):x}-{index}" for index in range(1, count + 1))
     size = f"{count // 1000}k" if count >= 1000 and count % 1000 == 0 else str(count)
     return tuple(f"scale{size}-{int(moment):x}-{index}" for index in range(1, count + 1))
+
+
+def spread(names: Sequence[str], zones: Sequence[str], tags: Mapping[str, str]) -> tuple[MachineSpec, ...]:
+    """Machines of these names, in turn over the zones (§11); without zones, in none."""
+    return tuple(
+        MachineSpec(name=name, zone=zones[index % len(zones)] if zones else None, tags=frozendict(tags))
+        for index, name in enumerate(names)
+    )
 
 
 def check_names(pool: str, names: Sequence[str], count: int) -> None:
@@ -118,7 +137,13 @@ class _Seen:
 def scale(client: AksClient, order: ScaleOrder, watch: Watch) -> OperationRecord:
     """Create the order's machines and, when all were accepted, wait for their nodes."""
     before = _baseline(client, order) if watch.timeout_s > 0 and order.machines else None
-    chunks = client.launch(order.requests(), workers=order.machine_workers, batch=order.use_batch_api)
+    chunks = client.launch(
+        order.requests(),
+        watch.on_chunk,
+        workers=order.machine_workers,
+        batch=order.use_batch_api,
+        deadline=math.inf,  # thousands of single requests take as long as the service lets them
+    )
     outcomes = [outcome for chunk in chunks for outcome in chunk.outcomes]
     refused = tuple(found for outcome in outcomes if (found := failed_outcome(outcome)) is not None)
     waited = before is not None and not refused
@@ -132,6 +157,8 @@ def scale(client: AksClient, order: ScaleOrder, watch: Watch) -> OperationRecord
         count=len(order.machines),
         workers=order.machine_workers,
         use_batch_api=order.use_batch_api,
+        started_at=first_put,
+        puts=sum(chunk.puts for chunk in chunks),
         command_execution_time=command_seconds(chunks),
         batch_command_execution_times=chunk_timings(chunks),
         successful_machines=len(outcomes) - len(refused) - len(seen.failed),
@@ -171,49 +198,53 @@ def _wait(client: AksClient, order: ScaleOrder, before: Sequence[ClusterNode], w
     now, pool = client.effects.now, order.template.pool
     existing = {node.name for node in before}
     started_at = now()
+    until = started_at + watch.pool_timeout_s + watch.timeout_s
     pool_due = failure_due = started_at
     while True:
-        for name in _ready_nodes(client, pool):
+        for name in _ready_nodes(client, pool, until):
             seen.ready_at.setdefault(name, now())
         if seen.pool_ready_at is None and now() >= pool_due:
             pool_due = now() + watch.pool_poll_s
-            state = _pool_state(client, pool)
+            state = _pool_state(client, pool, until)
             if state == "Failed":
                 return seen
             seen.pool_ready_at = now() if state == "Succeeded" else None
-        done = sum(name not in existing for name in seen.ready_at) >= len(order.machines)
+        new = sum(name not in existing for name in seen.ready_at)
+        if watch.on_ready is not None:
+            watch.on_ready(min(new, len(order.machines)))
+        done = new >= len(order.machines)
         if done and seen.pool_ready_at is not None:
             return seen
         if now() >= failure_due:
             failure_due = now() + watch.failure_poll_s
-            seen.failed = _failures(client, order)
+            seen.failed = _failures(client, order, until)
         limit_s = watch.pool_timeout_s if seen.pool_ready_at is None else watch.timeout_s
         if seen.failed or now() - (seen.pool_ready_at or started_at) >= limit_s:
             return seen
         client.effects.sleep(watch.poll_s)
 
 
-def _ready_nodes(client: AksClient, pool: str) -> list[str]:
+def _ready_nodes(client: AksClient, pool: str, until: float) -> list[str]:
     try:
-        return [node.name for node in client.list_nodes([pool]) if node.ready]
+        return [node.name for node in client.list_nodes([pool], until) if node.ready]
     except CloudError as error:
         log.info("no nodes this time: %s", error)
         return []
 
 
-def _pool_state(client: AksClient, pool: str) -> str:
+def _pool_state(client: AksClient, pool: str, until: float) -> str:
     try:
-        view = client.get_pool(pool)
+        view = client.get_pool(pool, until)
     except CloudError as error:
         log.info("no pool state this time: %s", error)
         return ""
     return view.provisioning_state if view is not None else "Failed"
 
 
-def _failures(client: AksClient, order: ScaleOrder) -> tuple[FailedMachine, ...]:
+def _failures(client: AksClient, order: ScaleOrder, until: float) -> tuple[FailedMachine, ...]:
     """The failed machines, once every machine of the order is listed and in a final state; none before."""
     try:
-        listing = client.list_machines(order.template.pool)
+        listing = client.list_machines(order.template.pool, until)
     except CloudError as error:
         log.info("no machine states this time: %s", error)
         return ()
@@ -225,4 +256,5 @@ def _failures(client: AksClient, order: ScaleOrder) -> tuple[FailedMachine, ...]
 
 
 def _is_final(machine: Machine) -> bool:
-    return machine.is_failed or machine.provisioning_state == "Succeeded"
+    """Terminal for whoever waits for its creation (§2.4)."""
+    return machine.is_failed or machine.is_deleting or machine.provisioning_state == "Succeeded"

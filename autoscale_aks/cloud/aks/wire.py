@@ -5,8 +5,9 @@ PUT pool                   `{"properties":{"mode":"Machines"}}` and nothing else
 PUT machine                `zones` at top level; `tags` under `properties`, never at top level; taints under
                            `nodeInitializationTaints`; `priority` only for Spot
 `BatchPutMachine: all`     `batchMachines` has every machine, each with `machineName`, `zones`, `tags`
-`… additional`             `vmSkus`, and in `batchMachines` the machines after the first, by `machineName`; `zones`
-                           and `tags` only for a machine that has its own
+`… additional`             `vmSkus`, and in `batchMachines` the machines after the first, by `machineName`; a machine
+                           with a zone or tags of its own has `zones` and all its `tags` there, the first one too,
+                           because the service takes neither from the body of a batch (§4.3)
 both forms                 the first machine is the URL's; its own zone and tags stand in the body as well
 POST deleteMachines        `{"machineNames":[…]}`
 GET machine(s)             `priority` is absent for Regular; unknown states are kept as they are; the ownership mark
@@ -24,13 +25,14 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, Final
 
 from frozendict import frozendict
 
 from autoscale_aks.cloud.aks.faults import clean_text, parse_object, parse_provisioning_error
 from autoscale_aks.errors import ProtocolError
-from autoscale_aks.model.launch import OWNER_TAG, Machine, MachineSpec
+from autoscale_aks.model.launch import GROUP_TAG, OWNER_TAG, Machine, MachineSpec, PoolView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,6 +70,7 @@ def encode_machine(template: MachineTemplate, machine: MachineSpec) -> dict[str,
     properties: dict[str, Any] = {
         "hardware": _present(
             vmSize=template.vm_size,
+            gpuInstanceProfile=template.gpu_instance_profile,
             gpuProfile={"driver": template.gpu_driver} if template.gpu_driver else None,
         ),
         "operatingSystem": _present(
@@ -83,6 +86,7 @@ def encode_machine(template: MachineTemplate, machine: MachineSpec) -> dict[str,
         "billing": _present(spotMaxPrice=template.spot_max_price if template.spot else None),
         "security": _present(sshAccess=template.ssh_access),
         "network": _present(vnetSubnetID=template.vnet_subnet_id),
+        "nodeImageVersion": template.node_image_version,
         "tags": _tags(template, machine),
     }
     return _present(zones=[machine.zone] if machine.zone else None, properties=_present(**properties))
@@ -91,23 +95,35 @@ def encode_machine(template: MachineTemplate, machine: MachineSpec) -> dict[str,
 def encode_batch_header(template: MachineTemplate, machines: Sequence[MachineSpec], form: HeaderForm) -> str:
     """The value of `BatchPutMachine` for a chunk whose first machine is the URL's (§4.2)."""
     if form is HeaderForm.ALL:
-        entries = [
-            {
-                "machineName": machine.name,
-                "zones": [machine.zone] if machine.zone else [],
-                "tags": _tags(template, machine),
-            }
-            for machine in machines
-        ]
-        return encode_json({"batchMachines": entries}).decode("ascii")
-    additional = [
-        _present(
-            machineName=machine.name, zones=[machine.zone] if machine.zone else None, tags=dict(machine.tags) or None
-        )
-        for machine in machines[1:]
-    ]
+        return f'{{"batchMachines":[{",".join(_entries(template, machines))}]}}'
+    first, *additional = machines
     skus = {"value": [{"name": template.vm_size, "resourceType": "virtualMachines"}]}
-    return encode_json({"vmSkus": skus, "batchMachines": additional}).decode("ascii")
+    listed = [first, *additional] if first.zone or first.tags else additional
+    return encode_json({"vmSkus": skus, "batchMachines": [_entry(template, one) for one in listed]}).decode("ascii")
+
+
+def _entry(template: MachineTemplate, machine: MachineSpec) -> dict[str, Any]:
+    """A machine in the `additional` form: only its name, unless something of it differs from the others."""
+    return _present(
+        machineName=machine.name,
+        zones=[machine.zone] if machine.zone else None,
+        tags=_tags(template, machine) if machine.tags else None,
+    )
+
+
+def _entries(template: MachineTemplate, machines: Sequence[MachineSpec]) -> list[str]:
+    """`{"machineName":…,"zones":…,"tags":…}` of each; what neighbours have alike is encoded once."""
+    entries: list[str] = []
+    zone: str | None = None
+    tags: Mapping[str, str] | None = None
+    rest = ""
+    for machine in machines:
+        if tags is None or machine.zone != zone or machine.tags != tags:
+            zone, tags = machine.zone, machine.tags
+            shared = {"zones": [zone] if zone else [], "tags": _tags(template, machine)}
+            rest = encode_json(shared).decode("ascii")[1:]
+        entries.append(f'{{"machineName":{encode_basestring_ascii(machine.name)},{rest}')
+    return entries
 
 
 def header_bytes(value: str) -> int:
@@ -143,24 +159,31 @@ def machines_per_put(
     return fits
 
 
+@dataclass(frozen=True, slots=True)
+class BatchPart:
+    """Machines of one PUT, and its batch header; a machine alone has none."""
+
+    machines: tuple[MachineSpec, ...]
+    header: str = ""
+
+
 def split_by_budget(
     template: MachineTemplate, machines: Sequence[MachineSpec], limits: HeaderLimits
-) -> list[tuple[MachineSpec, ...]]:
+) -> list[BatchPart]:
     """Contiguous parts, as equal as can be and as few as can be, of which each fits the limits."""
     for parts in range(1, len(machines)):
         size, longer = divmod(len(machines), parts)
         cuts = [size * part + min(part, longer) for part in range(parts + 1)]
-        slices = [tuple(machines[start:end]) for start, end in pairwise(cuts)]
-        if all(
-            len(piece) <= limits.max_machines
-            and (
-                len(piece) == 1
-                or header_bytes(encode_batch_header(template, piece, limits.form)) <= limits.budget_bytes
-            )
-            for piece in slices
-        ):
-            return slices
-    return [(machine,) for machine in machines]
+        if size + bool(longer) > limits.max_machines:
+            continue
+        found = [_part(template, tuple(machines[start:end]), limits) for start, end in pairwise(cuts)]
+        if all(header_bytes(part.header) <= limits.budget_bytes for part in found if part.header):
+            return found
+    return [BatchPart((machine,)) for machine in machines]
+
+
+def _part(template: MachineTemplate, machines: tuple[MachineSpec, ...], limits: HeaderLimits) -> BatchPart:
+    return BatchPart(machines, encode_batch_header(template, machines, limits.form) if len(machines) > 1 else "")
 
 
 def encode_delete(names: Sequence[str]) -> dict[str, Any]:
@@ -210,20 +233,22 @@ def decode_page(body: bytes) -> Page:
     return Page(tuple(items), link or None)
 
 
-@dataclass(frozen=True, slots=True)
-class PoolView:
-    """An agent pool as GET shows it."""
-
-    mode: str
-    provisioning_state: str
-
-
 def decode_pool(body: bytes) -> PoolView:
     """An agent pool. Raises ProtocolError when it has no properties."""
-    properties = parse_object(body).get("properties")
+    return decode_pool_item(parse_object(body))
+
+
+def decode_pool_item(value: object) -> PoolView:
+    """An agent pool as it stands in a list. Raises ProtocolError when it has no properties."""
+    properties = at(value, "properties")
     if not isinstance(properties, dict):
         raise ProtocolError("an agent pool without properties")
-    return PoolView(_text(properties, "mode") or "", _text(properties, "provisioningState") or "")
+    return PoolView(
+        mode=_text(properties, "mode") or "",
+        provisioning_state=_text(properties, "provisioningState") or "",
+        name=(_text(value, "name") or "").rpartition("/")[2],
+        power_state=_text(properties, "powerState", "code") or "",
+    )
 
 
 def parse_timestamp(text: str | None) -> float | None:
@@ -263,9 +288,9 @@ def _texts(value: object) -> dict[str, str]:
 
 
 def _marked_tags(value: object) -> dict[str, str]:
-    """A machine's tags; its ownership mark also from the labels, which no header form can lose (B7)."""
+    """A machine's tags; its ownership mark and its group also from the labels, which no header form can lose (B7)."""
     labels = _texts(at(value, "properties", "kubernetes", "nodeLabels"))
-    mark = {OWNER_TAG: labels[OWNER_TAG]} if OWNER_TAG in labels else {}
+    mark = {key: labels[key] for key in (OWNER_TAG, GROUP_TAG) if key in labels}
     return {**mark, **_texts(at(value, "properties", "tags"))}
 
 

@@ -2,6 +2,8 @@
 
 Accepted: a list of jobs, `{"jobs": […], "nodes": […], "shared_resources": {…}}`, or JSON Lines with one job a line.
 A job is written as in a scenario file. One that says where it runs (`executing_hostnames`) is running, not waiting.
+A node may say `closed_by_us`: the `close` program closed it, not an administrator. Where the ledger was lost, such a
+node is let go as it was to be; any other closed node is left alone.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.job import Job
 
 _FRAME_KEYS: Final = ("jobs", "nodes", "shared_resources")
-_NODE_KEYS: Final = ("name", "state", "machine", "resources", "available", "job_ids")
+_NODE_KEYS: Final = ("name", "state", "machine", "resources", "available", "job_ids", "closed_by_us")
 _SHARED_KEYS: Final = ("initial", "current", "value")
 _STATES: Final = ("Ready", "Closed", "Down", "Booting")
 _Jobs = list[tuple[str, Any]]
@@ -112,6 +114,7 @@ def _nodes(raw: Iterable[Any], reader: Reader) -> tuple[SchedulerNode, ...]:
             resources=reader.values(entry, "resources", path),
             available=reader.values(entry, "available", path),
             job_ids=reader.texts(entry, "job_ids", path),
+            closed_by_us=reader.flag(entry, "closed_by_us", path, default=False),
         )
         if len(reader.problems) == before:
             found[name] = node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from autoscale_aks.errors import Problem, SchedulerError
 from autoscale_aks.schedulers.port import SchedulerState
@@ -17,7 +17,7 @@ from autoscale_aks.schedulers.slurm.facts import (
     parse_partitions,
 )
 from autoscale_aks.schedulers.slurm.jobs import read_queue
-from autoscale_aks.schedulers.slurm.nodes import parse_nodes, read_nodes
+from autoscale_aks.schedulers.slurm.nodes import GONE, REASON, is_closed_by_us, parse_nodes, read_nodes
 from autoscale_aks.schedulers.slurm.settings import read_settings
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from autoscale_aks.schedulers.slurm.settings import SlurmSettings
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,253}\Z")
-_REASON: Final = "autoscale"
-_GONE: Final = "autoscale: no machine"
 
 
 class SlurmScheduler:
@@ -81,7 +79,7 @@ class SlurmScheduler:
         """
         wanted = tuple(_checked(names))
         known = self._node_records() if wanted else {}
-        ours = [name for name in wanted if name in known and _is_closed_by_us(known[name])]
+        ours = [name for name in wanted if name in known and is_closed_by_us(known[name])]
         failure = self._update(ours, "state=undrain")
         if failure is not None:
             raise failure
@@ -103,7 +101,7 @@ class SlurmScheduler:
             return ()
         known = self._node_records()
         to_drain = [name for name in wanted if name in known and "DRAIN" not in known[name].flags]
-        failure = self._update(to_drain, "state=drain", f"reason={_clean(f'{_REASON}: {reason}')}")
+        failure = self._update(to_drain, "state=drain", f"reason={_clean(f'{REASON}: {reason}')}")
         after = known if self._is_capture else self._node_records()
         closed = tuple(name for name in wanted if name in after and _is_drained(after[name]))
         if failure is not None and not closed:
@@ -131,7 +129,7 @@ class SlurmScheduler:
         known = self._node_records() if wanted else {}
         present = [name for name in wanted if name in known]
         up = [name for name in present if "DOWN" not in known[name].flags]
-        failures = [self._update(up, "state=down", f"reason={_GONE}")]
+        failures = [self._update(up, "state=down", f"reason={GONE}")]
         failures.extend(self._delete(name) for name in present if known[name].is_dynamic)
         first = next((failure for failure in failures if failure is not None), None)
         if first is not None:
@@ -188,10 +186,6 @@ class SlurmScheduler:
 
 def _is_drained(record: NodeRecord) -> bool:
     return record.is_closed and not record.is_busy
-
-
-def _is_closed_by_us(record: NodeRecord) -> bool:
-    return "DRAIN" in record.flags and record.pairs.get("Reason", "").startswith(f"{_REASON}:")
 
 
 def _checked(names: Sequence[str]) -> Iterator[str]:

@@ -33,6 +33,9 @@ _DOWN: Final = frozenset(
 )
 _BOOTING: Final = frozenset({"POWERING_UP", "POWER_UP"})
 _ABSENT: Final = frozenset({"POWERED_DOWN", "FUTURE"})
+REASON: Final = "autoscale"
+"""What the reasons of our drains begin with."""
+GONE: Final = f"{REASON}: no machine"
 UNNAMED_JOB: Final = "(a job of this node)"
 """Stands for work that the node reports and the queue no longer, or not yet, shows."""
 
@@ -96,6 +99,11 @@ def parse_nodes(text: str, problems: list[Problem]) -> Iterator[NodeRecord]:
             problems.append(Problem(f"nodes line {number}", f"not a node, left out: begins {line[:40]!r}"))
 
 
+def is_closed_by_us(record: NodeRecord) -> bool:
+    """Whether we have drained it, rather than an administrator."""
+    return "DRAIN" in record.flags and record.pairs.get("Reason", "").startswith(f"{REASON}:")
+
+
 def parse_flags(state: str) -> frozenset[str]:
     """`IDLE+CLOUD+DRAIN`, `DOWN*`, `ALLOCATED#` → words."""
     words: set[str] = set()
@@ -131,6 +139,7 @@ def read_nodes(
                 resources=frozendict({**resources, **_marks(record)}),
                 available=frozendict(available),
                 job_ids=job_ids,
+                closed_by_us=is_closed_by_us(record) and not record.pairs["Reason"].startswith(GONE),
             )
         )
     return tuple(found)

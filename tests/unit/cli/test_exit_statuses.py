@@ -15,7 +15,7 @@ from unit.cli.office import ROOT, run, work
 
 from autoscale_aks.cli.main import BAD_INPUT, DONE, IN_PART, INTERRUPTED, LOCK_HELD, UNAVAILABLE, main
 from autoscale_aks.emulator.faults import FaultRule
-from autoscale_aks.ledger.lock import WriterLock
+from autoscale_aks.ledger.lock import Writer, WriterLock
 
 if TYPE_CHECKING:
     from unit.cli.office import Office
@@ -105,7 +105,8 @@ def test_2_settings_of_the_scheduler_that_are_wrong_have_paths(office: Office) -
 
 
 def test_4_another_run_is_the_writer_and_nothing_is_done(office: Office) -> None:
-    with WriterLock(office.directory / "ledger.sqlite", owner="the-other", now=time.time(), pid=4711):
+    other = Writer(owner="the-other", now=time.time(), pid=4711)
+    with WriterLock(office.directory / "ledger.sqlite", other):
         done = run("autoscale", "-c", office.config)
         assert (done.returncode, done.stdout) == (LOCK_HELD, "")
         assert "the-other, process 4711" in done.stderr

@@ -28,6 +28,7 @@ from autoscale_aks.cloud.aks.endpoints import (
     find_cloud,
     is_loopback,
 )
+from autoscale_aks.config import addresses
 from autoscale_aks.errors import AuthError
 
 if TYPE_CHECKING:
@@ -218,6 +219,21 @@ def test_clouds_keep_endpoint_and_scope_apart() -> None:
         find_cloud("mars")
 
 
+def test_the_two_tables_of_cloud_addresses_say_the_same() -> None:
+    ours = {cloud.name: (cloud.arm_url, cloud.scope, f"https://{cloud.authority}") for cloud in CLOUDS}
+    assert ours == {
+        name: (known.arm_url, known.token_scope, known.authority_url) for name, known in addresses.CLOUDS.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:8", "http://localhost", "http://[::1]", "http://127.0.0.1.example", "http://10.0.0.1", "", "x"],
+)
+def test_the_two_readings_of_loopback_agree(url: str) -> None:
+    assert addresses.is_loopback(url) == is_loopback(url)
+
+
 def endpoints(**fields: Any) -> AksEndpoints:
     given = {
         "arm_url": "https://management.azure.com/",
@@ -236,6 +252,7 @@ def test_urls_are_the_contracts() -> None:
         "/Microsoft.ContainerService/managedClusters/cl/agentPools/pool1"
     )
     made = endpoints()
+    assert made.pools_url() == f"{base.removesuffix('/pool1')}?api-version=2024-06-02-preview"
     assert made.pool_url("pool1") == f"{base}?api-version=2024-06-02-preview"
     assert made.machines_url("pool1") == f"{base}/machines?api-version=2025-06-02-preview"
     assert made.machine_url("pool1", "m1") == f"{base}/machines/m1?api-version=2025-06-02-preview"

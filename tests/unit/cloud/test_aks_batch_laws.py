@@ -27,6 +27,8 @@ from aks_fakes import (
 )
 
 from autoscale_aks.cloud.aks.client import ClientSettings, Remembered
+from autoscale_aks.cloud.aks.endpoints import check_machine_name
+from autoscale_aks.cloud.aks.scale import scale_names
 from autoscale_aks.cloud.aks.transport import Request, Response, SendFailure, Sent
 from autoscale_aks.cloud.aks.wire import HeaderForm, HeaderLimits
 from autoscale_aks.errors import AuthError, ThrottledError
@@ -548,6 +550,15 @@ def test_two_runs_of_the_same_count_share_no_name() -> None:
     client.scale_machine(TEMPLATE, 1000, 20)
     assert len(arm.machines) == 2000
     assert max(map(len, arm.machines)) <= 34
+
+
+def test_names_of_an_owner_are_usable_begin_with_it_and_differ_by_the_millisecond() -> None:
+    first, later = (scale_names(5000, moment, "a2345678") for moment in (4e9, 4e9 + 0.001))
+    assert len({*first, *later}) == 10_000
+    for name in (*first, *later):
+        check_machine_name(name)
+        assert name.startswith("a2345678-")
+    assert max(map(len, first)) <= 26
 
 
 def test_a_client_needs_a_worker() -> None:

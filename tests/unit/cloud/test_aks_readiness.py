@@ -123,10 +123,14 @@ def test_b11_a_record_holds_what_the_law_lists() -> None:
         "count",
         "workers",
         "use_batch_api",
+        "start_time",
+        "puts",
         "command_execution_time",
         "batch_command_execution_times",
         "successful_machines",
         "failed_machine_count",
+        "failed_by_kind",
+        "unknown_machines",
         "failed_machines",
         "readiness",
         "new_node_readiness",
@@ -164,6 +168,7 @@ def test_b11_a_batch_that_did_not_land_whole_is_not_waited_for() -> None:
     assert data["failed_machines"][0] == {
         "name": "m00",
         "provisioningState": "rejected",
+        "error_kind": "validation",
         "error_code": "VMSizeNotSupported",
         "error_message": "x" * 300,
     }
@@ -188,6 +193,68 @@ def test_b11_machines_that_fail_later_end_the_waiting_early() -> None:
     ]
     assert record.successful_machines == 1
     assert record.readiness["P100"].elapsed_s is None
+
+
+def looks_at_machines(cluster: FakeCluster, clock: FakeClock, machines: int = 2) -> list[float]:
+    """Scale out and say when, after the PUTs, the machines were listed."""
+    looks: list[float] = []
+    cluster.on_list = lambda: looks.append(clock.now() - EPOCH)
+    client_of(cluster, clock).scale_machine(TEMPLATE, machines, 1, names=[f"m{n}" for n in range(machines)])
+    return looks[2:]
+
+
+def test_terminal_failures_are_looked_for_at_once_and_every_thirty_seconds_beside_the_nodes() -> None:
+    clock = FakeClock()
+    looks = looks_at_machines(FakeCluster(clock, boot_s=125.0), clock)
+    assert looks == pytest.approx([1.0, 31.0, 61.0, 91.0, 121.0], abs=2.0)
+
+
+@pytest.mark.parametrize("others", ["Succeeded", "Deleting", "Canceled"])
+def test_a_failure_ends_the_waiting_only_when_every_machine_is_listed_and_final(others: str) -> None:
+    clock = FakeClock()
+
+    class Mixed(FakeCluster):
+        def send(self, request: Request) -> Response | SendFailure:
+            reply = super().send(request)
+            if request.method == "PUT":
+                self.add("m0", state="Failed", provisioningError={"code": "SkuNotAvailable", "message": "none left"})
+                self.add("m1", state="Creating")
+            elif self.clock.now() > EPOCH + 100:
+                self.add("m1", state=others)
+            return reply
+
+    looks = looks_at_machines(Mixed(clock, boot_s=1e9), clock)
+    assert looks[-1] == pytest.approx(121.0, abs=2.0)
+    assert len(looks) == 5
+
+
+def test_percentiles_reached_before_a_failure_are_kept() -> None:
+    clock = FakeClock()
+
+    class Half(FakeCluster):
+        def send(self, request: Request) -> Response | SendFailure:
+            reply = super().send(request)
+            if request.method == "PUT":
+                self.made["b"] = 1e18
+            if self.clock.now() > EPOCH + 50:
+                self.add("a", state="Succeeded")
+                self.add("b", state="Failed", provisioningError={"code": "AllocationFailed", "message": "none"})
+            return reply
+
+    record = client_of(Half(clock), clock).scale_machine(TEMPLATE, 2, 1, names=["a", "b"])
+    assert [name for name, reached in record.new_node_readiness.items() if reached.elapsed_s is not None] == ["P50"]
+    assert (record.successful_machines, dict(record.failed_by_kind)) == (1, {"capacity": 1})
+
+
+def test_each_look_tells_how_many_new_nodes_are_ready() -> None:
+    clock, told = FakeClock(), []
+    cluster = FakeCluster(clock)
+    cluster.old_nodes = ("old-1",)
+    watch = Watch(on_ready=told.append)
+    client_of(cluster, clock).scale_machine(TEMPLATE, 2, 1, names=["a", "b"], watch=watch)
+    assert told[0] == 0
+    assert told[-1] == 2
+    assert told == sorted(told)
 
 
 @pytest.mark.parametrize(

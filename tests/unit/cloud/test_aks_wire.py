@@ -5,8 +5,11 @@ import json
 import pytest
 from aks_fakes import MARK, TEMPLATE, specs
 from frozendict import frozendict
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autoscale_aks.cloud.aks.wire import (
+    BatchPart,
     HeaderForm,
     HeaderLimits,
     decode_machine,
@@ -39,6 +42,8 @@ FULL = MachineTemplate(
     orchestrator_version="1.32.6",
     max_pods=30,
     gpu_driver="Install",
+    gpu_instance_profile="MIG1g",
+    node_image_version="AKSUbuntu-2204gen2containerd-202508.20.0",
     ssh_access="LocalUser",
     vnet_subnet_id="/subscriptions/s/subnets/a",
     spot_max_price=-1.0,
@@ -53,7 +58,11 @@ def test_a_full_body_has_every_field_in_its_place() -> None:
     assert encode_machine(FULL, MachineSpec(name="m1", zone="2", tags={"job": "000123"})) == {
         "zones": ["2"],
         "properties": {
-            "hardware": {"vmSize": "Standard_NC24ads_A100_v4", "gpuProfile": {"driver": "Install"}},
+            "hardware": {
+                "vmSize": "Standard_NC24ads_A100_v4",
+                "gpuInstanceProfile": "MIG1g",
+                "gpuProfile": {"driver": "Install"},
+            },
             "operatingSystem": {"osSKU": "Ubuntu2204", "osDiskSizeGB": 128, "osDiskType": "Managed"},
             "kubernetes": {
                 "orchestratorVersion": "1.32.6",
@@ -65,6 +74,7 @@ def test_a_full_body_has_every_field_in_its_place() -> None:
             "billing": {"spotMaxPrice": -1.0},
             "security": {"sshAccess": "LocalUser"},
             "network": {"vnetSubnetID": "/subscriptions/s/subnets/a"},
+            "nodeImageVersion": "AKSUbuntu-2204gen2containerd-202508.20.0",
             "tags": {OWNER_TAG: "site-a", "job": "000123"},
         },
     }
@@ -108,10 +118,30 @@ def test_b7_all_form_lists_every_machine_with_its_own_zones_and_tags() -> None:
     assert (body["zones"], body["properties"]["tags"]) == (["1"], {"job": "1"})
 
 
-def test_b7_additional_form_does_not_lose_a_machines_own_zone() -> None:
-    machines = (MachineSpec(name="a"), MachineSpec(name="b", zone="3", tags={"job": "9"}))
-    header = json.loads(encode_batch_header(TEMPLATE, machines, HeaderForm.ADDITIONAL))
-    assert header["batchMachines"] == [{"machineName": "b", "zones": ["3"], "tags": {"job": "9"}}]
+def additional(*machines: MachineSpec) -> list[dict[str, object]]:
+    entries: list[dict[str, object]] = json.loads(encode_batch_header(TEMPLATE, machines, HeaderForm.ADDITIONAL))[
+        "batchMachines"
+    ]
+    return entries
+
+
+def test_b7_additional_form_does_not_lose_a_machines_own_zone_and_tags() -> None:
+    entries = additional(MachineSpec(name="a"), MachineSpec(name="b", zone="3", tags={"job": "9"}))
+    assert entries == [{"machineName": "b", "zones": ["3"], "tags": {OWNER_TAG: "site-a", "job": "9"}}], (
+        "tags in the header stand instead of the body's, so that the shared ones are among them"
+    )
+
+
+def test_b7_additional_form_lists_the_url_machine_only_when_the_header_alone_can_carry_its_zone_or_tags() -> None:
+    assert additional(*specs("a", "b")) == [{"machineName": "b"}]
+    assert additional(MachineSpec(name="a", zone="1"), MachineSpec(name="b")) == [
+        {"machineName": "a", "zones": ["1"]},
+        {"machineName": "b"},
+    ]
+    assert additional(MachineSpec(name="a", tags={"job": "1"}), MachineSpec(name="b"))[0] == {
+        "machineName": "a",
+        "tags": {OWNER_TAG: "site-a", "job": "1"},
+    }
 
 
 def test_b7_the_ownership_mark_stands_in_tags_labels_and_header() -> None:
@@ -167,11 +197,15 @@ def test_b5_a_chunk_over_the_budget_is_cut_into_few_equal_contiguous_parts() -> 
     machines = [MachineSpec(name=f"m-{n:02d}", tags={"t": "x" * 500}) for n in range(50)]
     limits = HeaderLimits()
     parts = split_by_budget(TEMPLATE, machines, limits)
-    assert [machine for part in parts for machine in part] == machines
-    assert {len(part) for part in parts} <= {16, 17}
-    assert all(header_bytes(encode_batch_header(TEMPLATE, part, limits.form)) <= 12 * 1024 for part in parts)
-    assert split_by_budget(TEMPLATE, specs("only"), limits) == [specs("only")]
-    assert split_by_budget(TEMPLATE, specs("a", "b"), HeaderLimits(budget_bytes=1)) == [specs("a"), specs("b")]
+    assert [machine for part in parts for machine in part.machines] == machines
+    assert {len(part.machines) for part in parts} <= {16, 17}
+    assert [part.header for part in parts] == [
+        encode_batch_header(TEMPLATE, part.machines, limits.form) for part in parts
+    ]
+    assert all(header_bytes(part.header) <= 12 * 1024 for part in parts)
+    assert split_by_budget(TEMPLATE, specs("only"), limits) == [BatchPart(specs("only"))]
+    alone = split_by_budget(TEMPLATE, specs("a", "b"), HeaderLimits(budget_bytes=1))
+    assert alone == [BatchPart(specs("a")), BatchPart(specs("b"))]
 
 
 def test_delete_bodies_name_machines() -> None:
@@ -304,3 +338,28 @@ def test_a_pool_needs_properties() -> None:
 )
 def test_timestamps(text: str | None, seconds: float | None) -> None:
     assert parse_timestamp(text) == seconds
+
+
+@given(
+    st.lists(
+        st.builds(
+            MachineSpec,
+            name=st.text(min_size=1, max_size=8),
+            zone=st.sampled_from([None, "1", "2"]),
+            tags=st.sampled_from([{}, {"a": "b"}, {"a": "c"}, {"\u00e4": 'x"y'}]),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_what_neighbours_share_is_encoded_once_and_the_header_is_the_same(machines: list[MachineSpec]) -> None:
+    entries = [
+        {
+            "machineName": machine.name,
+            "zones": [machine.zone] if machine.zone else [],
+            "tags": {**TEMPLATE.tags, **machine.tags},
+        }
+        for machine in machines
+    ]
+    expected = encode_json({"batchMachines": entries}).decode("ascii")
+    assert encode_batch_header(TEMPLATE, machines, HeaderForm.ALL) == expected

@@ -76,6 +76,7 @@ ONE_PROBLEM = [
     (f"{HTC}/node_labels", {"azaks-owner": "me"}, "nodearrays.htc.node_labels.azaks-owner", "aks.owner"),
     (f"{HTC}/tags", {"azaks-owner": "me"}, "nodearrays.htc.tags.azaks-owner", "aks.owner"),
     (f"{HTC}/tags", {"a/b": "me"}, 'nodearrays.htc.tags["a/b"]', "a tag's name"),
+    (f"{HTC}/tags", {f"t{n}": "" for n in range(47)}, "nodearrays.htc.tags", "at most 46"),
     (f"{HTC}/tags", {"a": "x" * 257}, "nodearrays.htc.tags.a", "at most 256 characters, found 257"),
     (f"{HTC}/node_taints", ["a=b"], "nodearrays.htc.node_taints[0]", "NoSchedule"),
     (f"{HTC}/vnet_subnet_id", "/subscriptions/x", "nodearrays.htc.vnet_subnet_id", "a subnet's resource id"),
@@ -93,6 +94,11 @@ ONE_PROBLEM = [
     ("aks/kubernetes_url", "https://h/?x=1", "aks.kubernetes_url", "after ? or #"),
     ("aks/kubernetes_url", "https://h\n", "aks.kubernetes_url", "control character"),
     ("aks/kubernetes_ca_file", "/ca.pem", "aks.kubernetes_ca_file", "without kubernetes_url"),
+    # deadlines and groups
+    ("aks/deadlines", {"list": 0}, "aks.deadlines.list", "from 1 to 86400"),
+    ("aks/deadlines", {"lists": 9}, "aks.deadlines.lists", 'did you mean "list"?'),
+    (f"{HTC}/placement_group_scope", "rack", "nodearrays.htc.placement_group_scope", '"label", "pool" or "zone"'),
+    (f"{HTC}/placement_group_scope", "zone", "nodearrays.htc.placement_group_scope", "needs availability zones"),
     # values that contradict each other
     ("idle_timeout", {"hpcc": 5}, "idle_timeout.hpcc", 'did you mean "hpc"?'),
     ("boot_timeout", {"other": 5}, "boot_timeout.other", 'known are "htc", "hpc" or "default"'),
@@ -118,6 +124,15 @@ ONE_PROBLEM = [
     (f"{BUCKET}/quota_vcpus", 2, f"{B0}.quota_vcpus", "less than vcpu_count (4)"),
     (f"{BUCKET}/gpu_model", "T4", f"{B0}.gpu_count", "how many GPUs"),
     (f"{HTC}/spot_max_price", -1, "nodearrays.htc.spot_max_price", "spot machines only"),
+    (HTC, {**SMALL["nodearrays"]["htc"], "spot": True, "spot_max_price": 0.5}, "nodearrays.htc.spot_max_price",
+     "set aks.machine_api_version"),
+    (f"{HTC}/gpu_instance_profile", "MIG9g", "nodearrays.htc.gpu_instance_profile", '"MIG1g"'),
+    (f"{HTC}/node_image_version", "a b", "nodearrays.htc.node_image_version", "a node image version"),
+    ("aks/kubernetes_context", "prod", "aks.kubernetes_context", "without kubernetes_config_file"),
+    ("aks", {**SMALL["aks"], "kubernetes_url": "https://k.example", "kubernetes_in_cluster": True},
+     "aks.kubernetes_in_cluster", "keep one"),
+    ("aks", {**SMALL["aks"], "kubernetes_config_file": "kube.json", "kubernetes_in_cluster": True},
+     "aks.kubernetes_in_cluster", "beside kubernetes_config_file"),
     (f"{HTC}/resources", {"mem": "memory::4x"}, "nodearrays.htc.resources.mem", "unknown suffix"),
     ("aks", {**SMALL["aks"], "cloud": "custom", "token_scope": "https://a.example/.default"}, "aks.arm_url",
      "is missing"),
@@ -205,6 +220,16 @@ def test_the_same_size_twice_in_one_array_is_one_problem_but_not_in_two_zones() 
     assert [path for path, _ in problems(twice)] == ["nodearrays.htc.buckets[1]"]
     zones = changed("nodearrays/htc/buckets", [{**bucket, "zone": "1"}, {**bucket, "zone": "2"}])
     assert problems(zones) == []
+
+
+def test_groups_made_later_cannot_be_given_one_of_several_zones() -> None:
+    document = changed("nodearrays/hpc/new_placement_groups", True)
+    document["nodearrays"]["hpc"] |= {"placement_group_scope": "zone", "zones": ["1", "2"]}
+    ((path, message),) = problems(document)
+    assert path == "nodearrays.hpc.placement_group_scope"
+    assert "name the groups in placement_groups" in message
+    document["nodearrays"]["hpc"]["zones"] = ["1"]
+    assert problems(document) == []
 
 
 def test_a_placement_group_needs_one_zone() -> None:

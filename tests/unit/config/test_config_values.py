@@ -14,8 +14,12 @@ import pytest
 from config_samples import EXAMPLE, SMALL, changed
 from jsonschema import Draft202012Validator
 
+from autoscale_aks.cli.wiring import build_client
 from autoscale_aks.config import Config, load_config, parse_config, schema_text, values
+from autoscale_aks.errors import ConfigError
+from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.model.bucket import expand_buckets
+from autoscale_aks.model.launch import CallDeadlines
 from autoscale_aks.model.limits import CoreQuota
 from autoscale_aks.model.policy import BackOffTimes, BootCircuit, MassDelete, Objective, PlacementOrder, Policy
 from autoscale_aks.units import Size
@@ -36,7 +40,7 @@ def test_the_smallest_configuration_gets_the_contracts_defaults() -> None:
     assert config.aks.pool_api_version == "2024-06-02-preview"
     assert config.aks.machine_api_version == "2025-06-02-preview"
     assert config.aks.credential == ("workload_identity", "managed_identity")
-    assert (config.aks.batch_header, config.aks.header_budget_bytes, config.aks.workers) == ("all", 12288, 20)
+    assert (config.aks.batch_header, config.aks.header_budget_bytes, config.aks.workers) == ("all", 12288, 100)
     array = config.nodearrays["htc"].array
     assert (array.agent_pool, array.location, array.spot, array.priority) == ("htc", "westus2", False, 1)
     (offering,) = array.offerings
@@ -86,10 +90,12 @@ def test_templates_carry_the_settings_and_the_ownership_mark() -> None:
         "agent_pool": "pool1", "spot": True, "spot_max_price": 0.5, "node_labels": {"site/x": "y"},
         "node_taints": ["site/x=y:NoSchedule"], "tags": {"dept": "cfd"}, "os_sku": "AzureLinux3",
         "os_disk_size_gb": 128, "os_disk_type": "Ephemeral", "orchestrator_version": "1.32", "max_pods": 30,
-        "gpu_driver": "None", "ssh_access": "Disabled",
+        "gpu_driver": "None", "ssh_access": "Disabled", "gpu_instance_profile": "MIG1g",
+        "node_image_version": "AKSUbuntu-2204gen2containerd-202508.20.0",
         "vnet_subnet_id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/n",
     }  # fmt: skip
     document = changed("nodearrays/htc", {**SMALL["nodearrays"]["htc"], **settings})
+    document["aks"]["machine_api_version"] = "2026-01-02-preview"
     template = parsed(document).nodearrays["htc"].template_for("Standard_D4s_v5")
     assert template.pool == "pool1"
     assert template.vm_size == "Standard_D4s_v5"
@@ -285,3 +291,76 @@ def described(schema: Any, part: Any) -> bool:
 def test_the_schema_is_next_to_the_code_that_reads_it() -> None:
     beside = Path(values.__file__).parent / "autoscale.schema.json"
     assert beside.read_text(encoding="utf-8") == schema_text()
+
+
+def test_deadlines_are_seconds_by_kind_of_call_and_the_rest_keeps_its_default() -> None:
+    assert parsed(SMALL).aks.deadlines == CallDeadlines(list_s=120, create_s=300, delete_s=120, pool_s=300)
+    given = parsed(changed("aks/deadlines", {"list": 5, "create": 2.5})).aks.deadlines
+    assert given == CallDeadlines(list_s=5, create_s=2.5, delete_s=120, pool_s=300)
+
+
+def test_a_deadline_reaches_the_client(tmp_path: Path) -> None:
+    config = parse_config(json.dumps(changed("aks/deadlines", {"create": 7})), str(tmp_path / "autoscale.json"))
+    with Ledger.open(tmp_path / "ledger.sqlite", now=0.0) as ledger, build_client(config, ledger) as client:
+        assert client.settings.deadlines.create_s == 7
+
+
+@pytest.mark.parametrize("scope", ["label", "pool"])
+def test_a_placement_group_is_a_label_unless_the_node_array_says_more(scope: str) -> None:
+    assert parsed(SMALL).nodearrays["hpc"].placement_group_scope == "label"
+    document = changed("nodearrays/hpc/placement_groups", ["pg0"])
+    document["nodearrays"]["hpc"]["placement_group_scope"] = scope
+    made = parsed(document).nodearrays["hpc"]
+    assert made.placement_group_scope == scope
+    assert [offer.placement_groups for offer in made.array.offerings] == [("pg0",)]
+
+
+def zoned(groups: list[str], zones: list[str], **more: Any) -> dict[str, list[str]]:
+    """Zone → the groups that stand in it."""
+    document = changed("nodearrays/hpc/placement_groups", groups)
+    document["nodearrays"]["hpc"] |= {"placement_group_scope": "zone", "zones": zones, **more}
+    offerings = parsed(document).nodearrays["hpc"].array.offerings
+    found: dict[str, list[str]] = {str(offering.zone): [] for offering in offerings}
+    for offering in offerings:
+        found[str(offering.zone)] += offering.placement_groups
+    return found
+
+
+def test_where_groups_are_zones_each_stands_in_one_chosen_by_its_name_alone() -> None:
+    groups = [f"pg{number}" for number in range(60)]
+    placed = zoned(groups, ["1", "2", "3"])
+    assert sorted(group for found in placed.values() for group in found) == sorted(groups)
+    assert all(len(found) >= 10 for found in placed.values()), "they are spread"
+    assert {zone: set(found) for zone, found in zoned(groups[::-1], ["3", "1", "2"]).items()} == {
+        zone: set(found) for zone, found in placed.items()
+    }
+    more = zoned(groups, ["1", "2", "3", "4"])
+    assert all(set(more[zone]) <= set(placed[zone]) for zone in "123"), "a new zone only takes over"
+
+
+def test_a_group_of_several_sizes_stands_in_a_zone_that_all_of_them_have() -> None:
+    size = {"vcpu_count": 4, "memory_gb": 8}
+    placed = zoned(
+        ["pg0", "pg1"], ["1", "2"], buckets=[{"vm_size": "A", **size}, {"vm_size": "B", "zone": "2", **size}]
+    )
+    assert placed == {"1": [], "2": ["pg0", "pg1"] * 2}
+
+
+def test_the_loop_has_defaults_and_paths_of_its_own() -> None:
+    plain = parsed(SMALL).loop
+    assert (plain.cycle_deadline_s, plain.wake_socket, plain.wake_delay_s, plain.lease) == (900.0, None, 1.0, None)
+    document = {
+        **SMALL,
+        "aks": {**SMALL["aks"], "kubernetes_url": "https://k8s.example"},
+        "loop": {"cycle_deadline_s": 60, "wake_socket": "wake.sock", "wake_delay_s": 0, "lease": {}},
+    }
+    loop = parse_config(json.dumps(document), "/etc/azaks/autoscale.json").loop
+    assert (loop.cycle_deadline_s, loop.wake_socket, loop.wake_delay_s) == (60.0, Path("/etc/azaks/wake.sock"), 0.0)
+    assert loop.lease is not None
+    owner = SMALL["aks"]["owner"]
+    assert (loop.lease.namespace, loop.lease.name, loop.lease.duration_s) == ("kube-system", f"azaks-{owner}", 60.0)
+
+
+def test_a_lease_needs_the_address_of_the_clusters_kubernetes() -> None:
+    with pytest.raises(ConfigError, match=r"give aks\.kubernetes_url"):
+        parsed({**SMALL, "loop": {"lease": {"namespace": "azaks", "duration_s": 30}}})

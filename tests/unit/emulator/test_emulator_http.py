@@ -25,6 +25,16 @@ def test_the_bearer_check_can_be_switched_off(emulate):
     assert requests.get(aks.pool, params={"api-version": "2025-06-02-preview"}, timeout=5).status_code == 200
 
 
+def test_a_bearer_can_be_given_a_lifetime(emulate):
+    """§1.3: good for so long after it was first seen; another one is good again."""
+    aks = emulate(token_lifetime_s=60.0)
+    assert aks.call("GET", aks.pool).status_code == 200
+    aks.advance(60)
+    answer = aks.call("GET", aks.pool)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "ExpiredAuthenticationToken")
+    assert aks.call("GET", aks.pool, headers={"Authorization": "Bearer another"}).status_code == 200
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_every_arm_route_needs_an_api_version(aks, path):
     """§10.1: 400 MissingApiVersionParameter, wrapped."""

@@ -6,7 +6,7 @@ import pytest
 from builders import array, f2, f4, job, scenario, solve
 from checker import check
 
-from autoscale_aks.planning.batching import split_evenly, wave_shapes
+from autoscale_aks.planning.batching import wave_shapes
 
 
 @pytest.mark.parametrize(
@@ -17,14 +17,6 @@ from autoscale_aks.planning.batching import split_evenly, wave_shapes
 )  # fmt: skip
 def test_b3_fewest_puts_then_fewest_waves_then_equal_chunks(count: int, shapes: tuple[tuple[int, int], ...]) -> None:
     assert wave_shapes(count) == shapes
-
-
-def test_b2_the_split_is_exact_or_refused() -> None:
-    assert split_evenly(100, 4) == 25
-    assert split_evenly(0, 3) == 0
-    for count, workers in ((100, 3), (100, 0), (100, -1), (102, 2), (-4, 2)):
-        with pytest.raises(ValueError, match=r"\d"):
-            split_evenly(count, workers)
 
 
 @pytest.mark.parametrize("cap", [0, -1, 51])

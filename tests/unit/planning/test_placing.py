@@ -141,7 +141,7 @@ def test_a3_an_idle_node_in_a_group_is_used_before_a_new_one_outside() -> None:
 
 def test_a3_planned_nodes_are_filled_by_later_jobs_before_new_ones() -> None:
     answer = answer_of(job("a", {"ncpus": 3}, iterations=2), job("b", iterations=3))
-    assert places(answer, "b") == {"htc-1": 1, "htc-2": 1, "htc-3": 1}
+    assert places(answer, "b") == {"htc-1": 1, "htc-2": 1, "htc-3": 1, "htc-4": 1}
 
 
 def test_a4_a_gang_goes_where_it_needs_the_fewest_new_nodes() -> None:
@@ -211,6 +211,16 @@ def test_a6_colocated_chunks_share_one_group_over_sizes() -> None:
     answer = answer_of({"name": "a", "chunks": chunks, "colocated": True}, arrays=[array("htc", f4(**GROUPED), big)])
     assert {entry["placement_group"] for entry in answer["new_nodes"]} == {"pg0"}
     assert sorted(new_sizes(answer)) == ["Standard_D8", "Standard_F4"]
+
+
+def test_an_exclusive_chunk_keeps_off_a_node_that_the_jobs_own_chunk_shares_with_other_work() -> None:
+    chunks = [
+        {"constraints": [{"ncpus": 1}], "node_count": 2},
+        {"constraints": [{"ncpus": 1, "exclusive-task": True}], "node_count": 2},
+    ]
+    busy = [node(f"htc-{number}", available={"ncpus": 3}, job_ids=["earlier"]) for number in (1, 2)]
+    answer = answer_of({"name": "a", "chunks": chunks}, nodes=busy)
+    assert places(answer, "a") == {"htc-1": 1, "htc-2": 1, "htc-3": 1, "htc-4": 1}
 
 
 def test_a6_once_a_job_is_once_over_all_chunks() -> None:

@@ -77,7 +77,7 @@ def test_the_type_chooses_the_scheduler() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [("slrum", 'did you mean "slurm"'), ("pbs", "known are slurm, command"), (None, "it is missing"), (7, "'7'")],
+    [("slrum", 'did you mean "slurm"'), ("lsf", "known are slurm, command"), (None, "it is missing"), (7, "'7'")],
 )
 def test_an_unknown_type_is_a_configuration_error(kind: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -92,7 +92,8 @@ def test_installed_packages_may_offer_types(monkeypatch: pytest.MonkeyPatch) -> 
         EntryPoint("slurm", "no_such_package_here:build", registry.ENTRY_POINT_GROUP),
     ]
     monkeypatch.setattr(registry, "entry_points", lambda group: EntryPoints(offered))
-    assert known_types() == ("slurm", "command", "broken", "mine", "odd")
+    ours = tuple(registry._BUILT_IN)
+    assert known_types() == (*ours, "broken", "mine", "odd")
     assert isinstance(build_scheduler({"type": "mine", "jobs": ["prog"]}), CommandScheduler)
     assert isinstance(build_scheduler(SLURM), SlurmScheduler), "ours cannot be replaced by accident"
     for kind, message in (("broken", "cannot be loaded"), ("odd", "not a scheduler factory")):

@@ -1,0 +1,66 @@
+"""`azaks run`: a cycle an interval until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import click
+
+from autoscale_aks.cli.logs import configure_logging
+from autoscale_aks.cli.main import DONE
+from autoscale_aks.cli.options import config_option
+from autoscale_aks.cli.wiring import opened_world, remember, writing_locks
+from autoscale_aks.clock import SystemClock
+from autoscale_aks.cloud.gate import Gate
+from autoscale_aks.config import load_config
+from autoscale_aks.loop import Resident, Signals, SocketWaiter, Station, WakeSocket
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command("run")
+@config_option
+@click.option(
+    "--interval",
+    "interval_s",
+    type=click.FloatRange(min=0.1, max=86_400),
+    default=30.0,
+    show_default=True,
+    help="Seconds from the beginning of one cycle to the beginning of the next.",
+)
+def command(config_path: Path, interval_s: float) -> int:
+    """Run a cycle an interval, one line of log each, until SIGTERM or SIGINT.
+
+    The request under way then ends and is recorded, no other is sent, and the status is 0. SIGHUP reads the
+    configuration again between cycles; one with mistakes is refused and the old one stays. A cycle that fails is
+    told of and the next one tried. A message on loop.wake_socket asks for a cycle soon.
+
+    \b
+    Example: azaks run -c autoscale.json --interval 30
+    """
+    config = load_config(config_path)
+    configure_logging(config.logging)
+    if config.logging.config_file is None:
+        logging.getLogger("autoscale_aks.cycle").setLevel(logging.INFO)
+    clock = SystemClock()
+    gate = Gate(clock.now)
+    with ExitStack() as stack:
+        signals = stack.enter_context(Signals(gate.close))
+        heart = stack.enter_context(writing_locks(config, clock, gate))
+        path = config.loop.wake_socket
+        wake = stack.enter_context(WakeSocket(path)) if path is not None else None
+        station = Station(
+            open_world=lambda chosen: opened_world(chosen, clock, gate),
+            load=lambda: load_config(config_path),
+            remember=remember,
+            reload_asked=signals.take_reload,
+            clock=clock,
+            gate=gate,
+            waiter=SocketWaiter(signals, wake, settle_s=config.loop.wake_delay_s),
+        )
+        Resident(station, interval_s=interval_s).run(config)
+        heart.check()
+    return DONE

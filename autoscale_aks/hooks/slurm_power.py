@@ -1,0 +1,264 @@
+#!/usr/bin/python3 -IS
+"""Slurm calls this: ResumeProgram, SuspendProgram, ResumeFailProgram, PrologSlurmctld, EpilogSlurmctld.
+
+slurm.conf takes no arguments for these programs, so each is a link to this file and its name says what happened:
+
+    ln -s slurm_power.py azaks-resume        # ResumeProgram=/opt/azaks/hooks/azaks-resume
+    ln -s slurm_power.py azaks-suspend       # SuspendProgram
+    ln -s slurm_power.py azaks-resume-fail   # ResumeFailProgram
+    ln -s slurm_power.py azaks-prolog        # PrologSlurmctld (a wake-up only)
+
+Its settings are `wake.json` beside the file (see wake.py). The event is `resume`, `suspend`, `resume-fail` or
+`prolog`, and its detail Slurm's host list (`hpc[1-4],gpu-1`) or the job's id. With `spool` every event is kept for the
+cycle, and for `resume` the jobs of SLURM_RESUME_FILE too, which exists only while we run.
+
+Slurm starts its programs with descriptors 0 to 2 closed and SIGTERM blocked: both are put right, here and in what is
+started. The exit status is 0 whatever happened: another one would requeue the job (PrologSlurmctld).
+"""
+
+# --- core: the same text in every hook, because each of them is one file on its own -------------------------------
+# Standard library only, Python 3.6. It never blocks, and never writes what the environment holds.
+
+import errno
+import fcntl
+import os
+import signal
+import sys
+import time
+
+DEFAULT_SOCKET = "/run/azaks/wake.sock"
+DEFAULT_STATE = "/run/azaks"
+LOG_LIMIT = 1 << 20
+SPOOL_LIMIT = 16 << 20
+MESSAGE_LIMIT = 8192
+
+
+def read_settings(path):
+    """The settings of a JSON file as a dictionary; what cannot be read counts as empty, with why under `problem`."""
+    import json
+    try:
+        with open(path, "rb") as stream:
+            found = json.loads(stream.read(1 << 16).decode("utf-8"))
+    except (OSError, ValueError) as error:
+        return {"problem": "%s: %s" % (path, getattr(error, "strerror", None) or "no JSON")}
+    return found if isinstance(found, dict) else {"problem": "%s: no object" % path}
+
+
+def wake(settings, event, detail="", runner=None):
+    """Wake the resident loop; where none listens, start one detached cycle. Returns what was done, in a word.
+
+    `detail` (a host list, a job id) is a hint for the loop; a cycle looks at the scheduler itself.
+    """
+    spool(settings, event, detail)
+    done = tell(settings.get("socket", DEFAULT_SOCKET), event, detail)
+    if done == "nobody":
+        done = start(settings, runner)
+    log(settings, "%s: %s %s" % (done, event, detail[:200]))
+    return done
+
+
+def tell(path, event, detail):
+    """One datagram, without waiting: `told`, `full` (it is behind and will look anyway), `nobody`."""
+    import _socket
+    text = '{"event":"%s","detail":"%s"}' % (plain(event), plain(detail))
+    sender = None
+    try:
+        sender = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+        sender.setblocking(False)
+        sender.sendto(text[:MESSAGE_LIMIT].encode("ascii", "replace"), path)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS):
+            return "full"
+        return "nobody"
+    finally:
+        if sender is not None:
+            sender.close()
+    return "told"
+
+
+def plain(text):
+    """Text that needs no escapes in JSON and is no longer than a datagram should be."""
+    kept = [char for char in str(text)[: MESSAGE_LIMIT // 2] if " " <= char <= "~" and char not in '"\\']
+    return "".join(kept)
+
+
+def start(settings, runner):
+    """One cycle at a time in the background: `running` (it will look once more), `started`, `no cycle`.
+
+    The marker says that something happened; whoever holds the lock runs a cycle after removing the marker. So every
+    event is followed by a cycle, and a burst of them by two at most.
+    """
+    state = settings.get("state_dir", DEFAULT_STATE)
+    try:
+        if os.stat(state).st_mode & 0o022 & ~settings.get("state_mode", 0):
+            return "no cycle (others may write %s)" % state
+        marker = os.open(os.path.join(state, "wake.again"), os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+        os.utime(marker)
+        os.close(marker)
+        lock = os.open(os.path.join(state, "wake.lock"), os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        return "no cycle (%s: %s)" % (state, error.strerror)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return "running"
+    try:
+        detach(list(runner or settings.get("runner") or ()) + ["--lock-fd", str(lock)], lock)
+    except (OSError, ValueError) as error:
+        return "no cycle (%s)" % error
+    finally:
+        os.close(lock)
+    return "started"
+
+
+def detach(command, keep):
+    """Run a program that outlives us: twice forked, own session, nothing open but `keep`, no signal blocked."""
+    if not command or not command[0]:
+        raise ValueError("no runner is configured")
+    if os.path.isabs(command[0]) and not os.access(command[0], os.X_OK):
+        raise ValueError("%s cannot be run" % command[0])
+    child = os.fork()
+    if child:
+        try:
+            os.waitpid(child, 0)
+        except OSError:  # a server that reaps all children by itself
+            pass
+        return
+    try:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        for number in range(1, signal.NSIG):
+            try:
+                signal.signal(number, signal.SIG_DFL)
+            except (OSError, ValueError, RuntimeError):
+                pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        os.chdir("/")
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            if number != keep:
+                os.dup2(null, number)
+        close_others(keep)
+        os.set_inheritable(keep, True)
+        os.execvp(command[0], command)
+    finally:
+        os._exit(127)
+
+
+def close_others(keep):
+    """Close everything beyond standard error but one descriptor."""
+    try:
+        numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+    except (OSError, ValueError):
+        numbers = range(3, 1024)
+    for number in numbers:
+        if number > 2 and number != keep:
+            try:
+                os.close(number)
+            except OSError:
+                pass
+
+
+def open_standard():
+    """Slurm starts its programs with descriptors 0 to 2 closed: what we open must not become one of them."""
+    while True:
+        number = os.open(os.devnull, os.O_RDWR)
+        if number > 2:
+            os.close(number)
+            return
+
+
+def append(path, text, limit):
+    """Add a line to a file that is put aside once it is large. One write, so that lines never mix."""
+    number = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK, 0o640)
+    try:
+        if os.fstat(number).st_size > limit:
+            os.rename(path, path + ".1")
+        os.write(number, text.encode("utf-8", "replace"))
+    finally:
+        os.close(number)
+
+
+def log(settings, text):
+    """A line in our own log, if it is configured."""
+    path = settings.get("log")
+    if not path:
+        return
+    line = "".join(char if char >= " " else " " for char in text[:400])
+    try:
+        append(path, "%s %d %s\n" % (time.strftime("%Y-%m-%dT%H:%M:%S"), os.getpid(), line), LOG_LIMIT)
+    except OSError:
+        pass
+
+
+def spool(settings, event, detail):
+    """Keep the event for the next cycle where `spool` names a file: one JSON object a line."""
+    path = settings.get("spool")
+    if not path:
+        return
+    import json
+    try:
+        line = json.dumps({"time": time.time(), "event": event, "detail": detail[: 1 << 16]})
+        append(path, line + "\n", SPOOL_LIMIT)
+    except (OSError, ValueError, TypeError) as error:
+        log(settings, "the event was not kept: %s" % type(error).__name__)
+
+
+def set_deadline(seconds):
+    """However slow a disk is: we are gone after this time, and successfully so."""
+    signal.signal(signal.SIGALRM, lambda number, frame: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+# --- end of the core ----------------------------------------------------------------------------------------------
+
+EVENTS = ("resume-fail", "resume", "suspend", "prolog", "epilog")
+RESUME_FILE_LIMIT = 1 << 20
+
+
+def event_of(name):
+    """`azaks-resume-fail` → `resume-fail`; `slurm` when the name says nothing."""
+    for event in EVENTS:
+        if os.path.basename(name).endswith(event):
+            return event
+    return "slurm"
+
+
+def spool_jobs(settings):
+    """The jobs nodes are resumed for, from the file Slurm opens for us."""
+    path = os.environ.get("SLURM_RESUME_FILE")
+    if not path or not settings.get("spool"):
+        return
+    try:
+        with open(path, "rb") as stream:
+            spool(settings, "resume-file", stream.read(RESUME_FILE_LIMIT).decode("utf-8", "replace"))
+    except OSError as error:
+        log(settings, "SLURM_RESUME_FILE cannot be read: %s" % error.strerror)
+
+
+def main(arguments):
+    open_standard()
+    here = os.path.dirname(os.path.realpath(__file__))
+    config = os.path.join(here, "wake.json")
+    settings = read_settings(config)
+    set_deadline(float(settings.get("deadline_s", 2)))
+    event = event_of(arguments[0])
+    detail = " ".join(arguments[1:])
+    if event in ("prolog", "epilog"):
+        detail = os.environ.get("SLURM_JOB_ID", "")[:40]
+    if event == "resume":
+        spool_jobs(settings)
+    runner = settings.get("runner") or [sys.executable or "/usr/bin/python3", "-IS", os.path.join(here, "wake.py")]
+    wake(settings, event, detail, list(runner) + ["--config", config])
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv)
+    except Exception as error:  # a hook that fails would hold the scheduler up
+        log(read_settings(os.path.join(os.path.dirname(os.path.realpath(__file__)), "wake.json")),
+            "failed: %s" % type(error).__name__)
+    os._exit(0)

@@ -1,0 +1,1 @@
+"""Grid Engine (SGE and its kin), read with qstat, qhost and qconf, written with qconf and qmod."""

@@ -1,0 +1,212 @@
+"""A small client of the Kubernetes API: paged lists, merge patches, deletes. Bounded in time and size.
+
+====================  ==============================================================================================
+GET list              `limit` and `continue`; the pages of one list are one look (same resourceVersion). 410 on a
+                      later page: the look has grown too old, the list begins again once
+404 on a list         nobody has defined such objects: an empty list where the caller says so
+PATCH                 `application/merge-patch+json`, so that doing it twice is doing it once
+DELETE                404 is success
+401                   the token is read anew once
+429, 5xx, no answer   a GET is sent again twice, after a short wait; a write is not
+====================  ==============================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+import requests
+
+from autoscale_aks.errors import SchedulerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from autoscale_aks.schedulers.kubernetes.access import Access
+
+_TRIES: Final = 3
+_WAIT_S: Final = 0.5
+_LONGEST_WAIT_S: Final = 5.0
+_CONNECT_S: Final = 10.0
+_BLOCK: Final = 1 << 16
+_AGAIN: Final = frozenset({429, 500, 502, 503, 504})
+
+
+class NotFoundError(SchedulerError):
+    """The object, or its whole kind, is not there (404)."""
+
+
+class ExpiredError(SchedulerError):
+    """A continue token is too old (410)."""
+
+
+@dataclass(slots=True)
+class KubeClient:
+    """One API server. `timeout_s` bounds everything between two calls of `begin`."""
+
+    access: Access
+    timeout_s: float
+    page_size: int
+    page_bytes: int
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    _session: requests.Session = field(default_factory=requests.Session)
+    _deadline: float = 0.0
+
+    def begin(self) -> None:
+        """A new look or a new change: the time runs from here."""
+        self._deadline = self.monotonic() + self.timeout_s
+
+    def list_all(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        optional: bool = False,
+        keep: Callable[[Any], Any] = lambda item: item,
+    ) -> list[Any]:
+        """All objects of a list, as one look, each as `keep` leaves it.
+
+        Raises SchedulerError; with `optional` a 404 is an empty list.
+        """
+        try:
+            try:
+                return self._pages(path, query or {}, keep)
+            except ExpiredError:
+                return self._pages(path, query or {}, keep)
+        except NotFoundError:
+            if optional:
+                return []
+            raise
+
+    def _pages(self, path: str, query: Mapping[str, str], keep: Callable[[Any], Any]) -> list[Any]:
+        found: list[Any] = []
+        token = ""
+        while True:
+            more = {"continue": token} if token else {}
+            page = self._send("GET", f"{path}?{urlencode({**query, 'limit': str(self.page_size), **more})}")
+            items = page.get("items")
+            if items is None:
+                items = []
+            if not isinstance(items, list):
+                raise SchedulerError(f"GET {path}: the answer is no list")
+            found.extend(keep(item) for item in items)
+            meta = page.get("metadata")
+            token = meta.get("continue") or "" if isinstance(meta, dict) else ""
+            if not token:
+                return found
+
+    def get(self, path: str) -> Mapping[str, Any]:
+        """One object. Raises NotFoundError, SchedulerError."""
+        return self._send("GET", path)
+
+    def patch(self, path: str, change: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Merge a change into an object. Raises NotFoundError, SchedulerError."""
+        return self._send("PATCH", path, change)
+
+    def delete(self, path: str, preconditions: Mapping[str, str]) -> None:
+        """Remove an object if it is still the one that was seen; an absent one is a success. Raises SchedulerError."""
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": dict(preconditions)}
+        try:
+            self._send("DELETE", path, options)
+        except NotFoundError:
+            return
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        tries = _TRIES if method == "GET" else 1
+        refreshed = False
+        while True:
+            tries -= 1
+            try:
+                status, headers, content = self._exchange(method, path, body, fresh=refreshed)
+            except (requests.RequestException, OSError) as error:
+                if tries > 0 and self._wait(""):
+                    continue
+                raise SchedulerError(f"{method} {_shown(path)}: {_first_words(error)} ({self.access.url})") from error
+            if status == 401 and not refreshed:
+                refreshed, tries = True, tries + 1
+                continue
+            if status in _AGAIN and tries > 0 and self._wait(headers.get("Retry-After", "")):
+                continue
+            return _decode(method, path, status, content)
+
+    def _exchange(
+        self, method: str, path: str, body: Mapping[str, Any] | None, *, fresh: bool
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        left = self._deadline - self.monotonic()
+        if left <= 0:
+            raise requests.Timeout(f"no answer within {self.timeout_s:g} s (scheduler.timeout_s)")
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"Accept": "application/json", **({"Content-Type": kind} if body is not None else {})}
+        token = self.access.token(fresh)
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        self._session.trust_env = False  # a .netrc must not replace the token; proxies stand in the kubeconfig
+        with self._session.request(
+            method,
+            self.access.url + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers=headers,
+            timeout=(min(_CONNECT_S, left), left),
+            allow_redirects=False,
+            stream=True,
+            verify=self.access.verify,
+            cert=self.access.client_cert,
+            proxies=self.access.proxies,
+        ) as answer:
+            return answer.status_code, answer.headers, self._read(answer)
+
+    def _read(self, answer: requests.Response) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        for part in answer.iter_content(_BLOCK):
+            size += len(part)
+            if size > self.page_bytes:
+                raise requests.RequestException("the answer is larger than scheduler.max_output_bytes")
+            if self.monotonic() > self._deadline:
+                raise requests.Timeout(f"no answer within {self.timeout_s:g} s (scheduler.timeout_s)")
+            parts.append(part)
+        return b"".join(parts)
+
+    def _wait(self, retry_after: str) -> bool:
+        """Wait before sending again; False when there is no time left."""
+        wait = min(float(retry_after), _LONGEST_WAIT_S) if retry_after.isascii() and retry_after.isdigit() else _WAIT_S
+        if self.monotonic() + wait >= self._deadline:
+            return False
+        self.sleep(wait)
+        return True
+
+
+def _decode(method: str, path: str, status: int, content: bytes) -> Mapping[str, Any]:
+    try:
+        found = json.loads(content) if content else {}
+    except (ValueError, RecursionError):
+        found = None
+    if 200 <= status < 300:
+        if not isinstance(found, dict):
+            raise SchedulerError(f"{method} {_shown(path)}: the answer is no JSON object")
+        return found
+    said = found.get("message") if isinstance(found, dict) else None
+    message = f"{method} {_shown(path)}: {status}: {_plain(said) if isinstance(said, str) else 'it said nothing'}"
+    if status == 404:
+        raise NotFoundError(message)
+    if status == 410:
+        raise ExpiredError(message)
+    hint = {401: "; is the token valid?", 403: "; see the role in conf/kubernetes"}.get(status, "")
+    raise SchedulerError(message + hint)
+
+
+def _shown(path: str) -> str:
+    return path.partition("?")[0]
+
+
+def _plain(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text[:300])
+
+
+def _first_words(error: BaseException) -> str:
+    return _plain(str(error))[:200] or type(error).__name__

@@ -1,0 +1,147 @@
+"""Kubernetes behind the scheduler port."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from autoscale_aks.errors import SchedulerError
+from autoscale_aks.schedulers.kubernetes.access import access_of
+from autoscale_aks.schedulers.kubernetes.client import KubeClient, NotFoundError
+from autoscale_aks.schedulers.kubernetes.nodes import read_node
+from autoscale_aks.schedulers.kubernetes.objects import mapping_at, read_pod, text_at
+from autoscale_aks.schedulers.kubernetes.queue import read_state
+from autoscale_aks.schedulers.kubernetes.settings import read_settings
+from autoscale_aks.schedulers.kubernetes.source import NODES, PODS, CaptureSource, ServerSource, slim_pod
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from autoscale_aks.schedulers.kubernetes.nodes import NodeObject
+    from autoscale_aks.schedulers.kubernetes.settings import KubernetesSettings
+    from autoscale_aks.schedulers.kubernetes.source import LookSource
+    from autoscale_aks.schedulers.port import SchedulerState
+
+CLOSED_BY_US: Final = "azaks.io/closed"
+"""Annotation on nodes that we cordoned, with the reason: nobody else's cordon is ever undone."""
+_ONE_BY_ONE: Final = 25
+"""Nodes whose pods are asked for each on its own; for more, all pods are read once."""
+_SAFE_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
+
+
+class KubernetesScheduler:
+    """The scheduler port over the API server.
+
+    Closing is cordoning, with one look at the node afterwards: only nodes that are cordoned and without work are
+    returned. Nothing is ever evicted; DaemonSet and mirror pods go with their node. Reopening undoes our own cordon
+    only. A Node object is removed only when its kubelet has stopped answering: a live kubelet would register again,
+    open. Nodes join by themselves.
+    """
+
+    def __init__(self, settings: KubernetesSettings, source: LookSource, client: KubeClient | None) -> None:
+        self._settings = settings
+        self._source = source
+        self._client = client
+
+    def read(self) -> SchedulerState:
+        """One look. Raises SchedulerError when nodes or pods cannot be read."""
+        return read_state(self._source.look(), self._settings)
+
+    def add_nodes(self, names: Sequence[str]) -> None:
+        """Nothing to do: the kubelet of a machine registers its node."""
+
+    def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:
+        """Cordon, then look: the names that are cordoned and run nothing."""
+        cordoned = []
+        for name, client in self._each(names):
+            try:
+                if not self._node(client, name).is_cordoned:
+                    mark = {CLOSED_BY_US: reason[:200]}
+                    change = {"metadata": {"annotations": mark}, "spec": {"unschedulable": True}}
+                    client.patch(f"{NODES}/{name}", change)
+            except NotFoundError:
+                continue
+            cordoned.append(name)
+        busy = self._with_work(cordoned)
+        return tuple(name for name in cordoned if name not in busy)
+
+    def reopen_nodes(self, names: Sequence[str]) -> None:
+        """Uncordon the nodes that we cordoned; other people's cordons stay."""
+        for name, client in self._each(names):
+            try:
+                node = self._node(client, name)
+                if node.is_cordoned and CLOSED_BY_US in node.annotations:
+                    change = {"metadata": {"annotations": {CLOSED_BY_US: None}}, "spec": {"unschedulable": None}}
+                    client.patch(f"{NODES}/{name}", change)
+            except NotFoundError:
+                continue
+
+    def remove_nodes(self, names: Sequence[str]) -> None:
+        """Remove the Node objects of machines that are gone; one whose kubelet still answers stays, cordoned."""
+        for name, client in self._each(names):
+            try:
+                raw = client.get(f"{NODES}/{name}")
+            except NotFoundError:
+                continue
+            if not _readable(raw).is_ready:
+                client.delete(f"{NODES}/{name}", {"uid": text_at(mapping_at(raw, "metadata"), "uid")})
+
+    def _each(self, names: Sequence[str]) -> Iterator[tuple[str, KubeClient]]:
+        """Names that are node names, each once; none where nothing may be changed."""
+        if self._client is None:
+            return
+        self._client.begin()
+        for name in dict.fromkeys(names):
+            if not _SAFE_NAME.match(name):
+                raise SchedulerError(f"{name[:60]!r} is no node name")
+            yield name, self._client
+
+    def _node(self, client: KubeClient, name: str) -> NodeObject:
+        return _readable(client.get(f"{NODES}/{name}"))
+
+    def _with_work(self, names: Sequence[str]) -> set[str]:
+        """The nodes on which a pod works; a pod that cannot be read is taken for work. Few are asked one by one."""
+        if self._client is None or not names:
+            return set()
+        if len(names) > _ONE_BY_ONE:
+            found = self._client.list_all(PODS, keep=slim_pod)
+        else:
+            found = [
+                raw for name in names for raw in self._client.list_all(PODS, {"fieldSelector": f"spec.nodeName={name}"})
+            ]
+        busy: set[str] = set()
+        for raw in found:
+            try:
+                pod = read_pod(raw)
+            except ValueError:
+                spec = raw.get("spec") if isinstance(raw, dict) else None
+                node = spec.get("nodeName") if isinstance(spec, dict) else None
+                busy.update([node] if isinstance(node, str) else names)
+                continue
+            if pod.node_name and not pod.is_over and not pod.stays_with_node:
+                busy.add(pod.node_name)
+        return busy
+
+
+def _readable(raw: Mapping[str, Any]) -> NodeObject:
+    try:
+        return read_node(raw)
+    except ValueError as error:
+        raise SchedulerError(f"a node that cannot be read: {error}") from error
+
+
+def build(
+    settings: Mapping[str, Any], *, environment: Mapping[str, str], base: Path | None = None
+) -> KubernetesScheduler:
+    """`{"type": "kubernetes", …}` → a scheduler. Raises ConfigError."""
+    parsed = read_settings(settings, base=base)
+    if parsed.capture_dir is not None:
+        return KubernetesScheduler(parsed, CaptureSource(parsed.capture_dir), None)
+    client = KubeClient(
+        access_of(parsed, environment),
+        timeout_s=parsed.timeout_s,
+        page_size=parsed.page_size,
+        page_bytes=parsed.max_output_bytes,
+    )
+    return KubernetesScheduler(parsed, ServerSource(client, parsed), client)

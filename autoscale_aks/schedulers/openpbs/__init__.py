@@ -1,0 +1,1 @@
+"""OpenPBS, read with qstat, pbsnodes and qmgr, written with pbsnodes and qmgr."""

@@ -1,0 +1,98 @@
+"""A captured queue through the driver and the planner, with the node arrays of `conf/SCHEDULER/autoscale.json`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autoscale_aks.config import load_config
+from autoscale_aks.model.snapshot import Snapshot
+from autoscale_aks.planning.planner import plan
+from autoscale_aks.schedulers.registry import build_scheduler
+
+if TYPE_CHECKING:
+    from autoscale_aks.model.job import Chunk, Job
+    from autoscale_aks.schedulers.port import SchedulerState
+
+ROOT = Path(__file__).parents[2]
+FIXTURES = ROOT / "tests" / "fixtures"
+SERVED = {
+    "openpbs": {},
+    "gridengine": {"hostgroups": {"@allhosts": ["htc", "hpc"], "@gpuhosts": ["gpu"]}, "queues": {"long.q": ["htc"]}},
+}
+"""What the captured cluster calls its queues and groups."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What was read, and each job's answer: the reason's code and where its machines come from."""
+
+    state: SchedulerState
+    answers: dict[str, str]
+    machines: dict[str, int]
+
+
+def read_scene(scheduler: str, scene: str) -> Scene:
+    settings = {"type": scheduler, "capture_dir": str(FIXTURES / scheduler / scene), "capture_nodes": True}
+    state = build_scheduler({**settings, **SERVED[scheduler]}, environment={})
+    seen = state.read()
+    config = load_config(ROOT / "conf" / scheduler / "autoscale.json")
+    snapshot = Snapshot(
+        now=0.0,
+        default_resources=config.default_resources,
+        limits=config.limits,
+        nodearrays=config.arrays,
+        shared_resources=seen.shared_resources,
+        jobs=seen.jobs,
+    )
+    made = plan(snapshot, config.policy)
+    places: dict[int, set[str]] = {}
+    first_new = len(made.nodes) + len(made.unmanaged_nodes)
+    for placement in made.placements:
+        for number in range(placement.first_node, placement.first_node + placement.nodes):
+            bucket = made.claims[number - first_new].bucket
+            group = bucket.placement_group
+            places.setdefault(placement.job, set()).add(bucket.array.name + (f"/{group}" if group else ""))
+    answers: dict[str, str] = {}
+    for index, (job, outcome) in enumerate(zip(made.jobs, made.outcomes, strict=True)):
+        where = "+".join(sorted(places.get(index, ())))
+        answers[job.name] = outcome.reason.code.name + (f" {where}" if where else "")
+    machines: dict[str, int] = {}
+    for claim in made.claims:
+        machines[claim.bucket.array.name] = machines.get(claim.bucket.array.name, 0) + 1
+    return Scene(seen, answers, machines)
+
+
+def shown(job: Job) -> dict[str, Any]:
+    """A job as the golden file writes it: what is usual is left out."""
+    shape = job.shape
+    usual = {
+        "count": 1,
+        "iterations": 1,
+        "node_count": 0,
+        "colocated": False,
+        "packing": None,
+        "chunks": [],
+        "waits": "",
+    }
+    found = {
+        "count": job.count,
+        "constraints": _plain(shape.constraints),
+        "iterations": shape.iterations,
+        "node_count": shape.node_count,
+        "colocated": shape.colocated,
+        "packing": shape.packing_strategy.value if shape.packing_strategy else None,
+        "chunks": [_chunk(chunk) for chunk in shape.chunks],
+        "waits": job.not_runnable_reason,
+    }
+    return {key: value for key, value in found.items() if usual.get(key, ...) != value}
+
+
+def _chunk(chunk: Chunk) -> list[Any]:
+    return [chunk.iterations, chunk.node_count, _plain(chunk.constraints)]
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=lambda it: dict(it) if hasattr(it, "items") else list(it)))
