@@ -47,10 +47,11 @@ def command(config_path: Path, form: str, quiet: bool) -> int:
     clock = SystemClock()
     gate = Gate(clock.now)
     with Signals(gate.close, stop=[signal.SIGTERM], reload=[]), writing_world(config, clock, gate) as world:
+        begun = clock.now()
         gate.begin(config.loop.cycle_deadline_s)
         for notice in world.ledger.notices:
             out.print(f"note: {notice}", markup=False)
-        report = run_cycle(world, ChunkProgress(out, quiet=quiet))
+        report = run_cycle(world, ChunkProgress(out, quiet=quiet), until=begun + config.loop.cycle_deadline_s)
     seen = report.observation
     if form == "json":
         print_json(render_cycle(report))

@@ -90,9 +90,10 @@ class Resident:
         return config
 
     def _cycle(self, world: World, plan_id: str, begun: float) -> None:
-        self._station.gate.begin(world.config.loop.cycle_deadline_s)
+        deadline_s = world.config.loop.cycle_deadline_s
+        self._station.gate.begin(deadline_s)
         try:
-            report = run_cycle(replace(world, new_plan_id=lambda: plan_id))
+            report = run_cycle(replace(world, new_plan_id=lambda: plan_id), until=begun + deadline_s)
         finally:
             self._station.remember(world)
         for notice in report.notices:

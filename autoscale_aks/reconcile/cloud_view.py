@@ -33,6 +33,8 @@ class CloudView:
     """Pools in whose list absence means something."""
     pools: tuple[str, ...] = ()
     """The agent pools that may hold machines of ours."""
+    pools_read: bool = True
+    """False when the pools of placement groups could not be read: `pools` may lack some."""
     nodes: dict[str, ClusterNode] = field(default_factory=dict)
     nodes_read: bool = False
     blocked: Blocked = field(default_factory=Blocked)
@@ -62,7 +64,9 @@ def ask_cloud(world: World, records: Mapping[str, MachineRecord], doubts: Doubts
         if record.state in _SEEN_BEFORE:
             known.setdefault(record.pool, []).append(record.name)
     view.pools, source = find_pools(world)
-    view.sources.extend([source] if source is not None else [])
+    if source is not None:
+        view.pools_read = source.complete
+        view.sources.append(source)
     for pool in view.pools:
         if not _list_pool(world, pool, view, known.get(pool, []), doubts):
             return view

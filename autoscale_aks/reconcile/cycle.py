@@ -130,7 +130,7 @@ def run_cycle(world: World, progress: Progress | None = None, *, until: float | 
     halted = world.halted()
     releases = Releases(notices=[f"nothing was let go: {halted}"]) if halted else release(world, seen, found.plan)
     notices += tuple(releases.notices)
-    notices += remove_empty_pools(world, seen, found.plan)
+    notices += remove_empty_pools(world, seen, (decided, *found.rounds, found.plan))
     record_wants(world, seen, found)
     record_proposals(world, seen, decided)
     report = CycleReport(

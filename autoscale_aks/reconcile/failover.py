@@ -16,14 +16,14 @@ from autoscale_aks.model.reason import ReasonCode
 from autoscale_aks.model.snapshot import BackOff
 from autoscale_aks.planning.minimum import arrays_after, claimed_nodes, names_after, policy_after
 from autoscale_aks.reconcile.deciding import brake, decide, headroom_jobs
-from autoscale_aks.reconcile.launch import launch
+from autoscale_aks.reconcile.launch import POOL_LIMIT, launch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from autoscale_aks.model.bucket import Bucket
     from autoscale_aks.model.job import Job
-    from autoscale_aks.model.launch import ChunkOutcome
+    from autoscale_aks.model.launch import ChunkOutcome, LaunchOutcome
     from autoscale_aks.model.plan import Plan
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import Snapshot
@@ -100,7 +100,7 @@ def _after(world: World, seen: Observation, snapshot: Snapshot, asked: Plan, sen
     held = [
         _held(claim.bucket)
         for claim in asked.claims
-        if claim.name in refused and refused[claim.name].kind not in MOVES_ON
+        if claim.name in refused and _tells_nothing(refused[claim.name])
     ]
     back_offs = (*seen.snapshot.blocked.back_offs, *world.ledger.back_offs(world.clock.now()), *held)
     return replace(
@@ -110,6 +110,11 @@ def _after(world: World, seen: Observation, snapshot: Snapshot, asked: Plan, sen
         naming=names_after(snapshot.naming, asked.claims),
         blocked=replace(snapshot.blocked, back_offs=tuple(dict.fromkeys(back_offs))),
     )
+
+
+def _tells_nothing(refusal: LaunchOutcome) -> bool:
+    """Whether no back-off follows from a refusal: it would be asked for again at once."""
+    return refusal.kind not in MOVES_ON or refusal.code == POOL_LIMIT
 
 
 def _held(bucket: Bucket) -> BackOff:

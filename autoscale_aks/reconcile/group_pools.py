@@ -20,7 +20,7 @@ from autoscale_aks.model.snapshot import Source
 from autoscale_aks.reconcile.names import group_pool, pool_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from autoscale_aks.config import Config
     from autoscale_aks.model.bucket import Bucket
@@ -79,12 +79,15 @@ def name_clash(config: Config, bucket: Bucket) -> str | None:
     return f"agent pool {pool} already belongs to {other}; give placement group {bucket.placement_group} another name"
 
 
-def remove_empty_pools(world: World, seen: Observation, plan: Plan) -> tuple[str, ...]:
-    """Delete groups' pools that have long been empty; what could not be done, for the cycle's notices."""
+def remove_empty_pools(world: World, seen: Observation, plans: Iterable[Plan]) -> tuple[str, ...]:
+    """Delete groups' pools that have long been empty; what could not be done, for the cycle's notices.
+
+    `plans` are all of the cycle: a pool that any of them wanted may have machines that `seen` does not know yet.
+    """
     ours = group_pools(world.config)
     if not ours:
         return ()
-    wanted = {pool_of(world.config, wave.bucket) for wave in plan.waves}
+    wanted = {pool_of(world.config, wave.bucket) for plan in plans for wave in plan.waves}
     used = wanted | {record.pool for name, record in seen.records.items() if name not in seen.gone}
     notices = []
     for pool in seen.pools:

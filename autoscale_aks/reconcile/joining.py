@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from autoscale_aks.ledger.records import MachineRecord, MachineState
+from autoscale_aks.reconcile.group_pools import group_pools
 from autoscale_aks.reconcile.join import Joined, Sighting, join_machine
 from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, machine_prefix
 from autoscale_aks.reconcile.table import Action
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from autoscale_aks.reconcile.cloud_view import CloudView
     from autoscale_aks.reconcile.queue_view import QueueView
     from autoscale_aks.reconcile.world import World
+    from autoscale_aks.schedulers.port import SchedulerNode
 
 
 @dataclass(slots=True)
@@ -44,9 +46,10 @@ class Joiner:
 
     def add(self, record: MachineRecord) -> None:
         """Join one machine and keep what the table says of it."""
-        self.records[record.name] = record
         cluster_node = self.cloud.node_of(record.name)
         scheduler_node = self.queue.node_of(record, cluster_node)
+        record = _half_closed(record, scheduler_node)
+        self.records[record.name] = record
         seen = Sighting(
             record=record,
             machine=self.cloud.machines.get(record.name),
@@ -74,6 +77,17 @@ class Joiner:
         if joined.action is Action.FINISH:
             self.closing.append(record.name)
         self.nodes.append(joined.node)
+
+
+def _half_closed(record: MachineRecord, node: SchedulerNode | None) -> MachineRecord:
+    """A machine that we have closed and that a ledger begun anew does not know to be closing.
+
+    Its delete protocol goes on, or it would stay closed, and billed, for ever (user asks T13, T33d).
+    """
+    is_known = record.state in {MachineState.CLOSING, MachineState.DELETING}
+    if is_known or node is None or node.state != "Closed" or not node.closed_by_us:
+        return record
+    return replace(record, state=MachineState.CLOSING)
 
 
 def unrecorded_machines(
@@ -114,24 +128,35 @@ def only_scheduled(
     """
     found: list[MachineRecord] = []
     for array in world.config.arrays:
-        if array.agent_pool in cloud.complete_pools:
+        pool = _unread_pool(world, cloud, array)
+        if pool is None:
             continue
         prefix = machine_prefix(world.config.aks.owner, array.name)
         for name, node in queue.nodes.items():
             is_new = name not in records and name not in cloud.machines
             is_ours = name.startswith(prefix) and name.removeprefix(prefix).isdigit()
             if is_new and is_ours and node.state == "Ready":
-                found.append(_scheduled_record(name, array, now))
+                found.append(_scheduled_record(name, array, pool, now))
     return tuple(found)
 
 
-def _scheduled_record(name: str, array: NodeArray, now: float) -> MachineRecord:
+def _unread_pool(world: World, cloud: CloudView, array: NodeArray) -> str | None:
+    """A pool that a node array's machines may stand in and whose list is not whole; None: all were seen whole."""
+    groups = group_pools(world.config)
+    pools = (array.agent_pool, *(pool for pool in cloud.pools if groups.get(pool, ("", ""))[0] == array.name))
+    unread = next((pool for pool in pools if pool not in cloud.complete_pools), None)
+    if unread is None and not cloud.pools_read:
+        return next((pool for pool in groups if groups[pool][0] == array.name and pool not in pools), None)
+    return unread
+
+
+def _scheduled_record(name: str, array: NodeArray, pool: str, now: float) -> MachineRecord:
     """A machine by its name alone. Of an array with one size it is that size; else its size is not known."""
     sizes_of = {offering.vm_size for offering in array.offerings}
     return MachineRecord(
         name=name,
         nodearray=array.name,
-        pool=array.agent_pool,
+        pool=pool,
         vm_size=sizes_of.pop() if len(sizes_of) == 1 else "",
         zone=None,
         spot=array.spot,

@@ -39,6 +39,9 @@ def record_sightings(world: World, seen: Observation) -> tuple[str, ...]:
     for name in seen.ready:
         if seen.records[name].state in _EARLY | {MachineState.LISTED}:
             states[name] = MachineState.READY
+    # A delete that arrived and was told of by nobody, a killed run's: what leaves is not missed when it has left.
+    leaving = [node.name for node in seen.snapshot.nodes if node.state == "Deleting"]
+    states |= {name: MachineState.DELETING for name in leaving if seen.records[name].state is MachineState.CLOSING}
     if states:
         ledger.record_seen(states, now, seen.ready)
     _record_stages(world, seen)

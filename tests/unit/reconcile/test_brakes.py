@@ -114,7 +114,7 @@ def test_t13c_a_machine_list_that_loses_most_of_what_was_there_deletes_nothing_a
         monkeypatch.setattr(
             type(world.cloud),
             "list_machines",
-            lambda self, pool: _shortened(whole(self, pool), keep=5),
+            lambda self, pool, deadline=None: _shortened(whole(self, pool, deadline), keep=5),
         )
     report = site.cycle()
     source = sources(report)["machines of pool htc"]
@@ -155,7 +155,7 @@ def test_t13c_a_cluster_that_shows_no_nodes_at_all_makes_no_ready_machine_unborn
     idle_site(site, 30)
     site.advance(BOOT_S * 2)
     with site.world() as world:
-        monkeypatch.setattr(type(world.cloud), "list_nodes", lambda self, pools: ())
+        monkeypatch.setattr(type(world.cloud), "list_nodes", lambda self, pools, deadline=None: ())
     report = site.cycle()
     assert not sources(report)["nodes"].complete
     assert sum(node.is_ready for node in report.observation.snapshot.nodes) == 30
