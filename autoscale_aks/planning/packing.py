@@ -378,10 +378,11 @@ class State:
         array = self.space.buckets[bucket].array.name
         series = self.names.series[array]
         profile = self.space.empty[bucket]
+        live = self._keys_of(bucket)
         for number, length in self.names.take(array, nodes):
             self.new_nodes.append(NewNodes(self.next_node, length, bucket, number))
             for first, count in self._runs_between_live(bucket, series.prefix, number, length):
-                before = bisect_left(self._keys_of(bucket), natural_key(f"{series.prefix}{number + first}"))
+                before = bisect_left(live, natural_key(f"{series.prefix}{number + first}")) if live else 0
                 key = new_key(before, number + first - series.start)
                 row = self.table.append((self.next_node + first, count), bucket, key, profile, state)
                 self.opened.append(row)
