@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoscale_aks.errors import ConstraintError, Problem
 from autoscale_aks.matching.alternatives import (
@@ -38,11 +38,6 @@ class Rule(enum.Enum):
     COLOCATED_SCATTER = "A5: one slot a node, all in one group"
 
 
-_PARTIAL_RULES: Final = frozenset({Rule.PACK, Rule.SPREAD})
-_ONE_A_NODE: Final = frozenset({Rule.SPREAD, Rule.SCATTER_GANG, Rule.COLOCATED_SCATTER})
-_COLOCATED: Final = frozenset({Rule.COLOCATED_PACK, Rule.COLOCATED_SCATTER})
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
     """One chunk of a job, or the whole of a job without chunks: what a slot needs and how many there are."""
@@ -56,6 +51,10 @@ class Part:
     amounts: tuple[MinResource, ...] = ()
     """Every amount its constraints speak of, asked for or ruled out."""
 
+    one_a_node: bool = field(init=False)
+    """Whether each slot needs a node of its own."""
+    is_colocated: bool = field(init=False)
+    """Whether all slots must be in one placement group."""
     has_moving_criteria: bool = field(init=False)
     """Whether it may fit a node better after other work was placed there."""
     takes_shared: bool = field(init=False)
@@ -66,18 +65,16 @@ class Part:
         for alternative in self.alternatives:
             moving = moving or bool(alternative.moving)
             shared = shared or bool(alternative.shared)
+        rule = self.rule
+        one_a_node = rule is Rule.SPREAD or rule is Rule.SCATTER_GANG or rule is Rule.COLOCATED_SCATTER
+        object.__setattr__(self, "one_a_node", one_a_node)
+        object.__setattr__(self, "is_colocated", _is_colocated(rule))
         object.__setattr__(self, "has_moving_criteria", moving)
         object.__setattr__(self, "takes_shared", shared)
 
-    @property
-    def one_a_node(self) -> bool:
-        """Whether each slot needs a node of its own."""
-        return self.rule in _ONE_A_NODE
 
-    @property
-    def is_colocated(self) -> bool:
-        """Whether all slots must be in one placement group."""
-        return self.rule in _COLOCATED
+def _is_colocated(rule: Rule) -> bool:
+    return rule is Rule.COLOCATED_PACK or rule is Rule.COLOCATED_SCATTER
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +99,7 @@ class JobClass:
         is_gang = len(self.parts) > 1
         spreads = may_fit_later = speaks_of_job = False
         for part in self.parts:
-            is_gang = is_gang or part.rule not in _PARTIAL_RULES
+            is_gang = is_gang or not (part.rule is Rule.PACK or part.rule is Rule.SPREAD)
             spreads = spreads or part.rule is Rule.SPREAD
             may_fit_later = may_fit_later or part.has_moving_criteria
             speaks_of_job = speaks_of_job or any(map(_speaks_of_job, part.alternatives))
@@ -230,14 +227,14 @@ def _chunk_constraint(raw: Any, path: str, kinds: Kinds) -> And:
 def _compile_part(part_id: int, constraint: And, slots: int, rule: Rule, path: str) -> Part:
     needs = plain_needs(constraint)
     if needs is not None:
-        return Part(part_id, (Alternative(needs=needs),), slots, rule, False, rule in _COLOCATED, needs)
+        return Part(part_id, (Alternative(needs=needs),), slots, rule, False, _is_colocated(rule), needs)
     return Part(
         id=part_id,
         alternatives=compile_alternatives(constraint, path),
         slots=slots,
         rule=rule,
         is_live=mentions_live(constraint),
-        speaks_of_groups=rule in _COLOCATED or mentions_groups(constraint),
+        speaks_of_groups=_is_colocated(rule) or mentions_groups(constraint),
         amounts=tuple(amounts_in(constraint)),
     )
 

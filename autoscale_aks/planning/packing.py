@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from autoscale_aks.planning.cursors import Cursor, make_cursor
-from autoscale_aks.planning.filling import FillContext, Filling, SharedPool, fill
+from autoscale_aks.planning.filling import FillContext, SharedPool, fill
 from autoscale_aks.planning.nodestate import EMPTY, HELD, MIXED, OPEN, SEALED, NodeState
 from autoscale_aks.planning.records import NameBook, NewNodes, Order, Span
 from autoscale_aks.planning.table import NOT_A_PLACE, NodeTable, new_key, place_index
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from autoscale_aks.matching.profile import Profile
     from autoscale_aks.planning.demand import Part
+    from autoscale_aks.planning.filling import Filling
     from autoscale_aks.planning.limit_tree import LimitTree
     from autoscale_aks.planning.places import Column
     from autoscale_aks.planning.ranking import Route
@@ -210,6 +211,12 @@ class State:
     def charge_rows(self, order: Order, view: PartView, rows: Column, each: Column) -> None:
         """All nodes of these rows get their slots."""
         table = self.table
+        if view.is_plain and order.tenant == MIXED:
+            for dimension, amount in view.needs:
+                table.free[dimension][rows] -= each * amount
+            table.tenant[rows] = MIXED
+            self.spans.append(Span(order.job, table.first[rows], table.count[rows], each))
+            return
         kinds = table.kind[rows]
         for group in view.groups:
             inside = None if group.kinds is None else group.kinds[kinds]
@@ -314,14 +321,17 @@ class State:
 
     def place_on_new(self, order: Order, bucket: int, wanted: int) -> int:
         """Open new nodes of a bucket as limits allow and fill them; returns slots placed."""
-        placed = 0
         profile = self.space.empty[bucket]
+        view = self.view(order.part)
+        if view.is_plain and view.options_of(profile.kind.id):
+            return self._place_plain_on_new(order, view, bucket, wanted)
+        placed = 0
         while placed < wanted:
             allowed = self.limits.available(bucket)
             if not allowed:
                 break
             limit = 1 if order.part.one_a_node else wanted - placed
-            filling = self._fill_fresh(order, profile, limit)
+            filling = self.try_fill(order, profile, NodeState(self.space.totals(profile)), limit)
             if filling is None:
                 break
             nodes = self._equal_nodes(order, filling, allowed, wanted - placed)
@@ -332,18 +342,28 @@ class State:
             placed += nodes * filling.slots
         return placed
 
-    def _fill_fresh(self, order: Order, profile: Profile, limit: int) -> Filling | None:
-        """What an empty node would take; None when it takes nothing."""
-        view = self.view(order.part)
-        totals = self.space.totals(profile)
-        if not view.is_plain or not view.options_of(profile.kind.id):
-            return self.try_fill(order, profile, NodeState(totals), limit)
-        left = list(totals)
+    def _place_plain_on_new(self, order: Order, view: PartView, bucket: int, wanted: int) -> int:
+        """As many full nodes as are wanted and allowed, then one with the rest."""
+        totals = self.space.totals(self.space.empty[bucket])
+        each = 1 if order.part.one_a_node else wanted
         for dimension, amount in view.needs:
-            limit = min(limit, (totals[dimension] or 0) // amount)
-        for dimension, amount in view.needs:
-            left[dimension] = (totals[dimension] or 0) - amount * limit
-        return Filling(limit, NodeState(tuple(left), order.tenant)) if limit > 0 else None
+            each = min(each, (totals[dimension] or 0) // amount)
+        if each <= 0:
+            return 0
+        full, rest = divmod(wanted, each)
+        allowed = self.limits.available(bucket)
+        if full + bool(rest) > allowed:
+            full, rest = min(full, allowed), rest if full < allowed else 0
+        if full + bool(rest):
+            self.limits.take(bucket, full + bool(rest))
+        for nodes, slots in ((full, each), (int(rest > 0), rest)):
+            if nodes:
+                left = list(totals)
+                for dimension, amount in view.needs:
+                    left[dimension] = (totals[dimension] or 0) - amount * slots
+                self._record(order, self.next_node, nodes, slots)
+                self.open_nodes(bucket, nodes, NodeState(tuple(left), order.tenant))
+        return full * each + rest
 
     def _equal_nodes(self, order: Order, filling: Filling, count: int, wanted: int) -> int:
         """How many equal nodes take exactly what the first one takes."""
@@ -378,10 +398,11 @@ class State:
         array = self.space.buckets[bucket].array.name
         series = self.names.series[array]
         profile = self.space.empty[bucket]
+        live = self._keys_of(bucket)
         for number, length in self.names.take(array, nodes):
             self.new_nodes.append(NewNodes(self.next_node, length, bucket, number))
             for first, count in self._runs_between_live(bucket, series.prefix, number, length):
-                before = bisect_left(self._keys_of(bucket), natural_key(f"{series.prefix}{number + first}"))
+                before = bisect_left(live, natural_key(f"{series.prefix}{number + first}")) if live else 0
                 key = new_key(before, number + first - series.start)
                 row = self.table.append((self.next_node + first, count), bucket, key, profile, state)
                 self.opened.append(row)

@@ -72,14 +72,17 @@ class PlaceIndex:
     def look(self, place: int, keys: Column, free: Sequence[Column]) -> None:
         """Look again what the rows of a place have left; those that can take nothing more are dropped."""
         rows = self.rows_of(place, keys)
-        alive = np.ones(len(rows), bool)
-        for least, column in zip(self.least, free, strict=True):
+        left = [column[rows] for column in free]
+        alive: Column = None
+        for least, column in zip(self.least, left, strict=True):
             if least:
-                alive &= column[rows] >= least
-        if not alive.all():
-            rows = self.rows[place] = rows[alive]
-        for dimension, column in enumerate(free):
-            self._bound(dimension, place + 1)[place] = column[rows].max() if len(rows) else -1
+                enough = column >= least
+                alive = enough if alive is None else alive & enough
+        if alive is not None and not alive.all():
+            self.rows[place] = rows[alive]
+            left = [column[alive] for column in left]
+        for dimension, column in enumerate(left):
+            self._bound(dimension, place + 1)[place] = max(column.tolist(), default=-1)
 
     def may_take(self, needs: Sequence[tuple[int, int]], count: int) -> Column:
         """Truth by place, of the first `count`: whether some node there may have that much of everything."""

@@ -138,7 +138,7 @@ def _outcomes(snapshot: Snapshot, demand: Demand, placer: Placer, booting: set[i
     others: dict[tuple[JobStatus, int, int, int], JobOutcome] = {}
     found: list[JobOutcome] = []
     for index, (job, job_class, slots) in enumerate(zip(snapshot.jobs, demand.class_of, placer.placed, strict=True)):
-        if job_class is not None and job_class.problem is None and slots >= job.requested:
+        if job_class is not None and job_class.problem is None and slots >= job.count * job.shape.slots:
             waits = index in booting
             outcome = whole.get((slots, waits))
             if outcome is None:

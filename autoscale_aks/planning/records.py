@@ -48,6 +48,9 @@ class NameBook:
         """The lowest free numbers as `(first, length)` ranges."""
         series = self.series[array]
         number = self.next_number.get(array, series.start)
+        if not series.taken:
+            self.next_number[array] = number + count
+            return [(number, count)]
         taken = sorted(used for used in series.taken if used >= number)
         ranges: list[tuple[int, int]] = []
         for used in [*taken, None]:
