@@ -98,9 +98,7 @@ def _after(world: World, seen: Observation, snapshot: Snapshot, asked: Plan, sen
     refused = {one.name: one for chunk in sent for one in chunk.outcomes if one.state is LaunchState.REJECTED}
     coming = [claim for claim in asked.claims if claim.name not in refused]
     held = [
-        _held(claim.bucket)
-        for claim in asked.claims
-        if claim.name in refused and _tells_nothing(refused[claim.name])
+        _held(claim.bucket) for claim in asked.claims if claim.name in refused and _tells_nothing(refused[claim.name])
     ]
     back_offs = (*seen.snapshot.blocked.back_offs, *world.ledger.back_offs(world.clock.now()), *held)
     return replace(
