@@ -324,7 +324,8 @@ def test_a_cycle_replaces_the_half_that_was_refused_and_keeps_the_other(
     kept = set(site.names())
     assert len(kept) == 10
     site.emulator.state.faults.remove(rule)
-    site.cycles(3)
+    site.boot()
+    site.cycles(3, every_s=300.0)
     assert claimed(site.cycle().plan) == []
     assert (len(site.names()), set(site.records())) == (20, set(site.names()))
     assert kept <= set(site.names())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from faults.fault_rig import (
+    LONG_S,
     POOL,
     PUTS,
     Interrupted,
@@ -27,7 +28,7 @@ from autoscale_aks.cloud.aks.client import ClientSettings
 from autoscale_aks.cloud.aks.wire import HeaderForm, HeaderLimits
 from autoscale_aks.errors import LockHeldError
 from autoscale_aks.model.launch import LaunchState
-from autoscale_aks.reconcile import cycle as cycle_module
+from autoscale_aks.reconcile import failover as failover_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,7 +192,8 @@ def test_machines_that_are_gone_before_our_delete_arrives_count_as_deleted(
         rig.advance()
 
     rival = Interrupted(is_delete, gone)
-    outcome = rig.client(transport=rival).delete_machines(POOL, names)
+    in_time = rig.server.clock.now() + 2 * LONG_S
+    outcome = rig.client(transport=rival).delete_machines(POOL, names, deadline=in_time)
     assert (set(outcome.accepted), outcome.refused) == (set(names), ())
     rig.advance()
     assert len(rig.machines()) == 10
@@ -235,7 +237,7 @@ def test_two_hosts_with_one_owner_and_two_ledgers_make_every_machine_once(
 ) -> None:
     """A set-up that nobody should have: the twin's whole cycle falls between the other's plan and its requests."""
     twin = twin_of(site, make_site)
-    plain: Any = cycle_module.launch
+    plain: Any = failover_module.launch
     turns: list[str] = []
 
     def launch(*args: Any, **options: Any) -> Any:
@@ -248,7 +250,7 @@ def test_two_hosts_with_one_owner_and_two_ledgers_make_every_machine_once(
 
     for each in (site, twin):
         each.scheduler.submit("array", iterations=20)
-    monkeypatch.setattr(cycle_module, "launch", launch)
+    monkeypatch.setattr(failover_module, "launch", launch)
     patch_wiring(monkeypatch, site)
     report = site.cycle()
     assert (report.is_clean, turns) == (True, ["twin"])
@@ -259,4 +261,5 @@ def test_two_hosts_with_one_owner_and_two_ledgers_make_every_machine_once(
     for each in (site, twin):
         patch_wiring(monkeypatch, each)
         assert claimed(each.cycle().plan) == []
-    assert len(site.requests(*PUTS)) == 1, "the list right before the PUTs shows them"
+    statuses = [entry.status for entry in site.requests(*PUTS)]
+    assert statuses == [200, 400], "what is there already is refused, looked for and found"
