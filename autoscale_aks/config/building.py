@@ -199,7 +199,8 @@ def _build_mass_delete(raw: Mapping[str, Any]) -> MassDelete:
 
 
 def _build_back_off(raw: Mapping[str, Any]) -> BackOffTimes:
-    return BackOffTimes(**{f"{name}_s": float(seconds) for name, seconds in raw.items()})
+    times = {f"{name}_s": float(seconds) for name, seconds in raw.items()}
+    return BackOffTimes(**times, stated=frozenset(times))
 
 
 def _build_circuit(raw: Mapping[str, Any]) -> BootCircuit:

@@ -32,6 +32,28 @@ class FaultKind(enum.Enum):
     UNKNOWN = "unknown"
 
 
+class Scope(enum.Enum):
+    """What a failed attempt makes unavailable."""
+
+    SIZE = "size"
+    """The size in all zones and regionally."""
+    ZONE = "zone"
+    """The size in the attempted zone."""
+    ATTEMPT = "attempt"
+    """The size in what was attempted: that zone, or regionally."""
+    ALL_SPOT = "all spot"
+    """Every size, Spot only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How long, in seconds, to keep away from what (aks-machine-api.md §5.3). `spot` None means both priorities."""
+
+    scope: Scope
+    spot: bool | None
+    lifetime_s: float
+
+
 class LaunchState(enum.Enum):
     """What is known of one asked-for machine after its request (batching.md B9)."""
 
@@ -104,6 +126,8 @@ class LaunchOutcome:
     kind: FaultKind | None = None
     code: str = ""
     message: str = ""
+    mark: Mark | None = None
+    """What the service's words make unavailable beside this machine; None: they name nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +162,8 @@ class Machine:
     error_kind: FaultKind | None = None
     error_code: str = ""
     error_message: str = ""
+    mark: Mark | None = None
+    """What its error makes unavailable beside it."""
 
     @property
     def is_failed(self) -> bool:

@@ -74,6 +74,8 @@ class BackOffTimes:
     """A request that the service finds wrong: a size it does not offer, a setting it refuses."""
     family_s: float = 3600.0
     """How long sizes of a refused size's family come last among equals."""
+    stated: frozenset[str] = frozenset()
+    """Fields that the site has written. They win over the lifetimes that the service's errors are known by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

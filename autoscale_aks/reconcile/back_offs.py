@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from autoscale_aks.model.launch import FaultKind
+from autoscale_aks.model.launch import FaultKind, Scope
 from autoscale_aks.model.reason import ReasonCode
 from autoscale_aks.model.snapshot import BackOff
 from autoscale_aks.planning.limit_tree import family_key
@@ -15,32 +15,54 @@ if TYPE_CHECKING:
 
     from autoscale_aks.ledger.records import MachineRecord
     from autoscale_aks.model.bucket import NodeArray, Offering
+    from autoscale_aks.model.launch import LaunchOutcome, Mark
     from autoscale_aks.model.policy import BackOffTimes
 
 
-def back_off_for(record: MachineRecord, kind: FaultKind | None, times: BackOffTimes, now: float) -> BackOff | None:
-    """The back-off of a bucket that refused a machine now; None for kinds that say nothing of the next attempt."""
-    lasts_s = _lasts_s(record, kind, times)
-    if lasts_s is None:
+def back_off_for(record: MachineRecord, refusal: LaunchOutcome, times: BackOffTimes, now: float) -> BackOff | None:
+    """What is left alone after a machine was refused now; None for refusals that say nothing of the next attempt.
+
+    Where the service's words name what is unavailable (`Mark`, §5.3), that is left alone in every node array, else the
+    machine's bucket. How long: as the site's `policy.back_off` says; where it is silent, as long as the mark lasts;
+    without a mark, the default of `BackOffTimes` for that kind of refusal.
+    """
+    mark, name = refusal.mark, _time_of(record, refusal.kind)
+    if mark is not None and (name is None or name not in times.stated):
+        return _left_alone(record, mark, now + mark.lifetime_s)
+    if name is None:
         return None
-    return BackOff(
+    lasts_s: float = getattr(times, name)
+    return _left_alone(record, mark, now + lasts_s)
+
+
+def _left_alone(record: MachineRecord, mark: Mark | None, until: float) -> BackOff:
+    bucket = BackOff(
         code=ReasonCode.CAPACITY_BACKOFF.value,
-        until=now + lasts_s,
+        until=until,
         nodearray=record.nodearray,
         vm_size=record.vm_size,
         zone=record.zone,
         spot=record.spot,
     )
+    if mark is None:
+        return bucket
+    if mark.scope is Scope.ALL_SPOT:
+        return replace(bucket, nodearray=None, vm_size=None, zone=None, spot=True)
+    if mark.scope is Scope.SIZE:
+        return replace(bucket, nodearray=None, zone=None, spot=mark.spot)
+    # An attempt without a zone says nothing of zones, and no zone in a back-off means any: it stays with its array.
+    return replace(bucket, nodearray=None if record.zone else record.nodearray, spot=mark.spot)
 
 
-def _lasts_s(record: MachineRecord, kind: FaultKind | None, times: BackOffTimes) -> float | None:
+def _time_of(record: MachineRecord, kind: FaultKind | None) -> str | None:
+    """The field of `BackOffTimes` that a refusal falls under."""
     if kind is FaultKind.CAPACITY:
         if record.spot:
-            return times.spot_s
-        return times.region_s if record.zone is None else times.zone_s
+            return "spot_s"
+        return "region_s" if record.zone is None else "zone_s"
     if kind is FaultKind.QUOTA:
-        return times.quota_s
-    return times.validation_s if kind is FaultKind.VALIDATION else None
+        return "quota_s"
+    return "validation_s" if kind is FaultKind.VALIDATION else None
 
 
 def family_of(arrays: Iterable[NodeArray], record: MachineRecord) -> str | None:

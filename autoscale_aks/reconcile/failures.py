@@ -40,6 +40,7 @@ def failed_machines(machines: Iterable[Machine]) -> tuple[LaunchOutcome, ...]:
             kind=machine.error_kind,
             code=machine.error_code or ("" if machine.error_kind else _EVICTED),
             message=machine.error_message or ("" if machine.error_kind else f"its VM is {machine.vm_state}"),
+            mark=machine.mark,
         )
         for machine in machines
         if machine.is_failed
@@ -52,9 +53,9 @@ def refusals_of(
     """Accepted machines whose creation failed later refuse their bucket as well: each back-off with its reason."""
     found: dict[BackOff, str] = {}
     for one in failed:
-        if one.kind not in SCARCE or records[one.name].error_kind is not None:
+        if records[one.name].error_kind is not None or (one.mark is None and one.kind not in SCARCE):
             continue  # what is known already is in the ledger, and its time runs
-        back_off = back_off_for(records[one.name], one.kind, times, now)
+        back_off = back_off_for(records[one.name], one, times, now)
         if back_off is not None:
             found.setdefault(back_off, f"{one.code}: {one.message}")
     return frozendict(found)

@@ -183,7 +183,7 @@ def _back_off(world: World, records: Sequence[MachineRecord], outcomes: Mapping[
     for chunk in outcomes.values():
         for outcome in chunk.outcomes:
             record = by_name[outcome.name]
-            back_off = back_off_for(record, outcome.kind, times, now)
+            back_off = back_off_for(record, outcome, times, now)
             if outcome.state is not LaunchState.REJECTED or outcome.code == POOL_LIMIT:
                 continue
             if back_off is None or back_off in held:

@@ -14,13 +14,12 @@ HTML, truncated, too large, wrong types          no code: nothing may be conclud
 
 from __future__ import annotations
 
-import enum
 import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from autoscale_aks.model.launch import FaultKind
+from autoscale_aks.model.launch import FaultKind, Mark, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -84,37 +83,13 @@ _KINDS: Final[dict[str, FaultKind]] = {
     ),
     **dict.fromkeys(("ServerBusy", "ServiceUnavailable", "GatewayTimeout", "ServerTimeout"), FaultKind.TRANSIENT),
 }
+_OF_THE_CALLER: Final = frozenset({FaultKind.AUTH, FaultKind.THROTTLE})
 _STATUS_KINDS: Final[dict[int, FaultKind]] = {
     404: FaultKind.VALIDATION,
     408: FaultKind.TRANSIENT,
     409: FaultKind.CONFLICT,
     412: FaultKind.CONFLICT,
 }
-
-
-class Scope(enum.Enum):
-    """What a failed attempt makes unavailable."""
-
-    SIZE = "size"
-    """The size in all zones and regionally."""
-    ZONE = "zone"
-    """The size in the attempted zone."""
-    ATTEMPT = "attempt"
-    """The size in what was attempted: that zone, or regionally."""
-    ALL_SPOT = "all spot"
-    """Every size, Spot only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """How long to keep away from what. `spot` None means both priorities.
-
-    Except for `ALL_SPOT`, same-family sizes with as many vCPUs or more are meant as well (§5.3).
-    """
-
-    scope: Scope
-    spot: bool | None
-    lifetime_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +204,11 @@ def mark_for(code: str, message: str, *, spot: bool) -> Mark | None:
         "OverconstrainedZonalAllocationRequest": Mark(Scope.ZONE, spot, _HOUR_S),
         "OverconstrainedAllocationRequest": Mark(Scope.ATTEMPT, spot, _HOUR_S),
     }.get(code)
+
+
+def mark_of(kind: FaultKind | None, code: str, message: str, *, spot: bool) -> Mark | None:
+    """What a machine's error makes unavailable; None also for answers that are about the caller (401, 403, 429)."""
+    return None if kind in _OF_THE_CALLER else mark_for(code, message, spot=spot)
 
 
 def parse_object(body: bytes | str, limit: int = MAX_ERROR_BYTES) -> dict[str, Any]:

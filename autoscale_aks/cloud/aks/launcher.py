@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from autoscale_aks.cloud.aks.batch import kind_of
+from autoscale_aks.cloud.aks.faults import mark_of
 from autoscale_aks.cloud.aks.memory import PoolMemory
 from autoscale_aks.cloud.aks.proof import (
     check_chunk,
@@ -78,7 +79,7 @@ class _Draft:
         return ChunkOutcome(
             chunk_id=self.request.chunk_id,
             pool=self.request.template.pool,
-            outcomes=tuple(self.outcomes[machine.name] for machine in self.request.machines),
+            outcomes=tuple(_marked(self.outcomes[machine.name], self.request) for machine in self.request.machines),
             started_at=self.started_at,
             ended_at=self.ended_at,
             attempts=self.attempts,
@@ -281,6 +282,14 @@ class Launcher:
             return self._list_machines(pool, deadline)
         except CloudError as error:
             return refuse("", *kind_of(error), str(error))
+
+
+def _marked(outcome: LaunchOutcome, request: LaunchRequest) -> LaunchOutcome:
+    """A refusal with what its words make unavailable (§5.3)."""
+    if outcome.state is not LaunchState.REJECTED:
+        return outcome
+    spot = request.template.spot
+    return replace(outcome, mark=mark_of(outcome.kind, outcome.code, outcome.message, spot=spot))
 
 
 def _ignore(_: ChunkOutcome) -> None:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from frozendict import frozendict
 
-from autoscale_aks.cloud.aks.faults import clean_text, parse_object, parse_provisioning_error
+from autoscale_aks.cloud.aks.faults import clean_text, mark_of, parse_object, parse_provisioning_error
 from autoscale_aks.errors import ProtocolError
 from autoscale_aks.model.launch import GROUP_TAG, OWNER_TAG, Machine, MachineSpec, PoolView
 
@@ -213,7 +213,8 @@ def decode_machine(value: object, pool: str) -> Machine:
     )
     if fault is None:
         return machine
-    return replace(machine, error_kind=fault.kind, error_code=fault.code, error_message=fault.message)
+    mark = mark_of(fault.kind, fault.code, fault.message, spot=machine.spot)
+    return replace(machine, error_kind=fault.kind, error_code=fault.code, error_message=fault.message, mark=mark)
 
 
 @dataclass(frozen=True, slots=True)

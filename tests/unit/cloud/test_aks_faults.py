@@ -7,8 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscale_aks.cloud.aks.faults import (
-    Mark,
-    Scope,
     classify,
     is_absent_pool,
     is_no_valid_machines,
@@ -17,7 +15,7 @@ from autoscale_aks.cloud.aks.faults import (
     parse_fault,
     parse_provisioning_error,
 )
-from autoscale_aks.model.launch import FaultKind
+from autoscale_aks.model.launch import FaultKind, Mark, Scope
 
 HOUR = 3600.0
 FAMILY = (

@@ -53,6 +53,8 @@ FAST = Timing(
     node_register=Delay(10.0),
     node_ready=Delay(10.0),
 )
+SKU_GONE_S = 23 * 3600.0
+"""How long a size is left alone that the service no longer sells (aks-machine-api.md §5.3)."""
 BOOTED_S = 60.0
 """After this long every machine is a ready node, and every deleted machine is gone."""
 

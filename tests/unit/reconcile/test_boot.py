@@ -6,7 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from unit.reconcile.fakes import BOOT_S, BOOTED_S, OTHER_SIZE, SIZE, Site, accepted, bucket, claimed, reasons
+from unit.reconcile.fakes import (
+    BOOT_S,
+    BOOTED_S,
+    OTHER_SIZE,
+    SIZE,
+    SKU_GONE_S,
+    Site,
+    accepted,
+    bucket,
+    claimed,
+    reasons,
+)
 from unit.reconcile.test_join import RECORD
 
 from autoscale_aks.emulator.store import NodeStage
@@ -356,7 +367,7 @@ def test_t12c_a_probe_is_one_machine_over_all_rounds_of_a_cycle(make_site: Calla
     site.cycle()
     site.mend()
     site.fault(**sold_out)
-    site.advance(3601)
+    site.advance(SKU_GONE_S + 1)
     report = site.cycle()
     asked = [claim.bucket.vm_size for plan in report.rounds for claim in plan.claims]
     assert (asked.count(SIZE), asked.count(OTHER_SIZE)) == (1, 2)

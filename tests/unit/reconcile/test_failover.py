@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from unit.reconcile.fakes import BOOTED_S, OTHER_SIZE, SIZE, accepted, bucket, claimed, reasons
+from unit.reconcile.fakes import BOOTED_S, OTHER_SIZE, SIZE, SKU_GONE_S, accepted, bucket, claimed, reasons
 
 from autoscale_aks.model.launch import LaunchState
 from autoscale_aks.model.plan import ReleaseCause
@@ -62,7 +62,7 @@ def test_capacity_quota_and_validation_move_on_and_are_backed_off_by_their_class
     site.cycle()
     assert sizes(site) == {OTHER_SIZE: 3}
     times = BackOffTimes()
-    lasts = {"SkuNotAvailable": times.region_s, "QuotaExceeded": times.quota_s, "InvalidParameter": times.validation_s}
+    lasts = {"SkuNotAvailable": SKU_GONE_S, "QuotaExceeded": times.quota_s, "InvalidParameter": times.validation_s}
     with site.ledger() as ledger:
         (back_off,) = ledger.back_offs(site.clock.now())
     assert back_off.until == pytest.approx(site.clock.now() + lasts[code], abs=10)
@@ -82,9 +82,15 @@ def test_t08d_spot_zone_and_region_have_times_of_their_own_and_the_site_may_set_
     site.scheduler.submit("array", iterations=1)
     site.cycle()
     with site.ledger() as ledger:
-        found = {one.nodearray: (one.until or 0) - site.clock.now() for one in ledger.back_offs(site.clock.now() - 5)}
-    assert found == {name: pytest.approx(lasts, abs=6) for name, lasts in
-                     (("spot", 11.0), ("zonal", 22.0), ("plain", 33.0))}  # fmt: skip
+        found = {
+            (one.nodearray, one.zone, one.spot): (one.until or 0) - site.clock.now()
+            for one in ledger.back_offs(site.clock.now() - 5)
+        }
+    assert found == {
+        ("spot", None, True): pytest.approx(11.0, abs=6),
+        (None, "1", False): pytest.approx(22.0, abs=6),
+        ("plain", None, False): pytest.approx(33.0, abs=6),
+    }
 
 
 def test_t08b_after_a_refusal_the_size_s_family_comes_last_among_equals(make_site: Callable[..., Site]) -> None:

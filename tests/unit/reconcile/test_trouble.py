@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from unit.reconcile.fakes import IDLE_S, OTHER_SIZE, SIZE, accepted, bucket, claimed, reasons
+from unit.reconcile.fakes import IDLE_S, OTHER_SIZE, SIZE, SKU_GONE_S, accepted, bucket, claimed, reasons
 
 from autoscale_aks.emulator.settings import QuotaSettings
 from autoscale_aks.ledger.records import MachineState
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from unit.reconcile.fakes import Site
 
-BACK_OFF_S = {FaultKind.CAPACITY: BackOffTimes().region_s, FaultKind.QUOTA: BackOffTimes().quota_s}
+BACK_OFF_S = {FaultKind.CAPACITY: SKU_GONE_S, FaultKind.QUOTA: BackOffTimes().quota_s}
 TWO_SIZES = {"htc": {"buckets": [bucket(), bucket(OTHER_SIZE)]}}
 
 
@@ -134,7 +134,7 @@ def test_a_quota_refusal_is_recorded_backed_off_and_goes_to_the_other_size(make_
     assert {records[name].error_kind for name in claimed(report.plan)} == {"quota"}
     with site.ledger() as ledger:
         (back_off,) = ledger.back_offs(site.clock.now())
-        assert (back_off.vm_size, back_off.nodearray) == (SIZE, "htc")
+        assert (back_off.vm_size, back_off.nodearray, back_off.spot) == (SIZE, None, False)
     (_, moved) = report.rounds
     assert {claim.bucket.vm_size for claim in moved.claims} == {OTHER_SIZE}
     assert site.names() == claimed(moved) == accepted(report) == ["site-htc-4", "site-htc-5", "site-htc-6"]
