@@ -22,7 +22,7 @@ def describe_cycle(report: CycleReport) -> dict[str, object]:
     status = "cloud-unavailable" if report.is_cloud_down else "ok" if report.is_clean else "incomplete"
     return {
         "status": status,
-        "asked": len(report.plan.claims),
+        "asked": report.asked,
         **counts,
         "puts": report.puts,
         "deleted": len(report.releases.deleted),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from autoscale_aks.errors import SchedulerError
 from autoscale_aks.schedulers.kubernetes.access import access_of
 from autoscale_aks.schedulers.kubernetes.client import KubeClient, NotFoundError
-from autoscale_aks.schedulers.kubernetes.nodes import read_node
+from autoscale_aks.schedulers.kubernetes.nodes import CLOSED_BY_US, read_node
 from autoscale_aks.schedulers.kubernetes.objects import mapping_at, read_pod, text_at
 from autoscale_aks.schedulers.kubernetes.queue import read_state
 from autoscale_aks.schedulers.kubernetes.settings import read_settings
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from autoscale_aks.schedulers.kubernetes.source import LookSource
     from autoscale_aks.schedulers.port import SchedulerState
 
-CLOSED_BY_US: Final = "azaks.io/closed"
-"""Annotation on nodes that we cordoned, with the reason: nobody else's cordon is ever undone."""
 _ONE_BY_ONE: Final = 25
 """Nodes whose pods are asked for each on its own; for more, all pods are read once."""
 _SAFE_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from autoscale_aks.schedulers.kubernetes.settings import KubernetesSettings
     from autoscale_aks.units import Number, Size, Value
 
+CLOSED_BY_US: Final = "azaks.io/closed"
+"""Annotation on nodes that we cordoned, with the reason: nobody else's cordon is ever undone."""
+
 _SUFFIX: Final = re.compile(r"-[0-9]{8}-vm[0-9]*\Z")
 _NOT_READY: Final = "node.kubernetes.io/not-ready"
 _HEALTH: Final = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
@@ -143,6 +146,7 @@ def scheduler_nodes(
                 resources=frozendict({**resources, **label_resources(shown), **taint_resources(node.taints)}),
                 available=frozendict({**_values(usage.left(node), usage.settings), **left}),
                 job_ids=tuple(usage.work.get(node.name, ())),
+                closed_by_us=node.is_cordoned and CLOSED_BY_US in node.annotations,
             )
         )
     return tuple(found)

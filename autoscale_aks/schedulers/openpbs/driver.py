@@ -21,7 +21,7 @@ from autoscale_aks.schedulers.openpbs.facts import (
     parse_types,
 )
 from autoscale_aks.schedulers.openpbs.jobs import read_queue
-from autoscale_aks.schedulers.openpbs.nodes import parse_nodes, read_nodes
+from autoscale_aks.schedulers.openpbs.nodes import MARK, parse_nodes, read_nodes
 from autoscale_aks.schedulers.openpbs.settings import read_settings
 from autoscale_aks.schedulers.openpbs.values import Kind, parse_value
 from autoscale_aks.schedulers.port import SchedulerState
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from autoscale_aks.units import Value
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,253}\Z")
-_MARK: Final = "autoscale"
 _ABSENT: Final = re.compile(r"\b15062\b|Unknown node", re.IGNORECASE)
 _PRESENT: Final = re.compile(r"\b15066\b|already exists", re.IGNORECASE)
 _SCHED_CONFIG: Final = "sched_config"
@@ -87,7 +86,7 @@ class PbsScheduler:
         """
         wanted = tuple(_checked(names))
         known = self._records() if wanted else {}
-        ours = [name for name in wanted if name in known and _is_closed_by_us(known[name])]
+        ours = [name for name in wanted if name in known and known[name].is_closed_by_us]
         failures = self._each(ours, self._commands.reopen)
         for name in wanted:
             resources = self._resources_of(name)
@@ -106,7 +105,7 @@ class PbsScheduler:
             return ()
         known = self._records()
         to_close = [name for name in wanted if name in known and not known[name].is_offline]
-        comment = _clean(f"{_MARK}: {reason}")
+        comment = _clean(f"{MARK}: {reason}")
         failures = self._each(to_close, lambda chunk: self._commands.close(chunk, comment))
         after = known if self._is_capture else self._records()
         closed = tuple(name for name in wanted if name in after and _is_closed(after[name]))
@@ -255,10 +254,6 @@ def _raise_first(failures: Sequence[SchedulerError]) -> None:
 
 def _is_closed(record: NodeRecord) -> bool:
     return record.is_offline and not record.is_busy
-
-
-def _is_closed_by_us(record: NodeRecord) -> bool:
-    return record.is_offline and str(record.attributes.get("comment", "")).startswith(f"{_MARK}:")
 
 
 def _checked(names: Sequence[str]) -> Iterator[str]:

@@ -25,6 +25,9 @@ _BOOTING: Final = frozenset({"provisioning", "wait-provisioning", "initializing"
 _WHOLE: Final = frozenset({"job-exclusive", "resv-exclusive"})
 _NOT_RESOURCES: Final = frozenset({"vnode"})
 
+MARK: Final = "autoscale"
+"""What the comments of nodes begin with that this program closed."""
+
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
@@ -42,6 +45,11 @@ class NodeRecord:
     def is_offline(self) -> bool:
         """Whether somebody closed it."""
         return "offline" in self.flags
+
+    @property
+    def is_closed_by_us(self) -> bool:
+        """Whether this program closed it: its comment begins with our mark."""
+        return self.is_offline and str(self.attributes.get("comment", "")).startswith(f"{MARK}:")
 
     @property
     def job_ids(self) -> tuple[str, ...]:
@@ -98,6 +106,7 @@ def read_nodes(text: str, settings: PbsSettings, facts: PbsFacts, problems: list
                 resources=frozendict(resources),
                 available=frozendict(available),
                 job_ids=record.job_ids or (("(a job of this node)",) if record.is_busy else ()),
+                closed_by_us=record.is_closed_by_us,
             )
         )
     return tuple(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -142,6 +143,16 @@ def test_no_round_is_begun_after_the_deadline_of_the_cycle(make_site: Callable[.
     assert (len(report.rounds), site.names()) == (1, [])
     assert len(site.cycle().rounds) == 1
     assert sizes(site) == {OTHER_SIZE: 1}, "the next cycle asks elsewhere"
+
+
+def test_a_halted_cycle_begins_no_further_round_and_lets_nothing_go(make_site: Callable[..., Site]) -> None:
+    site = make_site(nodearrays=TWO_SIZES)
+    site.fault(**SOLD_OUT, sizes=(SIZE,))
+    site.scheduler.submit("work")
+    with site.world() as world:
+        report = run_cycle(replace(world, halted=lambda: "SIGTERM"))
+    assert (len(report.rounds), site.names()) == (1, [])
+    assert "nothing was let go: SIGTERM" in report.notices
 
 
 def test_caps_on_creates_hold_over_all_rounds(make_site: Callable[..., Site]) -> None:

@@ -193,6 +193,44 @@ def test_pools_that_cannot_be_read_stop_releases_and_lose_nothing(make_site: Cal
     assert len(site.names()) == 2
 
 
+def test_a_group_s_machines_that_only_the_scheduler_shows_are_counted_while_the_pools_cannot_be_read(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site(nodearrays=hpc("pool"))
+    site.scheduler.submit("mpi", node_count=2, colocated=True)
+    site.cycle()
+    site.boot()
+    site.ledger_path.unlink()
+    site.fault(kind="error_before", operations=("pool.list",), status=500)
+    seen, _ = site.demand()
+    assert sorted(node.name for node in seen.snapshot.nodes) == site.names()
+    report = site.cycle()
+    assert not report.releases.deleted
+    assert site.scheduler.told("remove") == []
+    assert len(site.names()) == len({*site.names(), *accepted(report)})
+
+
+def test_a_group_that_moved_to_its_pool_in_a_later_round_keeps_it(make_site: Callable[..., Site]) -> None:
+    """The pool has long been empty when the cycle's first round fills it and a second round asks elsewhere."""
+    site = make_site(
+        nodearrays={**hpc("pool"), "htc": {"buckets": [bucket("Standard_F4s_v2"), bucket("Standard_F8s_v2")]}}
+    )
+    pg0 = group_pool("site", "hpc", "pg0")
+    with site.world() as world:
+        world.cloud.ensure_pool(pg0)
+    site.advance(60.0)
+    site.cycle()
+    site.advance(2 * IDLE_S)
+    site.fault(kind="client_error", code="SkuNotAvailable", sizes=("Standard_F4s_v2",))
+    site.scheduler.submit("mpi", node_count=2, colocated=True)
+    site.scheduler.submit("other")
+    object.__setattr__(site.scheduler.jobs["other"].shape, "constraints", ({"ncpus": 4, "node.nodearray": "htc"},))
+    report = site.cycle()
+    assert len(report.rounds) == 2
+    assert pools(site)[pg0] == 2
+    assert "pool.delete" not in {entry.operation for entry in site.requests()}
+
+
 def test_where_groups_are_zones_all_machines_of_a_group_stand_in_one(make_site: Callable[..., Site]) -> None:
     groups = [f"pg{number}" for number in range(8)]
     site = make_site(nodearrays=hpc("zone", zones=["1", "2", "3"], placement_groups=groups, max_placement_group_size=2))

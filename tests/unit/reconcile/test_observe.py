@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -170,3 +171,34 @@ def test_a_node_of_the_scheduler_s_own_with_a_name_like_ours_is_no_machine(site:
     machine.pool.remove(machine)
     site.scheduler._machines = lambda: [machine]
     assert site.cycle().observation.snapshot.nodes == (), "a whole list has the last word"
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_t33d_the_release_of_a_node_that_we_closed_goes_on_after_the_ledger_was_lost(
+    site: Site, monkeypatch: pytest.MonkeyPatch, is_ours: bool
+) -> None:
+    site.scheduler.submit("work")
+    site.cycle()
+    site.boot()
+    site.scheduler.finish()
+    site.scheduler.closed.update(machine.node_name for machine in site.machines())
+    plain = site.scheduler._nodes
+    monkeypatch.setattr(site.scheduler, "_nodes", lambda: [replace(node, closed_by_us=is_ours) for node in plain()])
+    site.ledger_path.unlink()
+    report = site.cycle()
+    assert report.releases.deleted == (["site-htc-1"] if is_ours else []), "an administrator's word stands"
+    assert "1 machines that the ledger did not know were taken in by their marks" in report.notices
+
+
+def test_a_delete_that_a_killed_run_sent_and_did_not_record_is_known_at_the_next_look(site: Site) -> None:
+    site.scheduler.submit("work")
+    site.cycle()
+    site.boot()
+    site.cycle()
+    with site.world() as world:
+        world.ledger.record_seen({"site-htc-1": MachineState.CLOSING}, site.clock.now(), {})
+        world.cloud.delete_machines("htc", ["site-htc-1"])
+    assert site.records()["site-htc-1"].state is MachineState.CLOSING
+    site.scheduler.finish()
+    site.cycle()
+    assert site.records()["site-htc-1"].state is MachineState.DELETING

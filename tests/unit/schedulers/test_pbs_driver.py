@@ -159,6 +159,14 @@ def test_a_node_that_was_left_half_made_is_finished() -> None:
     assert pbs.nodes["az1-htc-7"]["resources_available"]["ccnodeid"] == "az1-htc-7"
 
 
+def test_who_closed_a_node_is_told_by_its_comment() -> None:
+    ours, theirs = (node(state="offline", comment=why) for why in ("autoscale: idle", "disk is broken"))
+    open_again = node(state="free", comment="autoscale: idle")
+    pbs = FakePbs({"ours": ours, "theirs": theirs, "silent": node(state="offline"), "open": open_again})
+    found = {one.name: one.closed_by_us for one in scheduler(pbs).read().nodes or ()}
+    assert found == {"ours": True, "theirs": False, "silent": False, "open": False}
+
+
 def test_only_nodes_that_we_closed_are_opened_when_they_come_again() -> None:
     ours, theirs = (node(state="offline", comment=why) for why in ("autoscale: idle", "disk is broken"))
     pbs = FakePbs({"az1-htc-1": ours, "az1-htc-2": theirs})

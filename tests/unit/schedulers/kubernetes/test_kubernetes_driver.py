@@ -230,6 +230,19 @@ def test_a_cordoned_node_is_seen_closed_in_the_next_look(server: KubeServer, tok
     assert [(one.name, one.state) for one in kube.read().nodes or ()] == [("n1", "Closed")]
 
 
+def test_who_cordoned_a_node_is_told_by_our_mark(server: KubeServer, token_file: Path) -> None:
+    theirs = node("theirs")
+    theirs["spec"]["unschedulable"] = True
+    server.put("nodes", node("ours"), theirs, node("open"))
+    server.put("pods", pod("p", status=UNSCHEDULABLE))
+    kube = scheduler(server, token_file)
+    kube.close_nodes(["ours"], "idle")
+    found = {one.name: one.closed_by_us for one in kube.read().nodes or ()}
+    assert found == {"ours": True, "theirs": False, "open": False}
+    kube.reopen_nodes(["ours"])
+    assert not any(one.closed_by_us for one in kube.read().nodes or ())
+
+
 @pytest.mark.parametrize("name", ["", "../pods", "N1", "a b", "n1?x=1", "-n"])
 def test_what_is_no_node_name_is_never_sent(server: KubeServer, token_file: Path, name: str) -> None:
     kube = scheduler(server, token_file)
