@@ -229,6 +229,8 @@ def test_a_group_that_moved_to_its_pool_in_a_later_round_keeps_it(make_site: Cal
     assert len(report.rounds) == 2
     assert pools(site)[pg0] == 2
     assert "pool.delete" not in {entry.operation for entry in site.requests()}
+    with site.ledger() as ledger:
+        assert ledger.flag(f"empty group pool:{pg0}") is None, "it is not empty any more"
 
 
 def test_where_groups_are_zones_all_machines_of_a_group_stand_in_one(make_site: Callable[..., Site]) -> None:
