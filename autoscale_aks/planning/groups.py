@@ -11,8 +11,9 @@ from autoscale_aks.model.bucket import Bucket
 from autoscale_aks.model.policy import PlacementOrder
 from autoscale_aks.planning.demand import Rule
 from autoscale_aks.planning.limit_tree import add_bucket
-from autoscale_aks.planning.ranking import Route, may_launch
+from autoscale_aks.planning.ranking import may_launch
 from autoscale_aks.planning.records import Order
+from autoscale_aks.planning.routes import Route
 from autoscale_aks.planning.table import place_index
 
 if TYPE_CHECKING:

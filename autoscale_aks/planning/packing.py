@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.filling import Filling
     from autoscale_aks.planning.limit_tree import LimitTree
     from autoscale_aks.planning.places import Column
-    from autoscale_aks.planning.ranking import Route
+    from autoscale_aks.planning.routes import Route
     from autoscale_aks.planning.space import Option, Space
 
 

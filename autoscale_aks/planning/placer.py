@@ -10,7 +10,7 @@ from autoscale_aks.model.policy import PlacementOrder
 from autoscale_aks.planning.groups import Gang, place_alike, place_gang, place_heap
 from autoscale_aks.planning.nodestate import MIXED
 from autoscale_aks.planning.outcomes import share_out
-from autoscale_aks.planning.ranking import Route, Router
+from autoscale_aks.planning.ranking import Router
 from autoscale_aks.planning.reasons import Explainer, Shortfall
 from autoscale_aks.planning.records import Order
 from autoscale_aks.planning.singles import MOST_SLOTS, Singles, is_worthwhile
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.snapshot import Snapshot
     from autoscale_aks.planning.demand import Demand, JobClass, Part, Run
     from autoscale_aks.planning.packing import State
+    from autoscale_aks.planning.routes import Route
 
 
 _FEW_JOBS: Final = 8

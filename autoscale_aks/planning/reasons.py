@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from autoscale_aks.matching.evaluate import TOO_LITTLE, amount_misses, first_miss
 from autoscale_aks.model.reason import Binding, Miss, Reason, ReasonCode
-from autoscale_aks.planning.ranking import Route, Router, find_back_off
+from autoscale_aks.planning.ranking import Router, find_back_off
 from autoscale_aks.planning.space import STRAYS, UNMANAGED
 from autoscale_aks.units import Number, number_of
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from autoscale_aks.matching.profile import Profile
     from autoscale_aks.planning.demand import JobClass, Part
     from autoscale_aks.planning.packing import State
+    from autoscale_aks.planning.routes import Route
 
 
 @dataclass(frozen=True, slots=True)

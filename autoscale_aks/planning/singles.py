@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.demand import Demand, JobClass, Part
     from autoscale_aks.planning.packing import State
     from autoscale_aks.planning.places import Column
-    from autoscale_aks.planning.ranking import Route
+    from autoscale_aks.planning.routes import Route
     from autoscale_aks.planning.views import PartView
 
 MOST_SLOTS: Final = 4

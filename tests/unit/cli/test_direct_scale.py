@@ -31,6 +31,14 @@ from autoscale_aks.model.launch import OWNER_TAG
 
 Json = dict[str, Any]
 
+HEEDING = """
+import signal, sys
+from autoscale_aks.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main())
+"""
+"""The program as a terminal starts it: where tests run in the background, a child would ignore SIGINT."""
+
 
 def scale(office: Office, *arguments: str) -> int:
     return main(["machines", "scale", "-c", office.config, "--pool", "htc", *arguments])
@@ -359,9 +367,8 @@ def test_b11_lines_of_records_that_are_written_together_do_not_mix(office: Offic
 
 def test_130_interrupted_says_which_machines_may_exist(office: Office) -> None:
     office.emulator.state.faults.add(FaultRule(kind="slow", operations=("machine.batch_put",), after_s=1.5))
-    script = "import sys; from autoscale_aks.cli.main import main; sys.exit(main())"
     process = subprocess.Popen(
-        [sys.executable, "-c", script, "machines", "scale", "-c", office.config, "--pool", "htc", "--count", "2"],
+        [sys.executable, "-c", HEEDING, "machines", "scale", "-c", office.config, "--pool", "htc", "--count", "2"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
     )  # fmt: skip
     deadline = time.monotonic() + 20

@@ -20,6 +20,14 @@ from autoscale_aks.ledger.lock import Writer, WriterLock
 if TYPE_CHECKING:
     from unit.cli.office import Office
 
+HEEDING = """
+import signal, sys
+from autoscale_aks.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main())
+"""
+"""The program as a terminal starts it: where tests run in the background, a child would ignore SIGINT."""
+
 
 def test_the_statuses_are_the_documented_ones() -> None:
     table = [
@@ -153,8 +161,7 @@ def test_5_a_cloud_that_lets_nothing_be_done(
 def test_130_interrupted(office: Office) -> None:
     office.configure(scheduler={"type": "command", "jobs": [sys.executable, "-c", "import time; time.sleep(30)"]})
     process = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from autoscale_aks.cli.main import main; sys.exit(main())",
-         "autoscale", "-c", office.config],
+        [sys.executable, "-c", HEEDING, "autoscale", "-c", office.config],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ, cwd=ROOT,
     )  # fmt: skip
     deadline = time.monotonic() + 20
