@@ -20,7 +20,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.10",
-    package_dir={"": "."},  # says that the tree is plain, so that an editable installation needs no finder and no warning
+    package_dir={"": "."},  # a plain tree: an editable installation needs no finder, and no warning
     packages=find_packages(include=["autoscale_aks", "autoscale_aks.*"]),
     package_data={"autoscale_aks": ["py.typed", "config/*.json", "emulator/data/*.json", "hooks/*.json"]},
     install_requires=[
