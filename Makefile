@@ -7,6 +7,7 @@ STAMP := $(VENV)/.installed-package
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
+.PHONY: docs reference
 .PHONY: help demo test faults soak check lint types imports bench random nightly format clean test-kubernetes
 
 help:  ## Show this list
@@ -59,6 +60,13 @@ bench: $(DEV_STAMP)  ## Measure the planner and audit every plan (BENCH='--case 
 .PHONY: bench-wire
 bench-wire: $(DEV_STAMP)  ## Measure the requests to AKS against an emulator of its own process (BENCH='--repeat 40')
 	$(BIN)/python -m benchmarks.wire $(BENCH)
+
+docs: $(DEV_STAMP)  ## Build the documentation as pages into build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "open build/docs/index.html"
+
+reference: $(DEV_STAMP)  ## Write the generated pages of docs/ anew
+	$(BIN)/python -c 'from autoscale_aks.config.reference import render_reference; print(render_reference(), end="")' > docs/configuration.md
 
 format: $(DEV_STAMP)  ## Format the code
 	$(BIN)/ruff check --fix .
