@@ -34,6 +34,7 @@ _VERBS: Final = {
     "plan": "autoscale_aks.cli.plan",
     "explain": "autoscale_aks.cli.explain",
     "buckets": "autoscale_aks.cli.buckets",
+    "doctor": "autoscale_aks.cli.doctor",
     "pool": "autoscale_aks.cli.pool",
     "machines": "autoscale_aks.cli.machines",
     "emulate": "autoscale_aks.cli.emulate",

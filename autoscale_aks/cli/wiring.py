@@ -33,6 +33,7 @@ from autoscale_aks.cloud.aks.lease import KubernetesLease, LeaseOrder
 from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, HttpTransport
 from autoscale_aks.cloud.aks.wire import HeaderForm, HeaderLimits, machines_per_put
 from autoscale_aks.cloud.gate import Gate, GatedTransport
+from autoscale_aks.doctor.site import Site
 from autoscale_aks.errors import ConfigError, Problem
 from autoscale_aks.ledger.lock import Writer, WriterLock
 from autoscale_aks.ledger.store import Ledger
@@ -47,8 +48,11 @@ from autoscale_aks.schedulers.registry import build_scheduler
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from autoscale_aks.cloud.port import CloudPort
     from autoscale_aks.config import AksConfig, Config, LeaseConfig
+    from autoscale_aks.doctor.site import ServicePort
     from autoscale_aks.loop import Heart, LockPort
+    from autoscale_aks.schedulers.port import SchedulerPort
 
 _EMULATOR_TOKEN: Final = "emulator"  # noqa: S105  stands in for a token where there is none to have
 
@@ -132,9 +136,7 @@ def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> W
     parse_default_resources(config.default_resources, disable_defaults=config.disable_default_resources)
     return World(
         config=config,
-        scheduler=build_scheduler(
-            {"type": config.scheduler.type, **config.scheduler.settings}, base=Path(config.source).parent
-        ),
+        scheduler=_scheduler(config),
         cloud=client,
         ledger=ledger,
         clock=clock,
@@ -222,6 +224,32 @@ def smallest_batch(config: Config) -> int:
                 )
             )
     return min(sizes)
+
+
+def doctors_site(config: Config, stack: ExitStack, clock: Clock | None = None) -> Site:
+    """What `doctor` may look at; each part is opened when it is first wanted, and closed with the stack."""
+    now = (clock or SystemClock()).now()
+
+    def ledger() -> Ledger:
+        return stack.enter_context(Ledger.open(config.ledger.path, now=now, read_only=True))
+
+    def cloud() -> tuple[CloudPort, ServicePort]:
+        client = stack.enter_context(build_client(config, None))
+        return client, client
+
+    return Site(
+        config=config,
+        now=now,
+        open_scheduler=lambda: _scheduler(config),
+        open_ledger=ledger,
+        open_cloud=cloud,
+    )
+
+
+def _scheduler(config: Config) -> SchedulerPort:
+    return build_scheduler(
+        {"type": config.scheduler.type, **config.scheduler.settings}, base=Path(config.source).parent
+    )
 
 
 def remember(world: World) -> None:

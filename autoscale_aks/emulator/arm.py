@@ -53,6 +53,13 @@ def get_cluster(call: Call) -> Response:
     )
 
 
+def get_permissions(call: Call) -> Response:
+    """GET {scope}/providers/Microsoft.Authorization/permissions: the caller's own rights; anybody may ask (§1.3)."""
+    call.cluster(parent=False)
+    actions = list(call.service.store.settings.actions)
+    return json_response({"value": [{"actions": actions, "notActions": [], "dataActions": [], "notDataActions": []}]})
+
+
 def put_pool(call: Call) -> Response:
     """PUT agentPool (§2.1)."""
     pool, created, operation = call.service.put_pool(call.cluster(), call.param("pool"), call.body, call.now)

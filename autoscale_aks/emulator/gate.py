@@ -1,6 +1,6 @@
 """What every request passes: journal, header cap, token, version, throttle, faults, latency (§10.1, §10.9).
 
-Order for a request: header cap → bearer → api-version → throttle → faults before the work → way there →
+Order for a request: header cap → bearer → api-version → rights → throttle → faults before the work → way there →
 work → way back → faults after the work. Latency is the way there and back, half each; what the work takes is
 within it. A request refused on the way costs no latency.
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from autoscale_aks.emulator import problems
+from autoscale_aks.emulator import problems, rights
 from autoscale_aks.emulator.answers import encode
 from autoscale_aks.emulator.draws import draw, guid
 from autoscale_aks.emulator.faults import FaultRule, Target
@@ -260,6 +260,7 @@ class Gate:
                 raise problems.missing_api_version(wrapped=self._settings.gateway_wrapped)
             if not _VERSION.match(call.version):
                 raise problems.bad_api_version(call.version)
+            rights.check(self._settings.actions, call.operation, call.request.url.path)
 
     def _check_token_age(self, call: Call, header: str) -> None:
         """A bearer is good for so long after it was first seen; Kubernetes and prices never look."""

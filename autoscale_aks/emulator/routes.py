@@ -33,6 +33,7 @@ _COMPUTE = _SUBSCRIPTION + "/providers/Microsoft.Compute"
 
 TABLE: tuple[tuple[str, str, str, Callable[[Call], Response], str], ...] = (
     ("GET", _CLUSTER, "cluster.get", arm.get_cluster, "arm"),
+    ("GET", _CLUSTER + "/providers/Microsoft.Authorization/permissions", "rights.get", arm.get_permissions, "arm"),
     ("GET", _POOLS, "pool.list", arm.list_pools, "arm"),
     ("PUT", _POOL, "pool.put", arm.put_pool, "arm"),
     ("GET", _POOL, "pool.get", arm.get_pool, "arm"),

@@ -130,6 +130,7 @@ class EmulatorSettings:
     header_cap_bytes: int = 65_536  # §4.5: request line and all headers
     header_cap_status: Literal[431, 400] = 431
     require_bearer: bool = True  # §10.1
+    actions: tuple[str, ...] = ("*",)  # §1.3: what the caller may do; the rest is 403
     gateway_wrapped: bool = True  # §10.1: envelope of the errors for token and api-version (M/L)
     token_lifetime_s: float | None = None  # emulated seconds from the first sight of a bearer; None = for ever
     throttle: ThrottleSettings = ThrottleSettings()

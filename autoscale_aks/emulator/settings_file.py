@@ -42,6 +42,7 @@ def read_settings(data: Mapping[str, Any]) -> EmulatorSettings:
         "faults": lambda rows: tuple(FaultRule.from_mapping(row) for row in rows),
         "timing": _timing,
         "throttle": _throttle,
+        "actions": tuple,
         "restrictions": lambda rows: {size: tuple(zones) for size, zones in rows.items()},
     }
     settings: EmulatorSettings = _build(EmulatorSettings, "", data, readers)

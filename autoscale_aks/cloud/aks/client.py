@@ -14,6 +14,7 @@ from autoscale_aks.cloud.aks.budget import ARM_READS, ARM_WRITES, Lane, Rate, Ra
 from autoscale_aks.cloud.aks.caller import Call, Caller, Patience, throttled
 from autoscale_aks.cloud.aks.deletion import Deleter
 from autoscale_aks.cloud.aks.effects import Effects
+from autoscale_aks.cloud.aks.examine import examine
 from autoscale_aks.cloud.aks.faults import is_absent_pool, parse_fault, parse_object
 from autoscale_aks.cloud.aks.kubernetes import decode_nodes, nodes_url
 from autoscale_aks.cloud.aks.launcher import Launcher
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         MachineTemplate,
         PoolView,
     )
+    from autoscale_aks.model.service import ServiceView
 
 log = logging.getLogger(__name__)
 
@@ -362,6 +364,11 @@ class AksClient:
             if token in seen:
                 raise ProtocolError("the pages of the node list go round in circles")
             seen.add(token)
+
+    def examine(self, pool: str | None) -> ServiceView:
+        """The cluster, both API versions and the caller's rights; `pool` is one that exists, to try machines on."""
+        until = self._until(None, self._settings.deadlines.list_s)
+        return examine(self._arm, self.endpoints, self._effects, pool, until)
 
     def _walk(self, pool: str, deadline: float) -> Walk:
         label = f"list {pool}"

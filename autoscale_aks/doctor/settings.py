@@ -1,0 +1,50 @@
+"""Checks of the configuration itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from autoscale_aks.model.snapshot import Snapshot
+from autoscale_aks.reports.buckets import list_buckets
+from autoscale_aks.reports.doctor import ok, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from autoscale_aks.doctor.site import Site
+    from autoscale_aks.reports.doctor import Finding
+
+
+def check_configuration(site: Site) -> Iterator[Finding]:
+    """It was read and every rule of the schema held, or there would be no site."""
+    config = site.config
+    sizes = {offering.vm_size for array in config.arrays for offering in array.offerings}
+    says = f"{config.source}: {len(config.arrays)} node arrays, {len(sizes)} VM sizes, owner {config.aks.owner}"
+    yield ok("configuration", says)
+    for array in config.arrays:
+        if not array.enabled:
+            yield warn(
+                "configuration",
+                f"node array {array.name} is switched off: no machine of it is made",
+                f"set nodearrays.{array.name}.enabled, or take it out when its machines are gone",
+            )
+
+
+def check_default_resources(site: Site) -> Iterator[Finding]:
+    """Entries that no bucket can ever use are mistakes, or leftovers (matching.md D1)."""
+    config = site.config
+    listing = list_buckets(
+        Snapshot(
+            now=site.now,
+            nodearrays=config.arrays,
+            default_resources=config.default_resources,
+            disable_default_resources=config.disable_default_resources,
+            limits=config.limits,
+            shared_resources=config.shared_resources,
+        ),
+        config.policy,
+    )
+    for problem in listing.warnings:
+        yield warn("default_resources", str(problem), "take the entry out, or mend its select")
+    if not listing.warnings:
+        yield ok("default_resources", f"{len(config.default_resources)} entries, all of use")
