@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 REPEAT ?= 1
+WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-package
 DEV_STAMP := $(VENV)/.installed-dev
@@ -28,9 +29,9 @@ $(DEV_STAMP): dev-requirements.txt $(STAMP)
 demo: $(STAMP)  ## Run a captured Slurm queue against the embedded AKS emulator
 	$(BIN)/azaks demo --conf conf
 
-test: $(DEV_STAMP)  ## Install what tests need, then run every check and every test
+test: $(DEV_STAMP)  ## Install what tests need, then run every check and every test (WORKERS=2 at once)
 	@$(MAKE) --no-print-directory check-only
-	$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered --durations=5
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered --durations=5
 	$(BIN)/python -m coverage report --include='autoscale_aks/units.py,autoscale_aks/model/*,autoscale_aks/matching/*,autoscale_aks/planning/*,autoscale_aks/reports/*' --fail-under=90 --format=total
 
 faults: $(DEV_STAMP)  ## Run the fault suite (REPEAT=20: twenty times in a row)
