@@ -34,6 +34,7 @@ from autoscale_aks.model.policy import (
     Objective,
     PlacementOrder,
     Policy,
+    SpotEvictions,
     Timeout,
 )
 from autoscale_aks.units import Size, exact, parse_value
@@ -187,6 +188,7 @@ def _build_policy(document: Mapping[str, Any]) -> Policy:
         mass_delete=_build_mass_delete(policy.get("mass_delete", {})),
         back_off=_build_back_off(policy.get("back_off", {})),
         boot_circuit=_build_circuit(policy.get("boot_circuit", {})),
+        spot_evictions=_build_evictions(policy.get("spot_evictions", {})),
     )
 
 
@@ -208,6 +210,11 @@ def _build_circuit(raw: Mapping[str, Any]) -> BootCircuit:
     return BootCircuit(
         failures=int(raw.get("failures", default.failures)), retry_s=float(raw.get("retry", default.retry_s))
     )
+
+
+def _build_evictions(raw: Mapping[str, Any]) -> SpotEvictions:
+    default = SpotEvictions()
+    return SpotEvictions(count=_count(raw, "count"), window_s=float(raw.get("window", default.window_s)))
 
 
 def _build_loop(loop: Mapping[str, Any], base: Path, owner: str) -> LoopConfig:

@@ -88,6 +88,15 @@ class BootCircuit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpotEvictions:
+    """When a node array of spot machines is left alone for others because its machines are taken away (T19b)."""
+
+    count: int | None = None
+    """So many evictions within the window; None: never."""
+    window_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """How to decide. Most keys are also keys of `policy` in autoscale.json and in a scenario."""
 
@@ -106,3 +115,4 @@ class Policy:
     mass_delete: MassDelete = MassDelete()
     back_off: BackOffTimes = BackOffTimes()
     boot_circuit: BootCircuit = BootCircuit()
+    spot_evictions: SpotEvictions = SpotEvictions()

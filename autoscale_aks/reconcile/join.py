@@ -106,7 +106,11 @@ def _cluster(seen: Sighting) -> ClusterSays:
         return ClusterSays.NOT_ASKED
     if not seen.cluster_answered or (seen.machine is None and seen.cluster_node is None):
         return ClusterSays.SILENT  # a machine that no list shows tells no node name to look for
-    return ClusterSays.READY if seen.cluster_node is not None and seen.cluster_node.ready else ClusterSays.NOT_READY
+    if seen.cluster_node is None:
+        return ClusterSays.NOT_READY
+    if seen.cluster_node.cordoned:
+        return ClusterSays.CORDONED
+    return ClusterSays.READY if seen.cluster_node.ready else ClusterSays.NOT_READY
 
 
 def _scheduler(seen: Sighting) -> SchedulerSays:

@@ -19,7 +19,7 @@ from autoscale_aks.cloud.aks.kubernetes import decode_nodes, nodes_url
 from autoscale_aks.cloud.aks.launcher import Launcher
 from autoscale_aks.cloud.aks.memory import PoolMemory
 from autoscale_aks.cloud.aks.pages import describe, walk
-from autoscale_aks.cloud.aks.pool import ensure_pool, get_pool
+from autoscale_aks.cloud.aks.pool import ensure_all, ensure_pool, get_pool
 from autoscale_aks.cloud.aks.pool_views import delete_pool_to_the_end, list_pool_views
 from autoscale_aks.cloud.aks.pools import Pools
 from autoscale_aks.cloud.aks.scale import ScaleOrder, Watch, check_names, check_split, scale, scale_names, spread
@@ -191,6 +191,11 @@ class AksClient:
             self._explain_refusal(pool, error, until)
             raise
         self._memory.note_usable(pool, self._effects.now())
+
+    def ensure_pools(self, pools: Sequence[str], deadline: float | None = None) -> Mapping[str, CloudError]:
+        """`ensure_pool` for all of them at once, each with the whole time; those that cannot be used, and why."""
+        unsure = [pool for pool in pools if not self._memory.is_usable(pool, self._effects.now())]
+        return ensure_all(lambda pool: self.ensure_pool(pool, deadline), unsure)
 
     def _explain_refusal(self, pool: str, error: CloudError, deadline: float) -> None:
         """Raise PoolLimitError where that is why a pool was refused; the service has no code of its own for it."""

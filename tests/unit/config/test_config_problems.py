@@ -108,6 +108,7 @@ ONE_PROBLEM = [
     ("policy/mass_delete", {"shares": 0.2}, "policy.mass_delete.shares", 'did you mean "share"?'),
     ("policy/back_off", {"spot": -1}, "policy.back_off.spot", "found -1"),
     ("policy/back_off", {"capacity": 5}, "policy.back_off.capacity", "no such key"),
+    ("policy/spot_evictions", {"count": 0}, "policy.spot_evictions.count", "from 1 to"),
     ("policy/boot_circuit", {"failures": 0}, "policy.boot_circuit.failures", "from 1 to"),
     ("policy/gang_timeout", "10m", "policy.gang_timeout", "expected a number"),
     (f"{HTC}/max_creates_per_cycle", -1, "nodearrays.htc.max_creates_per_cycle", "found -1"),
