@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -88,6 +89,22 @@ class BootCircuit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BootStages:
+    """Clocks of single boot stages, within `boot_timeout`, which is that of all (user ask T12a). None: no clock."""
+
+    provisioned: Timeout | None = None
+    """From the request until the VM is made."""
+    registered: Timeout | None = None
+    """From then until its node is known."""
+
+    def of(self, nodearray: str | None) -> tuple[float, float]:
+        """Both, in seconds, for one node array; infinite where there is no clock."""
+        clocks = (self.provisioned, self.registered)
+        provisioned_s, registered_s = (math.inf if one is None else one.of(nodearray) for one in clocks)
+        return provisioned_s, registered_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpotEvictions:
     """When a node array of spot machines is left alone for others because its machines are taken away (T19b)."""
 
@@ -116,3 +133,4 @@ class Policy:
     back_off: BackOffTimes = BackOffTimes()
     boot_circuit: BootCircuit = BootCircuit()
     spot_evictions: SpotEvictions = SpotEvictions()
+    boot_stages: BootStages = BootStages()

@@ -70,7 +70,7 @@ def launch_all(
     """Ask for the plan's machines, and for what is refused elsewhere, until `until` (None: no deadline)."""
     found = Launched(decided)
     on_chunk: Callable[[ChunkOutcome], None] | None = progress.chunk_done if progress else None
-    snapshot, headroom = seen.snapshot, headroom_jobs(world.config)
+    snapshot, headroom = seen.snapshot, headroom_jobs(world.config, seen.snapshot.now or 0.0)
     for number in range(1, ROUNDS + 1):
         if not found.plan.claims:
             break

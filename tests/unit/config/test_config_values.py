@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from dataclasses import replace
 from decimal import Decimal
@@ -186,6 +187,13 @@ def test_the_schema_s_defaults_of_what_guards_a_cycle_are_the_program_s() -> Non
     found = parsed({**SMALL, "policy": written}).policy
     assert replace(found, back_off=replace(found.back_off, stated=frozenset())) == Policy()
     assert keys["gang_timeout"]["default"] == Policy().gang_timeout
+
+
+def test_clocks_of_boot_stages_are_read_and_hold_for_the_node_arrays_that_are_named() -> None:
+    found = parsed({**SMALL, "policy": {"boot_stages": {"provisioned": 9, "registered": {"htc": 7}}}}).policy
+    assert found.boot_stages.of("htc") == (9.0, 7.0)
+    assert found.boot_stages.of("hpc") == (9.0, math.inf)
+    assert Policy().boot_stages.of("htc") == (math.inf, math.inf)
 
 
 def test_a_node_array_s_minimum_headroom_and_cap_are_read() -> None:
