@@ -3,7 +3,8 @@
 The emulator runs in a process of its own, without latency and without throttling, so that what is measured is this
 program: reading the scheduler, listing machines and nodes, joining, planning, asking for machines, releasing, and the
 ledger on a real file. The client's own pacing, which keeps within ARM's 25 reads and 10 writes a second, is off unless
-`--paced` is given: it is waiting by intention, and a list of 5,000 machines is 100 reads.
+`--paced` is given: it is waiting by intention, and a list of 5,000 machines is 100 reads. Situations follow each other
+at once unless `--rest` gives the pause that cycles have between them, in which the budget fills up again.
 
 One warm-up makes the machines; then cycles are measured in four situations:
 
@@ -186,10 +187,12 @@ class Bench:
     queue: _Queue
     clock: _Time
     profile: str = ""
+    rest_s: float = 0.0
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def measure(self, name: str) -> CycleReport:
         """One cycle, with its time and the most memory so far."""
+        time.sleep(self.rest_s)
         profiler = cProfile.Profile() if self.profile == name else None
         started, used = time.perf_counter(), time.process_time()
         if profiler is not None:
@@ -219,14 +222,16 @@ class Bench:
         self.queue.names = [record.name for record in self.world.ledger.machines()]
 
 
-def run(machines: int, jobs: int, profile: str = "", *, paced: bool = False) -> list[dict[str, Any]]:
+def run(
+    machines: int, jobs: int, profile: str = "", *, paced: bool = False, rest_s: float = 0.0
+) -> list[dict[str, Any]]:
     """All situations, in order."""
     settings = ClientSettings if paced else partial(ClientSettings, reads=_PLENTY, writes=_PLENTY)
     with mock.patch.object(wiring, "ClientSettings", settings):
-        return _run(machines, jobs, profile)
+        return _run(machines, jobs, profile, rest_s)
 
 
-def _run(machines: int, jobs: int, profile: str) -> list[dict[str, Any]]:
+def _run(machines: int, jobs: int, profile: str, rest_s: float) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="azaks-bench-") as folder, _emulator() as (url, pipe):
         there = machines - machines // 5
         config = _config(url, folder, there)
@@ -237,7 +242,7 @@ def _run(machines: int, jobs: int, profile: str) -> list[dict[str, Any]]:
                 machines_per_put=smallest_batch(config), reads_cluster_nodes=True, kinds=frozendict(),
                 new_plan_id=iter(f"{number:012d}" for number in range(1000)).__next__,
             )  # fmt: skip
-            bench = Bench(world, queue, clock, profile)
+            bench = Bench(world, queue, clock, profile, rest_s)
             whole = JobShape(constraints=({"ncpus": 4},))
             queue.jobs = (Job(name="fill", shape=whole, count=there),)
             run_cycle(world)
@@ -280,9 +285,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=20_000)
     parser.add_argument("--profile", default="", help="a situation to profile, such as busy")
     parser.add_argument("--paced", action="store_true", help="keep to ARM's rates, as in production")
+    parser.add_argument("--rest", type=float, default=0.0, help="seconds between situations: the interval of cycles")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    rows = run(options.machines, options.jobs, options.profile, paced=options.paced)
+    rows = run(options.machines, options.jobs, options.profile, paced=options.paced, rest_s=options.rest)
     if options.json:
         print(json.dumps(rows))
         return

@@ -39,6 +39,7 @@ _VERBS: Final = {
     "machines": "autoscale_aks.cli.machines",
     "emulate": "autoscale_aks.cli.emulate",
     "demo": "autoscale_aks.cli.demo",
+    "simulate": "autoscale_aks.cli.simulate",
 }
 
 

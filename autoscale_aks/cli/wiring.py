@@ -147,7 +147,9 @@ def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> W
     )
 
 
-def build_client(config: Config, ledger: Ledger | None, gate: Gate | None = None) -> AksClient:
+def build_client(
+    config: Config, ledger: Ledger | None, gate: Gate | None = None, effects: Effects | None = None
+) -> AksClient:
     """The AKS client of a configuration, told what earlier runs learned of this cluster; None: they left nothing.
 
     Behind `gate`, if given, nothing is sent any more once that is closed.
@@ -172,7 +174,7 @@ def build_client(config: Config, ledger: Ledger | None, gate: Gate | None = None
         settings=ClientSettings(workers=aks.workers, header=header_limits(config), deadlines=aks.deadlines),
         remembered=learned_of(ledger, aks),
         transport=None if gate is None else GatedTransport(HttpTransport(connections=max(64, aks.workers)), gate),
-        effects=Effects() if gate is None else gate.effects(Effects()),
+        effects=(effects or Effects()) if gate is None else gate.effects(effects or Effects()),
     )
     if kubernetes is not None and kubernetes.stored_ca is not None:
         weakref.finalize(client, kubernetes.stored_ca.close)

@@ -20,8 +20,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from autoscale_aks.errors import CloudError
     from autoscale_aks.model.launch import (
         ChunkOutcome,
         ClusterNode,
@@ -43,6 +44,10 @@ class CloudPort(Protocol):
         another mode or cannot be made; of these, PoolLimitError when the cluster has all the pools it can have, and
         DeadlineError when it is not there in time (it may come later).
         """
+        ...
+
+    def ensure_pools(self, pools: Sequence[str], deadline: float | None = None) -> Mapping[str, CloudError]:
+        """`ensure_pool` for all of them at once: a pool may take minutes. Those that cannot be used, and why."""
         ...
 
     def list_pools(self, deadline: float | None = None) -> tuple[str, ...]:

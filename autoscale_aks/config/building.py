@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from frozendict import frozendict
 
 from autoscale_aks.config.addresses import CLOUDS
+from autoscale_aks.config.calendars import build_window
 from autoscale_aks.config.group_zones import groups_in_zone
 from autoscale_aks.config.node_facts import with_node_facts
 from autoscale_aks.config.nodearray_checks import pool_of, zones_of
@@ -30,10 +32,12 @@ from autoscale_aks.model.limits import CoreQuota, Limits, SharedResource
 from autoscale_aks.model.policy import (
     BackOffTimes,
     BootCircuit,
+    BootStages,
     MassDelete,
     Objective,
     PlacementOrder,
     Policy,
+    SpotEvictions,
     Timeout,
 )
 from autoscale_aks.units import Size, exact, parse_value
@@ -139,7 +143,11 @@ def _build_nodearray(name: str, array: Mapping[str, Any], aks: AksConfig) -> Nod
         max_pods=_count(array, "max_pods"),
         spot_max_price=float(array["spot_max_price"]) if "spot_max_price" in array else None,
         headroom=tuple(
-            Headroom(count=int(entry.get("count", 1)), constraints=frozendict(entry["constraints"]))
+            Headroom(
+                count=int(entry.get("count", 1)),
+                constraints=frozendict(entry["constraints"]),
+                windows=tuple(build_window(window) for window in entry.get("when", [])),
+            )
             for entry in array.get("headroom", [])
         ),
         **{key: array.get(key) for key in _MACHINE_PLAIN},
@@ -187,6 +195,8 @@ def _build_policy(document: Mapping[str, Any]) -> Policy:
         mass_delete=_build_mass_delete(policy.get("mass_delete", {})),
         back_off=_build_back_off(policy.get("back_off", {})),
         boot_circuit=_build_circuit(policy.get("boot_circuit", {})),
+        spot_evictions=_build_evictions(policy.get("spot_evictions", {})),
+        boot_stages=_build_stages(policy.get("boot_stages", {})),
     )
 
 
@@ -208,6 +218,16 @@ def _build_circuit(raw: Mapping[str, Any]) -> BootCircuit:
     return BootCircuit(
         failures=int(raw.get("failures", default.failures)), retry_s=float(raw.get("retry", default.retry_s))
     )
+
+
+def _build_stages(raw: Mapping[str, Any]) -> BootStages:
+    never = Timeout(default_s=math.inf)
+    return BootStages(**{name: _timeout(value, never) for name, value in raw.items()})
+
+
+def _build_evictions(raw: Mapping[str, Any]) -> SpotEvictions:
+    default = SpotEvictions()
+    return SpotEvictions(count=_count(raw, "count"), window_s=float(raw.get("window", default.window_s)))
 
 
 def _build_loop(loop: Mapping[str, Any], base: Path, owner: str) -> LoopConfig:

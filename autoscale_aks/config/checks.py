@@ -39,6 +39,8 @@ def check_document(document: Mapping[str, Any], array_names: list[str]) -> Itera
         if key in document and key in policy:
             yield Finding(("policy", key), f"{key} stands at the top level too; keep one of them")
     yield from _check_timeout(policy.get("min_lifetime"), ("policy", "min_lifetime"), array_names)
+    for stage, timeout in policy.get("boot_stages", {}).items():
+        yield from _check_timeout(timeout, ("policy", "boot_stages", stage), array_names)
     if "lease" in document.get("loop", {}) and _KUBERNETES_KEYS.isdisjoint(document.get("aks", {})):
         text = "needs the cluster's Kubernetes API; give aks.kubernetes_url"
         yield Finding(("loop", "lease"), text, about=(("aks", "kubernetes_url"),))

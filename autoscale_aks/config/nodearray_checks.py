@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from autoscale_aks.config.calendars import check_windows
 from autoscale_aks.config.findings import Finding, listed, quoted
 from autoscale_aks.errors import ConstraintError
 from autoscale_aks.matching.parse import parse_constraints
@@ -49,6 +50,8 @@ def _check_kept(array: Mapping[str, Any], path: Path) -> Iterator[Finding]:
         yield Finding((*path, "min_nodes"), f"more than max_count ({most}); no plan can have so many", about=about)
     for index, entry in enumerate(array.get("headroom", [])):
         constraints = entry.get("constraints", {}) if isinstance(entry, dict) else {}
+        if isinstance(entry, dict):
+            yield from check_windows(entry.get("when", []), (*path, "headroom", index, "when"))
         try:
             parse_constraints(constraints, "")
         except ConstraintError as error:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from autoscale_aks.config.calendars import Window
     from autoscale_aks.model.bucket import NodeArray
 
 Cloud: TypeAlias = Literal["public", "usgov", "china", "custom"]
@@ -114,6 +115,8 @@ class Headroom:
     count: int
     constraints: Mapping[str, Any]
     """JSON as it was written, with exact numbers, such as `{"ncpus": 44}`."""
+    windows: tuple[Window, ...] = ()
+    """When it is kept; none: always."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

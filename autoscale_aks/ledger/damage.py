@@ -65,7 +65,8 @@ def set_aside(path: Path, now: float, cause: str) -> SetAside:
 
 def _salvage(path: Path) -> Mapping[str, int]:
     """The table that keeps names from coming back, when its pages are still whole."""
-    uri = f"{path.absolute().as_uri()}?mode=ro"
+    has_log = path.with_name(f"{path.name}-wal").exists()
+    uri = f"{path.absolute().as_uri()}?mode=ro{'' if has_log else '&immutable=1'}"
     try:
         with closing(sqlite3.connect(uri, uri=True)) as source:
             rows = source.execute("SELECT nodearray, next_number FROM series").fetchall()

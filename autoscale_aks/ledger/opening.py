@@ -1,36 +1,31 @@
 """Opening the file: for writing, or as a private copy in memory that leaves nothing behind on disk.
 
-The journal is SQLite's rollback journal, not the write-ahead log: the file alone is the ledger between runs, a reader
-needs no `-wal` or `-shm` beside it, and two head nodes may share it on a network file system. `synchronous=EXTRA`
-makes a finished transaction survive a power cut; `cache_spill=OFF` keeps readers out only for the commit itself.
-
-A reader copies the file into memory under SQLite's own shared lock, which takes milliseconds, and then lets go of it.
-`immutable=1` is not used: it reads past locks and past the journal of a killed writer, and so reports half a change.
+Writers keep a write-ahead log where all who open the file share memory, that is on a local file system; the last one
+to close it leaves the file alone. On a network file system the journal is SQLite's rollback journal, so that two head
+nodes may share the file. `synchronous=EXTRA` makes a finished transaction survive a power cut in both, and with
+`cache_spill=OFF` readers of a rollback journal are kept out only for the commit itself. How readers read: `reading.py`.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
-import stat
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from frozendict import frozendict
 
 from autoscale_aks.errors import LedgerError
 from autoscale_aks.ledger import schema
+from autoscale_aks.ledger.connecting import check, connect, copy, file_system, refuse_unsafe, shares_memory
 from autoscale_aks.ledger.damage import refuse_stranger, set_aside
 from autoscale_aks.ledger.explaining import explained, is_damage
+from autoscale_aks.ledger.reading import load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_COPY_ATTEMPTS: Final = 5
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +56,7 @@ def open_for_writing(path: Path, *, now: float, busy_timeout_s: float) -> Opened
     with explained(path):
         make_parent(path)
         made = _create(path)
-        _refuse_unsafe(path)
+        refuse_unsafe(path)
         _refuse_unwritable(path)
         notices: tuple[str, ...] = ()
         if not made and not path.stat().st_size:
@@ -76,6 +71,8 @@ def open_for_writing(path: Path, *, now: float, busy_timeout_s: float) -> Opened
             _create(path)
             connection, version = _connect_for_writing(path, busy_timeout_s, aside.next_numbers)
             notices = (aside.notice,)
+        if made:
+            notices += _note_place(path)
         return Opened(connection, notices, None if made else version)
 
 
@@ -84,7 +81,7 @@ def open_snapshot(path: Path, *, busy_timeout_s: float) -> Opened:
     memory = sqlite3.connect(":memory:", isolation_level=None)
     try:
         with explained(path):
-            version = _load(memory, path, busy_timeout_s)
+            version = load(memory, path, busy_timeout_s)
             schema.migrate(memory, schema.MIGRATIONS)
             memory.execute("PRAGMA query_only = ON")
     except BaseException:
@@ -96,11 +93,10 @@ def open_snapshot(path: Path, *, busy_timeout_s: float) -> Opened:
 def _connect_for_writing(
     path: Path, busy_timeout_s: float, next_numbers: Mapping[str, int] = frozendict()
 ) -> tuple[sqlite3.Connection, int]:
-    connection = _connect(path, "rw", busy_timeout_s)
+    connection = connect(path, "rw", busy_timeout_s)
     try:
         version = schema.read_version(connection, path, len(schema.MIGRATIONS))
-        _check(connection)
-        connection.execute("PRAGMA journal_mode = DELETE")
+        check(connection)
         connection.execute("PRAGMA synchronous = EXTRA")
         connection.execute("PRAGMA cache_spill = OFF")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -108,6 +104,7 @@ def _connect_for_writing(
             if version:
                 _back_up(connection, path.with_name(f"{path.name}.bak-v{version}"))
             schema.migrate(connection, schema.MIGRATIONS)
+        _choose_journal(connection, path)
         query = "INSERT INTO series (nodearray, next_number) VALUES (?, ?)"
         connection.executemany(query, next_numbers.items())
     except BaseException:
@@ -116,15 +113,21 @@ def _connect_for_writing(
     return connection, version
 
 
-def _connect(path: Path, mode: str, busy_timeout_s: float) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None)
+def _choose_journal(connection: sqlite3.Connection, path: Path) -> None:
+    """A write-ahead log where it can be, and the rollback journal elsewhere, whatever the file had before."""
+    connection.execute("PRAGMA journal_mode = WAL" if shares_memory(path) else "PRAGMA journal_mode = DELETE")
 
 
-def _check(connection: sqlite3.Connection) -> None:
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise sqlite3.DatabaseError(f"database disk image is malformed: {verdict}")
+def _note_place(path: Path) -> tuple[str, ...]:
+    """What is to be said of a ledger that was begun on a file system where it cannot have a write-ahead log."""
+    if shares_memory(path):
+        return ()
+    kind = file_system(path) or "unknown"
+    text = (
+        f"ledger {path} is on a file system of type {kind}: it is kept with a rollback journal, and a writer may wait "
+        "some milliseconds for a reader; a local disk is better where no other head node shares it"
+    )
+    return (text,)
 
 
 def _create(path: Path) -> bool:
@@ -134,17 +137,6 @@ def _create(path: Path) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-def _refuse_unsafe(path: Path) -> None:
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):
-        raise LedgerError(f"ledger {path} is not a regular file; give another path")
-    if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise LedgerError(
-            f"ledger {path} may be written by other users (mode {stat.S_IMODE(mode):04o}), who could have machines "
-            f"deleted; check its content, then run: chmod 600 {path}"
-        )
 
 
 def _refuse_unwritable(path: Path) -> None:
@@ -162,68 +154,6 @@ def _back_up(connection: sqlite3.Connection, target: Path) -> None:
     unfinished = target.with_name(f"{target.name}.unfinished")
     unfinished.unlink(missing_ok=True)
     _create(unfinished)
-    with closing(_connect(unfinished, "rw", 0.0)) as copy:
-        _copy(connection, copy)
+    with closing(connect(unfinished, "rw", 0.0)) as kept:
+        copy(connection, kept)
     unfinished.replace(target)
-
-
-def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Copy under one read transaction: taken first, so that a busy file meets the timeout and not an endless loop."""
-    source.execute("BEGIN")
-    try:
-        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        source.backup(target)
-    finally:
-        if source.in_transaction:
-            source.execute("ROLLBACK")
-
-
-def _load(memory: sqlite3.Connection, path: Path, busy_timeout_s: float) -> int | None:
-    """Copy the file into `memory`; its version, or None when there is no file."""
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        return None
-    _refuse_unsafe(path)
-    if not size:
-        return 0
-    for _ in range(_COPY_ATTEMPTS):
-        try:
-            with closing(_connect(path, "ro", busy_timeout_s)) as source:
-                _copy(source, memory)
-        except sqlite3.OperationalError as error:
-            if "readonly" not in str(error):
-                raise
-            if not _load_after_a_crash(memory, path):
-                continue
-        version = schema.read_version(memory, path, len(schema.MIGRATIONS))
-        _check(memory)
-        return version
-    raise LedgerError(f"ledger {path} changed each time it was read; run again")
-
-
-def _load_after_a_crash(memory: sqlite3.Connection, path: Path) -> bool:
-    """A killed writer left its journal: undo its change in a private copy, as the next writer will in the file.
-
-    False if a writer came meanwhile. The file is opened by hand only here, where no connection of this process can
-    hold SQLite's locks on it, which closing it by hand would drop.
-    """
-    journal = path.with_name(f"{path.name}-journal")
-    with TemporaryDirectory(prefix="azaks-ledger-") as directory:
-        copy = Path(directory, "ledger")
-        try:
-            before = _mark(path), _mark(journal)
-            shutil.copyfile(path, copy)
-            shutil.copyfile(journal, copy.with_name("ledger-journal"))
-            unchanged = before == (_mark(path), _mark(journal))
-        except FileNotFoundError:
-            return False
-        if unchanged:
-            with closing(_connect(copy, "rw", 0.0)) as source:
-                _copy(source, memory)
-        return unchanged
-
-
-def _mark(path: Path) -> tuple[int, int, int]:
-    seen = path.stat()
-    return seen.st_ino, seen.st_size, seen.st_mtime_ns

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from frozendict import frozendict
+
 from autoscale_aks.ledger.access import Access
 from autoscale_aks.ledger.records import storable
 
@@ -50,6 +52,12 @@ class Stages(Access):
                 if connection.execute(query, values).rowcount:
                     new.add(one.name)
         return frozenset(new)
+
+    def evictions(self, code: str, since: float) -> Mapping[str, int]:
+        """Spot machines of each node array whose VM was taken away since then, by the code of their failure."""
+        query = """SELECT nodearray, count(*) FROM machines
+                   WHERE spot AND error_code = ? AND ready_at IS NOT NULL AND updated_at > ? GROUP BY nodearray"""
+        return frozendict({str(nodearray): int(count) for nodearray, count in self._read(query, code, since)})
 
     def _set_moment(self, column: str, moments: Mapping[str, float | None]) -> None:
         if column not in _MOMENTS:

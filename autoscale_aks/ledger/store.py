@@ -309,6 +309,12 @@ class Ledger(Guards, Stages):
         """Keep `value` under `name`; None drops it."""
         self._set("flags", "value", name, value)
 
+    def set_flags(self, values: Mapping[str, str | None]) -> None:
+        """Keep or drop (None) many at once, in one transaction."""
+        with self._writing() as connection:
+            for name, value in values.items():
+                _set_in(connection, "flags", "value", name, value)
+
     # Cycles
 
     def begin_cycle(self, plan_id: str, now: float) -> None:
@@ -341,11 +347,7 @@ class Ledger(Guards, Stages):
 
     def _set(self, table: str, column: str, name: str, value: float | str | None) -> None:
         with self._writing() as connection:
-            if value is None:
-                connection.execute(f"DELETE FROM {table} WHERE name = ?", (name,))  # noqa: S608
-            else:
-                query = f"INSERT OR REPLACE INTO {table} (name, {column}) VALUES (?, ?)"  # noqa: S608
-                connection.execute(query, (name, value))
+            _set_in(connection, table, column, name, value)
 
     def _known(self, names: Iterable[str]) -> set[str]:
         return self._among("SELECT name FROM machines WHERE name IN ({})", names)
@@ -372,6 +374,14 @@ class Ledger(Guards, Stages):
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+
+
+def _set_in(connection: sqlite3.Connection, table: str, column: str, name: str, value: float | str | None) -> None:
+    if value is None:
+        connection.execute(f"DELETE FROM {table} WHERE name = ?", (name,))  # noqa: S608
+    else:
+        query = f"INSERT OR REPLACE INTO {table} (name, {column}) VALUES (?, ?)"  # noqa: S608
+        connection.execute(query, (name, value))
 
 
 def _rows(records: Iterable[MachineRecord]) -> Iterator[Row]:

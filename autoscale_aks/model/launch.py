@@ -43,6 +43,8 @@ class Scope(enum.Enum):
     """The size in what was attempted: that zone, or regionally."""
     ALL_SPOT = "all spot"
     """Every size, Spot only."""
+    REGION = "region"
+    """Every size of the region, for now: nothing is remembered of it (§5.3, row 8)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,8 @@ class ClusterNode:
     pool: str
     ready: bool
     """By the ready rule of §7.3: conditions, not unschedulable, none of the ten built-in taints."""
+    cordoned: bool = False
+    """Not ready for no other cause than that somebody made it unschedulable."""
     labels: Mapping[str, str] = field(default_factory=frozendict)
     provider_id: str | None = None
     private_ip: str | None = None

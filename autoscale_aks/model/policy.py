@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -88,6 +89,31 @@ class BootCircuit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BootStages:
+    """Clocks of single boot stages, within `boot_timeout`, which is that of all (user ask T12a). None: no clock."""
+
+    provisioned: Timeout | None = None
+    """From the request until the VM is made."""
+    registered: Timeout | None = None
+    """From then until its node is known."""
+
+    def of(self, nodearray: str | None) -> tuple[float, float]:
+        """Both, in seconds, for one node array; infinite where there is no clock."""
+        clocks = (self.provisioned, self.registered)
+        provisioned_s, registered_s = (math.inf if one is None else one.of(nodearray) for one in clocks)
+        return provisioned_s, registered_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpotEvictions:
+    """When a node array of spot machines is left alone for others because its machines are taken away (T19b)."""
+
+    count: int | None = None
+    """So many evictions within the window; None: never."""
+    window_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """How to decide. Most keys are also keys of `policy` in autoscale.json and in a scenario."""
 
@@ -106,3 +132,5 @@ class Policy:
     mass_delete: MassDelete = MassDelete()
     back_off: BackOffTimes = BackOffTimes()
     boot_circuit: BootCircuit = BootCircuit()
+    spot_evictions: SpotEvictions = SpotEvictions()
+    boot_stages: BootStages = BootStages()

@@ -98,7 +98,7 @@ def observe_and_plan(world: World) -> tuple[Observation, Plan]:
     seen = observe(world)
     policy = effective_policy(world)
     with paused_collector():
-        decided = decide(seen.snapshot, policy, world.kinds, headroom_jobs(world.config))
+        decided = decide(seen.snapshot, policy, world.kinds, headroom_jobs(world.config, world.clock.now()))
     return seen, brake(decided, policy, seen.proposals)
 
 

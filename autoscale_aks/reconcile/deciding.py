@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from frozendict import frozendict
 
+from autoscale_aks.config.calendars import is_open
 from autoscale_aks.model.job import Job, JobShape
 from autoscale_aks.model.plan import JobStatus
 from autoscale_aks.model.reason import ReasonCode
@@ -24,8 +25,8 @@ _SHORT: Final = frozenset({ReasonCode.QUOTA, ReasonCode.LIMIT, ReasonCode.LOST_T
 """Reasons of jobs that wait for what others hold."""
 
 
-def headroom_jobs(config: Config) -> tuple[Job, ...]:
-    """The room that is kept free, as jobs; they stand in no scheduler (user ask T21)."""
+def headroom_jobs(config: Config, now: float) -> tuple[Job, ...]:
+    """The room that is kept free at this moment, as jobs; they stand in no scheduler (user ask T21)."""
     return tuple(
         Job(
             name=f"headroom of {name}" + (f" ({number})" if len(nodearray.headroom) > 1 else ""),
@@ -37,6 +38,7 @@ def headroom_jobs(config: Config) -> tuple[Job, ...]:
         )
         for name, nodearray in config.nodearrays.items()
         for number, entry in enumerate(nodearray.headroom, start=1)
+        if is_open(entry.windows, now)
     )
 
 

@@ -15,6 +15,7 @@ from autoscale_aks.model.launch import FaultKind, LaunchState
 from autoscale_aks.model.reason import ReasonCode
 from autoscale_aks.model.snapshot import BackOff
 from autoscale_aks.planning.minimum import arrays_after, claimed_nodes, names_after, policy_after
+from autoscale_aks.reconcile.back_offs import is_regional, region_holds
 from autoscale_aks.reconcile.deciding import brake, decide, headroom_jobs
 from autoscale_aks.reconcile.launch import POOL_LIMIT, launch
 
@@ -69,7 +70,7 @@ def launch_all(
     """Ask for the plan's machines, and for what is refused elsewhere, until `until` (None: no deadline)."""
     found = Launched(decided)
     on_chunk: Callable[[ChunkOutcome], None] | None = progress.chunk_done if progress else None
-    snapshot, headroom = seen.snapshot, headroom_jobs(world.config)
+    snapshot, headroom = seen.snapshot, headroom_jobs(world.config, seen.snapshot.now or 0.0)
     for number in range(1, ROUNDS + 1):
         if not found.plan.claims:
             break
@@ -78,13 +79,24 @@ def launch_all(
         found.chunks.extend(sent)
         has_time = (until is None or world.clock.now() < until) and world.halted() is None
         if number == ROUNDS or not has_time or not _moves_on(sent):
+            if any(one.state is LaunchState.REJECTED for chunk in sent for one in chunk.outcomes):
+                snapshot = _after(world, snapshot, found.plan, sent)
+                found.surplus = _surplus(found, _kept(world, snapshot, policy, headroom))
+                return found
             break
-        snapshot = _after(world, seen, snapshot, found.plan, sent)
+        snapshot = _after(world, snapshot, found.plan, sent)
         found.plan = _again(world, seen, snapshot, found, policy, headroom)
         if progress is not None and found.plan.claims:
             progress.planned(found.plan)
-    found.surplus = _surplus(found)
+    if len(found.rounds) > 0 and found.plan is not found.rounds[0]:
+        found.surplus = _surplus(found, found.plan)
     return found
+
+
+def _kept(world: World, snapshot: Snapshot, policy: Policy, headroom: tuple[Job, ...]) -> Plan:
+    """What the machines that came are good for when nothing more is asked for: a gang without its rest has no work."""
+    with paused_collector():
+        return decide(snapshot, replace(policy, max_creates_per_cycle=0), world.kinds, headroom)
 
 
 def _moves_on(sent: Iterable[ChunkOutcome]) -> bool:
@@ -93,14 +105,20 @@ def _moves_on(sent: Iterable[ChunkOutcome]) -> bool:
     return not kinds.isdisjoint(MOVES_ON) and kinds.isdisjoint(_ENDS)
 
 
-def _after(world: World, seen: Observation, snapshot: Snapshot, asked: Plan, sent: Iterable[ChunkOutcome]) -> Snapshot:
+def _after(world: World, snapshot: Snapshot, asked: Plan, sent: Iterable[ChunkOutcome]) -> Snapshot:
     """The same look, with the machines that come in flight and the refusals in force."""
     refused = {one.name: one for chunk in sent for one in chunk.outcomes if one.state is LaunchState.REJECTED}
     coming = [claim for claim in asked.claims if claim.name not in refused]
     held = [
         _held(claim.bucket) for claim in asked.claims if claim.name in refused and _tells_nothing(refused[claim.name])
     ]
-    back_offs = (*seen.snapshot.blocked.back_offs, *world.ledger.back_offs(world.clock.now()), *held)
+    full = {
+        claim.bucket.array.location
+        for claim in asked.claims
+        if claim.name in refused and is_regional(refused[claim.name])
+    }
+    held.extend(region_holds(snapshot.nodearrays, full))
+    back_offs = (*snapshot.blocked.back_offs, *world.ledger.back_offs(world.clock.now()), *held)
     return replace(
         snapshot,
         nodearrays=arrays_after(snapshot.nodearrays, asked.claims),
@@ -145,12 +163,10 @@ def _later(chunk_id: str, first: int) -> str:
     return f"chunk_{int(chunk_id.removeprefix('chunk_')) + first}"
 
 
-def _surplus(found: Launched) -> frozenset[str]:
+def _surplus(found: Launched, last: Plan) -> frozenset[str]:
     """Accepted machines whose gang found no room elsewhere, or found it without them."""
-    if len(found.rounds) == 0 or found.plan is found.rounds[0]:
-        return frozenset()
-    wanted = wanted_nodes(found.plan)
-    names = {node.name: number for number, node in enumerate(found.plan.nodes)}
+    wanted = wanted_nodes(last)
+    names = {node.name: number for number, node in enumerate(last.nodes)}
     accepted = found.names(LaunchState.ACCEPTED)
     return frozenset(name for name in accepted if name in names and names[name] not in wanted)
 

@@ -8,7 +8,7 @@ from frozendict import frozendict
 
 from autoscale_aks.model.launch import FaultKind, LaunchOutcome, LaunchState
 from autoscale_aks.model.node import Stage
-from autoscale_aks.reconcile.back_offs import back_off_for, family_of
+from autoscale_aks.reconcile.back_offs import SCARCE, back_off_for, family_of, is_regional, larger_back_offs
 from autoscale_aks.reconcile.circuits import circuit_of, image_of, turned
 from autoscale_aks.reconcile.stages import stage_of
 
@@ -20,14 +20,12 @@ if TYPE_CHECKING:
     from autoscale_aks.ledger.records import MachineRecord
     from autoscale_aks.model.launch import Machine
     from autoscale_aks.model.node import Node
-    from autoscale_aks.model.policy import BackOffTimes
     from autoscale_aks.model.snapshot import BackOff
     from autoscale_aks.reconcile.observe import Observation
     from autoscale_aks.reconcile.world import World
 
-SCARCE: Final = frozenset({FaultKind.CAPACITY, FaultKind.QUOTA})
-"""Kinds that speak of the size and not of how the machine boots."""
-_EVICTED: Final = "MachineLost"
+EVICTED: Final = "MachineLost"
+"""Code of a machine whose VM is gone without an error of its own."""
 _OVERDUE: Final = "BootTimeout"
 
 
@@ -38,7 +36,7 @@ def failed_machines(machines: Iterable[Machine]) -> tuple[LaunchOutcome, ...]:
             name=machine.name,
             state=LaunchState.REJECTED,
             kind=machine.error_kind,
-            code=machine.error_code or ("" if machine.error_kind else _EVICTED),
+            code=machine.error_code or ("" if machine.error_kind else EVICTED),
             message=machine.error_message or ("" if machine.error_kind else f"its VM is {machine.vm_state}"),
             mark=machine.mark,
         )
@@ -48,17 +46,28 @@ def failed_machines(machines: Iterable[Machine]) -> tuple[LaunchOutcome, ...]:
 
 
 def refusals_of(
-    failed: Iterable[LaunchOutcome], records: Mapping[str, MachineRecord], times: BackOffTimes, now: float
+    failed: Iterable[LaunchOutcome], records: Mapping[str, MachineRecord], config: Config, now: float
 ) -> Mapping[BackOff, str]:
     """Accepted machines whose creation failed later refuse their bucket as well: each back-off with its reason."""
     found: dict[BackOff, str] = {}
     for one in failed:
         if records[one.name].error_kind is not None or (one.mark is None and one.kind not in SCARCE):
             continue  # what is known already is in the ledger, and its time runs
-        back_off = back_off_for(records[one.name], one, times, now)
+        record = records[one.name]
+        back_off = back_off_for(record, one, config.policy.back_off, now)
         if back_off is not None:
-            found.setdefault(back_off, f"{one.code}: {one.message}")
+            for each in (back_off, *larger_back_offs(config.arrays, record, one, back_off)):
+                found.setdefault(each, f"{one.code}: {one.message}")
     return frozendict(found)
+
+
+def full_regions(
+    failed: Iterable[LaunchOutcome], records: Mapping[str, MachineRecord], config: Config
+) -> frozenset[str]:
+    """Regions whose cores were used up by the word of machines that are found failed now."""
+    places = {array.name: array.location for array in config.arrays}
+    new = [one for one in failed if is_regional(one) and records[one.name].error_kind is None]
+    return frozenset(places[records[one.name].nodearray] for one in new if records[one.name].nodearray in places)
 
 
 def overdue_machines(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -70,6 +71,8 @@ class Sighting:
     is_protected: bool = False
     boot_timeout_s: float | None = None
     """None: rules about booting do not apply."""
+    boot_stages_s: tuple[float, float] = (math.inf, math.inf)
+    """The clocks of single stages (`BootStages`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,11 @@ def _cluster(seen: Sighting) -> ClusterSays:
         return ClusterSays.NOT_ASKED
     if not seen.cluster_answered or (seen.machine is None and seen.cluster_node is None):
         return ClusterSays.SILENT  # a machine that no list shows tells no node name to look for
-    return ClusterSays.READY if seen.cluster_node is not None and seen.cluster_node.ready else ClusterSays.NOT_READY
+    if seen.cluster_node is None:
+        return ClusterSays.NOT_READY
+    if seen.cluster_node.cordoned:
+        return ClusterSays.CORDONED
+    return ClusterSays.READY if seen.cluster_node.ready else ClusterSays.NOT_READY
 
 
 def _scheduler(seen: Sighting) -> SchedulerSays:
@@ -179,7 +186,7 @@ def _deadline(seen: Sighting, ruling: Ruling, lost_since: float | None, now: flo
         return None
     if ruling.action is Action.LOSE and lost_since is not None:
         return lost_since + VISIBILITY_GRACE_S
-    deadline = boot_deadline(seen.record, seen.boot_timeout_s)
+    deadline = boot_deadline(seen.record, seen.boot_timeout_s, seen.boot_stages_s)
     return max(deadline, now) if _is_out_of_sight(cell_of(seen, now)) else deadline
 
 

@@ -63,6 +63,7 @@ class Joiner:
             job_ids=self.queue.jobs_on(record, scheduler_node, cluster_node),
             is_protected=record.name in self.protections,
             boot_timeout_s=self.world.config.policy.boot_timeout.of(record.nodearray),
+            boot_stages_s=self.world.config.policy.boot_stages.of(record.nodearray),
         )
         self._keep(record, join_machine(seen, self.now))
         if scheduler_node is not None:

@@ -17,8 +17,8 @@ from autoscale_aks.model.launch import (
     LaunchState,
     MachineSpec,
 )
-from autoscale_aks.reconcile.back_offs import back_off_for
-from autoscale_aks.reconcile.failures import SCARCE, mark_family
+from autoscale_aks.reconcile.back_offs import SCARCE, back_off_for, larger_back_offs
+from autoscale_aks.reconcile.failures import mark_family
 from autoscale_aks.reconcile.group_pools import name_clash
 from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, number_of_name, pool_of
 
@@ -98,16 +98,13 @@ def _next_numbers(records: Sequence[MachineRecord]) -> dict[str, int]:
 
 def _ensure_pools(world: World, batches: Sequence[LaunchBatch], pools: Mapping[str, str]) -> dict[str, CloudError]:
     """Pools that cannot take machines, with the reason; all others can."""
-    refused: dict[str, CloudError] = {}
-    for pool, bucket in {pools[batch.chunk_id]: batch.bucket for batch in batches}.items():
-        if (clash := name_clash(world.config, bucket)) is not None:
-            refused[pool] = CloudError(clash)
-            continue
-        try:
-            world.cloud.ensure_pool(pool)
-        except CloudError as error:
-            refused[pool] = error
-    return refused
+    clashes = {
+        pool: CloudError(clash)
+        for pool, bucket in {pools[batch.chunk_id]: batch.bucket for batch in batches}.items()
+        if (clash := name_clash(world.config, bucket)) is not None
+    }
+    wanted = [pool for pool in dict.fromkeys(pools.values()) if pool not in clashes]
+    return {**clashes, **world.cloud.ensure_pools(wanted)}
 
 
 def _refuse(
@@ -188,7 +185,9 @@ def _back_off(world: World, records: Sequence[MachineRecord], outcomes: Mapping[
                 continue
             if back_off is None or back_off in held:
                 continue
-            held.add(back_off)
-            world.ledger.add_back_off(back_off, f"{outcome.code}: {outcome.message}", now)
+            larger = larger_back_offs(world.config.arrays, record, outcome, back_off)
+            held.update((back_off, *larger))
+            for each in (back_off, *larger):
+                world.ledger.add_back_off(each, f"{outcome.code}: {outcome.message}", now)
             if outcome.kind in SCARCE:
                 mark_family(world, record, f"{outcome.code}: {outcome.message}", now + times.family_s)

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING
 from autoscale_aks.matching.resources import parse_default_resources
 from autoscale_aks.model.node import Stage
 from autoscale_aks.reconcile import sizes
-from autoscale_aks.reconcile.back_offs import demote
+from autoscale_aks.reconcile.back_offs import demote, region_holds, spot_holds
 from autoscale_aks.reconcile.circuits import gates, image_of, with_probes
-from autoscale_aks.reconcile.failures import failed_machines, overdue_machines, refusals_of, turned_circuits
+from autoscale_aks.reconcile.failures import (
+    EVICTED,
+    failed_machines,
+    full_regions,
+    overdue_machines,
+    refusals_of,
+    turned_circuits,
+)
 from autoscale_aks.reconcile.fresh_nodes import rules_of_cycle
 from autoscale_aks.reports.sentences import render_time
 
@@ -45,7 +52,10 @@ def learn(world: World, joined: Joiner) -> Lessons:
     """Put this look beside what the ledger keeps of earlier ones. Writes nothing."""
     now, config, ledger, records = joined.now, world.config, world.ledger, joined.records
     made = failed_machines(joined.cloud.machines.values())
-    refused = refusals_of(made, records, config.policy.back_off, now)
+    refused = refusals_of(made, records, config, now)
+    holds = region_holds(config.arrays, full_regions(made, records, config))
+    rule = config.policy.spot_evictions
+    evicted = spot_holds(config.arrays, ledger.evictions(EVICTED, now - rule.window_s), rule) if rule.count else {}
     failed = (*made, *overdue_machines(joined.nodes, records, now))
     known = ledger.circuits()
     turned = turned_circuits(known, failed, joined.ready, records, config, now)
@@ -59,7 +69,7 @@ def learn(world: World, joined: Joiner) -> Lessons:
     real = sizes.observed(config.arrays, (*small_before, *small))
     return Lessons(
         arrays=with_probes(demote(real, marks.keys()), gate.probes),
-        back_offs=(*gate.back_offs, *refused),
+        back_offs=(*gate.back_offs, *refused, *holds, *evicted),
         failed=failed,
         refused=refused,
         turned=turned,
@@ -68,6 +78,7 @@ def learn(world: World, joined: Joiner) -> Lessons:
             *(_protection_text(one) for one in joined.protections.values() if one.name in records),
             *sizes.describe_small((*small_before, *small)),
             *(f"{family} comes last among equals: {why}" for family, why in marks.items()),
+            *(f"{back_off.nodearray} is left alone for regular machines: {why}" for back_off, why in evicted.items()),
             *(f"{_gate_text(back_off)}: {why}" for back_off, why in gate.back_offs.items()),
         ),
     )

@@ -15,6 +15,7 @@ from autoscale_aks.reconcile.lessons import learn
 from autoscale_aks.reconcile.names import machine_prefix, number_of_name
 from autoscale_aks.reconcile.queue_view import QueueView
 from autoscale_aks.reconcile.shrinking import FLAG, Doubts
+from autoscale_aks.reconcile.unseen import find_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.launch import LaunchOutcome
     from autoscale_aks.model.snapshot import BackOff
     from autoscale_aks.reconcile.lessons import Lessons
+    from autoscale_aks.reconcile.unseen import Unseen
     from autoscale_aks.reconcile.world import World
 
 _PROPOSALS_KEPT_S = 3600.0
@@ -64,6 +66,8 @@ class Observation:
     """Machines that were not known yet to have less than promised."""
     doubted: Mapping[str, float] = field(default_factory=frozendict)
     """Lists that lost most of what they had, and since when."""
+    listed_whole: frozenset[str] = frozenset()
+    """Pools whose list was whole for the first time since the ledger was begun."""
     proposals: frozenset[str] = frozenset()
     """Machines that the cycle before wanted to release."""
     notices: tuple[str, ...] = ()
@@ -88,8 +92,9 @@ def observe(world: World) -> Observation:
     for record in (*known.values(), *unrecorded, *only_scheduled(world, cloud, queue, known, now)):
         joined.add(record)
     learned = learn(world, joined)
+    unseen = find_unseen(world, cloud)
     return Observation(
-        snapshot=_snapshot(world, joined, learned),
+        snapshot=_snapshot(world, joined, learned, unseen),
         records=joined.records,
         unrecorded=unrecorded,
         gone=tuple(joined.gone),
@@ -106,20 +111,21 @@ def observe(world: World) -> Observation:
         turned=learned.turned,
         small=learned.small,
         doubted=frozendict(doubts.since),
+        listed_whole=unseen.whole,
         proposals=world.ledger.proposals(now - _PROPOSALS_KEPT_S),
-        notices=learned.notices,
+        notices=(*learned.notices, *unseen.notices(world.config.limits)),
         pools=cloud.pools,
     )
 
 
-def _snapshot(world: World, joined: Joiner, learned: Lessons) -> Snapshot:
+def _snapshot(world: World, joined: Joiner, learned: Lessons, unseen: Unseen) -> Snapshot:
     queue, cloud, config, now = joined.queue, joined.cloud, world.config, joined.now
     return Snapshot(
         now=now,
         default_resources=rules_of_cycle(config, queue.state),
         disable_default_resources=config.disable_default_resources,
         limits=config.limits,
-        nodearrays=learned.arrays,
+        nodearrays=unseen.offered(learned.arrays, config.limits),
         nodes=tuple(joined.nodes),
         shared_resources=frozendict({**config.shared_resources, **queue.state.shared_resources}),
         jobs=queue.state.jobs,

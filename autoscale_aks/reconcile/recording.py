@@ -8,6 +8,7 @@ from autoscale_aks.errors import SchedulerError
 from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.model.launch import LaunchOutcome, LaunchState
 from autoscale_aks.model.node import Stage
+from autoscale_aks.reconcile import unseen
 from autoscale_aks.reconcile.failover import wanted_nodes
 from autoscale_aks.reconcile.failures import record_failures
 from autoscale_aks.reconcile.shrinking import FLAG
@@ -48,6 +49,8 @@ def record_sightings(world: World, seen: Observation) -> tuple[str, ...]:
     for name in world.ledger.flags(FLAG).keys() | seen.doubted.keys():
         since = seen.doubted.get(name)
         ledger.set_flag(f"{FLAG}{name}", None if since is None else repr(since))
+    for name in sorted(seen.listed_whole):
+        ledger.set_flag(f"{unseen.FLAG}{name}", repr(now))
     if seen.small:
         ledger.record_small(seen.small, now)
     return notices

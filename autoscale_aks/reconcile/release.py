@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from autoscale_aks.errors import CloudError, SchedulerError
 from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.model.plan import ReleaseCause
+from autoscale_aks.reconcile import refused_deletes
 from autoscale_aks.reconcile.queue_view import QueueView
 
 if TYPE_CHECKING:
@@ -134,15 +135,20 @@ def _has_job(again: QueueView, working: frozenset[str], seen: Observation, name:
 
 
 def _delete(world: World, seen: Observation, names: list[str], done: Releases) -> None:
+    refused: dict[str, str] = {}
+    since = world.ledger.flags(refused_deletes.FLAG)
     for pool, members in _by_pool(seen, names).items():
-        try:
-            outcome = world.cloud.delete_machines(pool, members)
-        except CloudError as error:
-            done.kept.update(dict.fromkeys(members, str(error)))
-            continue
-        world.ledger.record_seen(dict.fromkeys(outcome.accepted, MachineState.DELETING), world.clock.now())
-        done.deleted.extend(outcome.accepted)
-        done.kept.update({refused.name: refused.message or refused.code for refused in outcome.refused})
+        for asked in refused_deletes.requests(members, since, world.clock.now()):
+            try:
+                outcome = world.cloud.delete_machines(pool, asked)
+            except CloudError as error:
+                refused.update(dict.fromkeys(asked, str(error)))
+                continue
+            world.ledger.record_seen(dict.fromkeys(outcome.accepted, MachineState.DELETING), world.clock.now())
+            done.deleted.extend(outcome.accepted)
+            refused.update({one.name: one.message or one.code for one in outcome.refused})
+    done.kept.update(refused)
+    done.notices.extend(refused_deletes.note(world, seen, refused, done.deleted))
     gone = [seen.scheduler_names[name] for name in done.deleted if name in seen.scheduler_names]
     try:
         if gone:

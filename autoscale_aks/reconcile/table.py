@@ -35,6 +35,8 @@ class ClusterSays(enum.Enum):
     """It should have been read and was not, or not whole."""
     NOT_READY = "not ready"
     """No such node, or one that is not ready."""
+    CORDONED = "cordoned"
+    """It would be ready, and somebody made it unschedulable."""
     READY = "ready"
 
 
@@ -182,6 +184,8 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(cloud=_MAYBE, ledger=frozenset({LedgerSays.DELETING}), age=_YOUNG, ruling=_LEAVING),
     Row(cloud=_LISTED, ledger=frozenset({LedgerSays.DELETING}), ruling=_DRAINING),
     Row(cloud=_MAYBE, ledger=frozenset({LedgerSays.DELETING}), ruling=_LEAVING),
+    # What an administrator took out of use is neither capacity nor a failure: nothing is done to it.
+    Row(cloud=_MAYBE, cluster=frozenset({ClusterSays.CORDONED}), ruling=_SHUT),
     # Where work runs is a machine, whatever else is said of it.
     Row(cloud=_MAYBE, scheduler=_BUSY, ruling=_READY),
     Row(cloud=_MAYBE, scheduler=_HIDDEN, ruling=_SHUT),

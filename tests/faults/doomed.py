@@ -2,10 +2,10 @@
 
 The child is the program itself, with its own wiring, against an emulator in another process. What it does is cut into
 named steps by wrapping its ports (ledger, scheduler, cloud, transport) from outside; the program has no test hook. At
-the step it is told, it kills itself with SIGKILL; the parent can kill it at any other moment.
+the step it is told, it kills itself with SIGKILL, at once or moments later, in the middle of whatever it does then.
 
-Reads one order a line from standard input, `{"step": N}` or `{"after_s": S}` or `{}`, and answers one line:
-`{"status": wait status, "steps": [names passed]}`.
+Reads one order a line from standard input, `{"step": N, "delay_s": S}` or `{"after_s": S}` or `{}`, and answers one
+line: `{"status": wait status, "steps": [names passed]}`. With `after_s` the parent kills, at a moment of the clock.
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ class RemoteClock:
 class Steps:
     """Counts named steps, tells of each, and dies at one of them."""
 
-    def __init__(self, last: int | None, report: int) -> None:
+    def __init__(self, last: int | None, report: int, delay_s: float = 0.0) -> None:
         self._last = last
         self._report = report
+        self._delay_s = delay_s
         self._count = 0
         self._lock = threading.Lock()
 
@@ -68,8 +69,18 @@ class Steps:
         with self._lock:
             os.write(self._report, f"{name}\n".encode())
             if self._count == self._last:
-                os.kill(os.getpid(), signal.SIGKILL)
+                self._die()
             self._count += 1
+
+    def _die(self) -> None:
+        if not self._delay_s:
+            os.kill(os.getpid(), signal.SIGKILL)
+        threading.Timer(self._delay_s, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+    def wait(self) -> None:
+        """A run that was told to die and was quicker than its death waits for it."""
+        if self._last is not None and self._count > self._last:
+            signal.pause()
 
     def wrap(self, part: str, port: Any) -> Any:
         return _Wrapped(self, part, port)
@@ -117,7 +128,7 @@ class _WrappedTransport:
 
 def live(config_path: str, order: dict[str, Any], report: int) -> int:
     """One run of the program; its exit status."""
-    steps = Steps(order.get("step"), report)
+    steps = Steps(order.get("step"), report, order.get("delay_s", 0.0))
     config = load_config(config_path)
     clock = RemoteClock(config.aks.arm_url)
     effects = Effects(now=clock.now, sleep=clock.sleep, random=lambda: 0.0)
@@ -134,6 +145,7 @@ def live(config_path: str, order: dict[str, Any], report: int) -> int:
             )
             run_cycle(wrapped)
             steps.pass_("end")
+            steps.wait()
     except LockHeldError:
         return HELD
     return 0

@@ -16,11 +16,11 @@ from autoscale_aks.cloud.aks.deletion import Deleter
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.cloud.aks.examine import examine
 from autoscale_aks.cloud.aks.faults import is_absent_pool, parse_fault, parse_object
-from autoscale_aks.cloud.aks.kubernetes import decode_nodes, nodes_url
 from autoscale_aks.cloud.aks.launcher import Launcher
 from autoscale_aks.cloud.aks.memory import PoolMemory
+from autoscale_aks.cloud.aks.node_pages import read_nodes
 from autoscale_aks.cloud.aks.pages import describe, walk
-from autoscale_aks.cloud.aks.pool import ensure_pool, get_pool
+from autoscale_aks.cloud.aks.pool import ensure_all, ensure_pool, get_pool
 from autoscale_aks.cloud.aks.pool_views import delete_pool_to_the_end, list_pool_views
 from autoscale_aks.cloud.aks.pools import Pools
 from autoscale_aks.cloud.aks.scale import ScaleOrder, Watch, check_names, check_split, scale, scale_names, spread
@@ -194,6 +194,11 @@ class AksClient:
             raise
         self._memory.note_usable(pool, self._effects.now())
 
+    def ensure_pools(self, pools: Sequence[str], deadline: float | None = None) -> Mapping[str, CloudError]:
+        """`ensure_pool` for all of them at once, each with the whole time; those that cannot be used, and why."""
+        unsure = [pool for pool in pools if not self._memory.is_usable(pool, self._effects.now())]
+        return ensure_all(lambda pool: self.ensure_pool(pool, deadline), unsure)
+
     def _explain_refusal(self, pool: str, error: CloudError, deadline: float) -> None:
         """Raise PoolLimitError where that is why a pool was refused; the service has no code of its own for it."""
         try:
@@ -342,28 +347,7 @@ class AksClient:
         if not pools:
             return ()
         until = self._until(deadline, self._settings.deadlines.list_s)
-        restarts = 0
-        nodes: dict[str, ClusterNode] = {}
-        token = ""
-        seen: set[str] = set()
-        while True:
-            url = nodes_url(self.endpoints.kubernetes_url, pools, token)
-            answer = self._kubernetes.call(Call(method="GET", url=url, label="nodes"), until)
-            response = answer.result
-            if isinstance(response, Response) and response.status == 410 and token and restarts < 1:
-                restarts, token, nodes, seen = restarts + 1, "", {}, set()
-                continue
-            if not isinstance(response, Response) or not response.ok or response.truncated:
-                self._check_refusal(answer, self._kubernetes)
-                raise CloudError(f"the nodes cannot be listed: {describe(answer)}")
-            page = decode_nodes(response.body)
-            nodes.update((node.name, node) for node in page.nodes if node.pool in pools)
-            token = page.next_token
-            if not token:
-                return tuple(nodes.values())
-            if token in seen:
-                raise ProtocolError("the pages of the node list go round in circles")
-            seen.add(token)
+        return read_nodes(self._kubernetes, self.endpoints.kubernetes_url, pools, until, self._check_refusal)
 
     def examine(self, pool: str | None) -> ServiceView:
         """The cluster, both API versions and the caller's rights; `pool` is one that exists, to try machines on."""

@@ -196,6 +196,8 @@ def mark_for(code: str, message: str, *, spot: bool) -> Mark | None:
         return Mark(Scope.ALL_SPOT, True, _HOUR_S)
     if code in _QUOTA_CODES and _FAMILY_QUOTA.search(message):
         return Mark(Scope.SIZE, spot, _HOUR_S if _ZERO_LIMIT.search(message) else 600.0)
+    if code in _QUOTA_CODES and _REGIONAL_QUOTA.search(message):
+        return Mark(Scope.REGION, False, 0.0)
     if code == "SkuNotAvailable":
         return Mark(Scope.ATTEMPT, spot, _HOUR_S if spot else _DAY_S)
     return {

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PAGE_LIMIT: Final = 250
 POOL_LABELS: Final = ("agentpool", "kubernetes.azure.com/agentpool")
 
+_CORDON: Final = "node.kubernetes.io/unschedulable"
 NOT_READY_TAINTS: Final = frozenset(
     {
         *(
@@ -146,15 +147,27 @@ def _moment(value: object) -> float:
 
 def is_ready(node: object) -> bool:
     """The ready rule of §7.3. A taint that is not built in, such as Spot's, does not matter."""
+    return _is_up(node) and at(node, "spec", "unschedulable") is not True and not _taints(node)
+
+
+def is_cordoned(node: object) -> bool:
+    """Whether it would be ready if somebody had not made it unschedulable."""
+    return _is_up(node) and at(node, "spec", "unschedulable") is True and _taints(node) <= {_CORDON}
+
+
+def _is_up(node: object) -> bool:
     conditions = {at(item, "type"): at(item, "status") for item in _list(node, "status", "conditions")}
-    if conditions.get("Ready") != "True" or conditions.get("NetworkUnavailable") == "True":
-        return False
-    if at(node, "spec", "unschedulable") is True:
-        return False
-    return not any(
-        at(taint, "effect") in {"NoSchedule", "NoExecute"} and at(taint, "key") in NOT_READY_TAINTS
+    return conditions.get("Ready") == "True" and conditions.get("NetworkUnavailable") != "True"
+
+
+def _taints(node: object) -> set[object]:
+    """Keys of the built-in taints that keep work off it."""
+    found = {
+        at(taint, "key")
         for taint in _list(node, "spec", "taints")
-    )
+        if at(taint, "effect") in {"NoSchedule", "NoExecute"}
+    }
+    return found & NOT_READY_TAINTS
 
 
 def _node(value: object) -> ClusterNode:
@@ -176,6 +189,7 @@ def _node(value: object) -> ClusterNode:
         name=name,
         pool=next((labels[label] for label in POOL_LABELS if label in labels), ""),
         ready=is_ready(value),
+        cordoned=is_cordoned(value),
         labels=frozendict(labels),
         provider_id=clean_text(at(value, "spec", "providerID")) or None,
         private_ip=addresses[0] if addresses else None,

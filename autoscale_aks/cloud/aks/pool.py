@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.cloud.aks.budget import Lane
@@ -20,6 +21,8 @@ from autoscale_aks.cloud.aks.wire import decode_pool, encode_pool
 from autoscale_aks.errors import AuthError, CloudError, DeadlineError, PoolRefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from autoscale_aks.cloud.aks.caller import Answer, Caller
     from autoscale_aks.cloud.aks.effects import Effects
     from autoscale_aks.cloud.aks.endpoints import AksEndpoints
@@ -29,6 +32,8 @@ log = logging.getLogger(__name__)
 
 MODE: Final = "machines"
 _PUT_TRIES: Final = 6
+_AT_ONCE: Final = 20
+"""Pools that are made at the same time: they are waited for, and asked about now and then."""
 _PUT_PAUSE_S: Final = 10.0
 _LONGEST_POLL_S: Final = 10.0
 
@@ -123,3 +128,21 @@ def failure(answer: Answer, caller: Caller, lane: Lane, now: float) -> CloudErro
     if status == 429:
         return throttled(answer, caller, lane, now)
     return CloudError(describe(answer))
+
+
+def ensure_all(ensure: Callable[[str], None], pools: Sequence[str]) -> Mapping[str, CloudError]:
+    """Every pool's turn at once; the errors of those that failed. One is made without another thread."""
+    if len(pools) < 2:
+        found = [_error_of(ensure, pool) for pool in pools]
+    else:
+        with ThreadPoolExecutor(min(len(pools), _AT_ONCE), thread_name_prefix="pools") as executor:
+            found = list(executor.map(lambda pool: _error_of(ensure, pool), pools))
+    return {pool: error for pool, error in zip(pools, found, strict=True) if error is not None}
+
+
+def _error_of(ensure: Callable[[str], None], pool: str) -> CloudError | None:
+    try:
+        ensure(pool)
+    except CloudError as error:
+        return error
+    return None

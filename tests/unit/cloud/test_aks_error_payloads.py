@@ -156,7 +156,7 @@ def test_the_rows_of_the_scope_and_lifetime_table(
         ("SkuNotAvailable", "", False, DAY),
         ("VMSizeNotSupported", "", False, DAY),
         ("BadRequest", "X is not supported for subscription S", True, DAY),
-        ("OperationNotAllowed", "exceeding approved Total Regional Cores quota", False, None),
+        ("OperationNotAllowed", "exceeding approved Total Regional Cores quota", False, 0.0),
         ("FailedToCreateOrUpdateVirtualMachineExtension", "CSE exit code 50", False, None),
     ],
 )

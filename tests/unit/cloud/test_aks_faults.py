@@ -211,7 +211,7 @@ def test_b9_a_batch_error_against_its_rules_says_nothing(body: object) -> None:
         ("AllocationFailed", "", True, Mark(Scope.ATTEMPT, None, HOUR)),
         ("OverconstrainedZonalAllocationRequest", "", True, Mark(Scope.ZONE, True, HOUR)),
         ("OverconstrainedAllocationRequest", "", False, Mark(Scope.ATTEMPT, False, HOUR)),
-        ("OperationNotAllowed", REGIONAL, False, None),
+        ("OperationNotAllowed", REGIONAL, False, Mark(Scope.REGION, False, 0.0)),
         ("OperationNotAllowed", "an operation is running", False, None),
         ("InternalOperationError", FAMILY, False, None),
     ],

@@ -9,7 +9,7 @@ import pytest
 from aks_fakes import ENDPOINTS, EPOCH, FakeArm, FakeClock, ScriptedTransport, answer, chunk, client_of, error, query
 
 from autoscale_aks.cloud.aks.client import AksClient, ClientSettings
-from autoscale_aks.cloud.aks.kubernetes import NOT_READY_TAINTS, is_ready
+from autoscale_aks.cloud.aks.kubernetes import NOT_READY_TAINTS, is_cordoned, is_ready
 from autoscale_aks.cloud.aks.transport import Request, Response, SendFailure, Sent
 from autoscale_aks.errors import AuthError, CloudError, ProtocolError, ThrottledError
 from autoscale_aks.model.launch import FaultKind, LaunchState
@@ -438,6 +438,26 @@ SPOT = {"key": "kubernetes.azure.com/scalesetpriority", "effect": "NoSchedule"}
 )
 def test_the_ready_rule(value: object, ready: bool) -> None:
     assert is_ready(value) is ready
+
+
+CORDON = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+
+
+@pytest.mark.parametrize(
+    ("value", "cordoned"),
+    [
+        (node(), False),
+        (with_spec(unschedulable=True), True),
+        (with_spec(unschedulable=True, taints=[SPOT, CORDON]), True),
+        (with_spec(taints=[CORDON]), False),
+        (with_spec(unschedulable=True, taints=[CORDON, {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}]),
+         False),
+        ({**node(conditions=[{"type": "Ready", "status": "Unknown"}]), "spec": {"unschedulable": True}}, False),
+        (None, False),
+    ],
+)  # fmt: skip
+def test_t20_a_node_is_cordoned_when_nothing_else_keeps_it_from_being_ready(value: object, cordoned: bool) -> None:
+    assert is_cordoned(value) is cordoned
 
 
 @pytest.mark.parametrize("key", sorted(NOT_READY_TAINTS))

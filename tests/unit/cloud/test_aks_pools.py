@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 from aks_fakes import FakeClock, ScriptedTransport, answer, client_of, error
 
+from autoscale_aks.cloud.aks.pool import ensure_all
 from autoscale_aks.cloud.aks.transport import Request, Response, SendFailure, Sent
 from autoscale_aks.errors import AuthError, CloudError, ProtocolError, ThrottledError
 
@@ -174,3 +176,26 @@ def test_what_the_service_refused_can_be_found_again_by_its_correlation_id() -> 
     marked = Response(status=400, headers={"x-ms-correlation-request-id": "corr-7"}, body=reply.body)
     with pytest.raises(CloudError, match=r"HTTP 400 BadRequest: no \(correlation corr-7\)"):
         client_of(ScriptedTransport([marked])).get_pool("pool1")
+
+
+def test_pools_are_made_at_once_and_one_that_fails_hinders_no_other() -> None:
+    """Each waits until all have begun, which one after another never would."""
+    together = threading.Barrier(5)
+
+    def ensure(name: str) -> None:
+        together.wait(timeout=30)
+        if name == "bad":
+            raise CloudError("no room")
+
+    failed = ensure_all(ensure, ["a", "b", "bad", "c", "d"])
+    assert {pool: str(error) for pool, error in failed.items()} == {"bad": "no room"}
+    assert ensure_all(ensure, []) == {}
+
+
+def test_pools_that_were_just_seen_usable_are_not_asked_for_again() -> None:
+    transport = ScriptedTransport(lambda _: answer(200, pool()))
+    client = client_of(transport)
+    assert client.ensure_pools(["np1", "np2"]) == {}
+    sent = len(transport.requests)
+    assert client.ensure_pools(["np1", "np2"]) == {}
+    assert len(transport.requests) == sent

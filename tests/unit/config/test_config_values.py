@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from dataclasses import replace
 from decimal import Decimal
@@ -22,7 +23,15 @@ from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.model.bucket import expand_buckets
 from autoscale_aks.model.launch import CallDeadlines
 from autoscale_aks.model.limits import CoreQuota
-from autoscale_aks.model.policy import BackOffTimes, BootCircuit, MassDelete, Objective, PlacementOrder, Policy
+from autoscale_aks.model.policy import (
+    BackOffTimes,
+    BootCircuit,
+    MassDelete,
+    Objective,
+    PlacementOrder,
+    Policy,
+    SpotEvictions,
+)
 from autoscale_aks.units import Size
 
 GIB = 1024**3
@@ -158,7 +167,7 @@ def test_what_guards_a_cycle_is_read_whole_and_has_defaults() -> None:
     policy = {
         "min_lifetime": {"htc": 60}, "gang_timeout": 90, "mass_delete": {"share": 0.25, "count": None},
         "back_off": {"spot": 1, "zone": 2, "region": 3, "quota": 4, "validation": 5, "family": 6},
-        "boot_circuit": {"failures": 2, "retry": 7},
+        "boot_circuit": {"failures": 2, "retry": 7}, "spot_evictions": {"count": 3, "window": 8},
     }  # fmt: skip
     found = parsed({**SMALL, "policy": policy}).policy
     assert (found.min_lifetime.of("htc"), found.min_lifetime.of("hpc"), found.gang_timeout) == (60, 0, 90)
@@ -166,6 +175,7 @@ def test_what_guards_a_cycle_is_read_whole_and_has_defaults() -> None:
     times = {"spot_s": 1, "zone_s": 2, "region_s": 3, "quota_s": 4, "validation_s": 5, "family_s": 6}
     assert found.back_off == BackOffTimes(**times, stated=frozenset(times))
     assert found.boot_circuit == BootCircuit(failures=2, retry_s=7)
+    assert found.spot_evictions == SpotEvictions(count=3, window_s=8)
     assert parsed({**SMALL, "policy": {"mass_delete": {"share": 0.1}}}).policy.mass_delete == MassDelete(share=0.1)
     assert parsed({**SMALL, "policy": {key: {} for key in policy if key != "gang_timeout"}}).policy == Policy()
 
@@ -173,10 +183,17 @@ def test_what_guards_a_cycle_is_read_whole_and_has_defaults() -> None:
 def test_the_schema_s_defaults_of_what_guards_a_cycle_are_the_program_s() -> None:
     keys = json.loads(schema_text())["$defs"]["policy"]["properties"]
     written = {key: {name: one["default"] for name, one in keys[key]["properties"].items()}
-               for key in ("mass_delete", "back_off", "boot_circuit")}  # fmt: skip
+               for key in ("mass_delete", "back_off", "boot_circuit", "spot_evictions")}  # fmt: skip
     found = parsed({**SMALL, "policy": written}).policy
     assert replace(found, back_off=replace(found.back_off, stated=frozenset())) == Policy()
     assert keys["gang_timeout"]["default"] == Policy().gang_timeout
+
+
+def test_clocks_of_boot_stages_are_read_and_hold_for_the_node_arrays_that_are_named() -> None:
+    found = parsed({**SMALL, "policy": {"boot_stages": {"provisioned": 9, "registered": {"htc": 7}}}}).policy
+    assert found.boot_stages.of("htc") == (9.0, 7.0)
+    assert found.boot_stages.of("hpc") == (9.0, math.inf)
+    assert Policy().boot_stages.of("htc") == (math.inf, math.inf)
 
 
 def test_a_node_array_s_minimum_headroom_and_cap_are_read() -> None:

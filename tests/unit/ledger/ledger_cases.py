@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from autoscale_aks.ledger import opening, reading
 from autoscale_aks.ledger.records import MachineRecord, MachineState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import pytest
 
 NOW = 1_790_000_000.0  # 2026-09-21T14:13:20Z
 
@@ -49,11 +52,33 @@ def bytes_and_times(directory: Path) -> dict[str, tuple[bytes, int, int]]:
     }
 
 
+class Journal:
+    """Which of its two journals the ledger keeps in these tests, in this process and in its children."""
+
+    before = ""
+
+    def use_rollback(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As on a network file system."""
+        for module in (opening, reading):
+            monkeypatch.setattr(module, "shares_memory", lambda _: False)
+        monkeypatch.setattr(self, "before", _NETWORK)
+
+
+_NETWORK = """
+from autoscale_aks.ledger import opening, reading
+opening.shares_memory = reading.shares_memory = lambda _: False
+"""
+journal = Journal()
+
+
 @contextmanager
 def child(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """A Python process running `code`, which finds `arguments` in `sys.argv[1:]`; killed if it still runs."""
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+        [sys.executable, "-c", journal.before + code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
     )
     with process:
         try:

@@ -103,9 +103,13 @@ def test_a_file_this_user_may_not_write_is_refused_at_once(path: Path, monkeypat
 def test_a_ledger_locked_by_another_process_says_so(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        for read_only in (False, True):
-            with pytest.raises(LedgerError, match="another process is using it"):
-                Ledger.open(path, now=NOW, read_only=read_only, busy_timeout_s=0.01)
+        with (
+            pytest.raises(LedgerError, match="another process is using it"),
+            Ledger.open(path, now=NOW, busy_timeout_s=0.01) as ledger,
+        ):
+            ledger.set_flag("a", "b")
+        with Ledger.open(path, now=NOW, read_only=True, busy_timeout_s=0.0) as ledger:
+            assert len(ledger.machines()) == 3
 
 
 def test_a_full_disk_loses_nothing_and_says_so(path: Path) -> None:
@@ -244,12 +248,13 @@ def test_two_damages_in_one_second_keep_both_files(path: Path) -> None:
     assert len(list(path.parent.glob("ledger.db.corrupt-*"))) == 2
 
 
-def test_a_damaged_ledger_takes_its_journal_with_it(path: Path) -> None:
+@pytest.mark.parametrize("ending", ["-journal", "-wal"])
+def test_a_damaged_ledger_takes_its_journal_with_it(path: Path, ending: str) -> None:
     damage_a_page(path)
-    path.with_name("ledger.db-journal").write_bytes(b"left over")
+    path.with_name(f"ledger.db{ending}").write_bytes(b"left over")
     with Ledger.open(path, now=NOW) as ledger:
         assert ledger.machines() == ()
-    assert not path.with_name("ledger.db-journal").exists()
+    assert not path.with_name(f"ledger.db{ending}").exists()
 
 
 def foreign_database(path: Path) -> None:

@@ -73,6 +73,33 @@ def test_t12a_visible_progress_late_in_its_time_gives_a_machine_one_extension(
     assert boot_deadline(replace(RECORD, **reached), 1000.0) == ASKED + deadline
 
 
+@pytest.mark.parametrize(
+    ("reached", "deadline"),
+    [
+        ({}, 100.0),
+        ({"provisioned_at": ASKED + 90.0}, 290.0),
+        ({"provisioned_at": ASKED + 90.0, "registered_at": ASKED + 280.0}, 1000.0),
+        ({"provisioned_at": ASKED + 900.0}, 1100.0),
+    ],
+)
+def test_t12a_a_stage_may_have_a_clock_of_its_own_which_ends_a_boot_before_its_time(
+    reached: dict[str, Any], deadline: float
+) -> None:
+    assert boot_deadline(replace(RECORD, **reached), 1000.0, (100.0, 200.0)) == ASKED + deadline
+
+
+def test_t12a_a_machine_that_is_not_provisioned_in_its_stage_s_time_is_replaced(make_site: Callable[..., Site]) -> None:
+    site = make_site(policy={"boot_stages": {"provisioned": {"htc": 100}}})
+    site.fault(kind="stuck_creating", names=(NAME,))
+    site.scheduler.submit("work")
+    site.cycle()
+    site.advance(90)
+    assert site.cycle().releases.deleted == []
+    site.advance(15)
+    report = site.cycle()
+    assert (report.releases.deleted, accepted(report)) == ([NAME], ["site-htc-2"])
+
+
 def test_t12a_a_machine_that_registers_late_is_waited_for_and_not_bought_again(make_site: Callable[..., Site]) -> None:
     site = make_site(boot_timeout=50)
     site.fault(kind="node_never_ready", names=(NAME,))

@@ -265,3 +265,13 @@ def test_a_group_pool_that_is_another_node_arrays_pool_is_refused_with_a_next_st
     assert name_clash(config, by_group[None]) is None
     assert name_clash(config, by_group["pg1"]) is None
     assert "give placement group pg0 another name" in (name_clash(config, by_group["pg0"]) or "")
+
+
+def test_the_pools_of_many_groups_are_made_in_one_cycle(make_site: Callable[..., Site]) -> None:
+    groups = [f"pg{number}" for number in range(6)]
+    arrays = {"hpc": {**hpc("pool")["hpc"], "placement_groups": groups, "max_placement_group_size": 2}}
+    site = make_site(nodearrays=arrays)
+    for number in range(6):
+        site.scheduler.submit(f"mpi-{number}", node_count=2, colocated=True)
+    assert len(accepted(site.cycle())) == 12
+    assert len(site.requests("pool.put")) == 6

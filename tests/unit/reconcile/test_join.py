@@ -209,3 +209,17 @@ def test_law_every_combination_of_sources_is_one_node_or_none(seen: Sighting) ->
         assert node.available == {}, "only a ready node has something left"
     if seen.machine is not None and (seen.machine.is_failed or seen.machine.is_deleting):
         assert not node.offers(NOW, None)
+
+
+@pytest.mark.parametrize("state", [MachineState.LISTED, MachineState.READY])
+@pytest.mark.parametrize("asked_s_ago", [100.0, 1e6])
+@pytest.mark.parametrize("jobs", [(), ("job",)])
+def test_t20_a_node_that_an_administrator_cordoned_is_closed_however_long_it_is_so(
+    state: MachineState, asked_s_ago: float, jobs: tuple[str, ...]
+) -> None:
+    cordoned = replace(READY, ready=False, cordoned=True)
+    seen = sight(state, cluster_node=cordoned, asked_s_ago=asked_s_ago, job_ids=jobs, boot_timeout_s=600.0)
+    node = join_machine(seen, NOW).node
+    assert node is not None
+    assert (node.stage, node.state, node.job_ids) == (Stage.EXISTING, "Closed", jobs)
+    assert (node.lost_since, node.boot_deadline) == (None, None)

@@ -186,3 +186,20 @@ def test_headroom_is_never_written_to_the_scheduler(make_site: Callable[..., Sit
     settle(site)
     assert {method for method, _ in site.scheduler.calls} <= {"read", "add"}
     assert site.scheduler.jobs == {}
+
+
+def test_t21a_room_is_kept_within_its_windows_and_leaves_after_them(make_site: Callable[..., Site]) -> None:
+    """The site begins on a Friday at eight in the morning, UTC."""
+    window = {"days": ["fri"], "from": "09:00", "to": "10:00"}
+    room = [{"constraints": FOUR, "when": [window]}]
+    site = make_site(nodearrays={"htc": {"headroom": room, "buckets": [bucket()]}})
+    site.cycle()
+    assert site.names() == []
+    site.advance(3600.0)
+    site.cycle()
+    assert len(site.names()) == 1
+    site.boot()
+    site.cycle()
+    site.advance(3600.0)
+    site.cycles(8, every_s=60.0)
+    assert site.names() == []

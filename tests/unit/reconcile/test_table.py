@@ -96,9 +96,20 @@ def test_law_where_work_runs_nothing_is_thrown_away_on_the_word_of_cluster_or_le
 
 def test_law_no_silence_of_a_source_loses_a_machine_that_was_ready() -> None:
     for cell in CELLS:
-        silent = cell.cluster is not ClusterSays.NOT_READY and cell.scheduler is SchedulerSays.SILENT
+        silent = (
+            cell.cluster not in {ClusterSays.NOT_READY, ClusterSays.CORDONED} and cell.scheduler is SchedulerSays.SILENT
+        )
         if cell.ledger is LedgerSays.READY and silent and cell.cloud in {CloudSays.UNSEEN, CloudSays.MADE}:
             assert (decide(cell).stage, decide(cell).state) == (Stage.EXISTING, "Ready")
+
+
+def test_t20_law_what_an_administrator_cordoned_is_neither_capacity_nor_lost_nor_on_its_way_up() -> None:
+    there = {CloudSays.MAKING, CloudSays.MADE, CloudSays.UNSEEN}
+    leaving = {LedgerSays.CLOSING, LedgerSays.DELETING}
+    for cell in CELLS:
+        if cell.cluster is ClusterSays.CORDONED and cell.cloud in there and cell.ledger not in leaving:
+            assert (decide(cell).stage, decide(cell).state) == (Stage.EXISTING, "Closed")
+            assert decide(cell).action is Action.KEEP
 
 
 def test_law_a_machine_that_is_leaving_is_never_capacity_again_by_being_seen() -> None:

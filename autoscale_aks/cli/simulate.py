@@ -1,0 +1,155 @@
+"""`azaks simulate`: a workload replayed in virtual time through the real cycle, on the emulator (user ask T26)."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from frozendict import frozendict
+
+from autoscale_aks.cli.main import DONE, IN_PART
+from autoscale_aks.cli.options import config_option, format_option
+from autoscale_aks.cli.output import console, print_json, table
+from autoscale_aks.cli.wiring import build_client, smallest_batch, with_emulator
+from autoscale_aks.cloud.aks.effects import Effects
+from autoscale_aks.config import LedgerConfig, load_config
+from autoscale_aks.errors import ConfigError, Problem, ScenarioError
+from autoscale_aks.ledger.store import Ledger
+from autoscale_aks.planning.scenario import parse_json
+from autoscale_aks.reconcile import World
+from autoscale_aks.reports.simulation import render_simulation, rows_by_bucket, sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from autoscale_aks.clock import Clock
+    from autoscale_aks.config import Config
+    from autoscale_aks.emulator.server import EmulatorServer
+    from autoscale_aks.model.simulation import Simulation
+    from autoscale_aks.schedulers.port import SchedulerPort
+    from autoscale_aks.simulator import Stage
+
+START: Final = 1_800_000_000.0
+"""When every simulation begins, so that equal ones are equal: 2027-01-15T08:00:00Z."""
+_COLUMNS: Final = ("node array", "VM size", "machines", "machine-hours", "busy", "cost")
+
+
+@click.command("simulate")
+@click.argument("workload_path", metavar="WORKLOAD", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@config_option
+@click.option(
+    "--interval", type=click.FloatRange(min=1), default=30.0, show_default=True, help="Seconds from cycle to cycle."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of boot times and faults.")
+@click.option("--settings", "settings_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="The emulator's switches as JSON: boot times, faults, quota.")  # fmt: skip
+@format_option
+def command(workload_path: Path, config_path: Path, interval: float, form: str, **options: Any) -> int:
+    """Replay a workload in virtual time on an emulated cluster: waiting times, machine-hours, cost, waste.
+
+    Nothing of the site is touched: neither its cluster nor its ledger nor its scheduler. WORKLOAD is JSON,
+    {"jobs": [{"at": 0, "duration": 600, "constraints": [{"ncpus": 4}]}]}. Exit status 1 when jobs had not ended.
+
+    \b
+    Example: azaks simulate workload.json -c autoscale.json --interval 30
+    """
+    from autoscale_aks.simulator import read_workload, simulate  # noqa: PLC0415  needs an extra, --help must not
+
+    workload = read_workload(parse_json(_text(workload_path), str(workload_path)), str(workload_path))
+    with staged(load_config(config_path), seed=options["seed"], settings_path=options["settings_path"]) as stage:
+        run = simulate(workload, stage, interval_s=interval)
+    if form == "json":
+        print_json(render_simulation(run))
+    else:
+        _print(run)
+    return IN_PART if run.unfinished else DONE
+
+
+@contextmanager
+def staged(config: Config, *, seed: int = 0, settings_path: Path | None = None) -> Iterator[Stage]:
+    """An emulated cluster that stands still, with what the configuration calls its own, and an empty ledger."""
+    from autoscale_aks.simulator import Stage  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        emulator = stack.enter_context(_emulator(config, seed, settings_path))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="azaks-simulate-")))
+        there = replace(with_emulator(config, emulator.base_url), ledger=LedgerConfig(path=folder / "ledger.sqlite"))
+        there = replace(there, aks=replace(there.aks, credential=("emulator",)))
+        yield Stage(config=there, emulator=emulator, open_world=partial(_world, there, seed))
+
+
+@contextmanager
+def _world(config: Config, seed: int, scheduler: SchedulerPort, clock: Clock) -> Iterator[World]:
+    dice, plans = random.Random(seed), itertools.count(1)  # noqa: S311  jitter is no secret
+    effects = Effects(now=clock.now, sleep=clock.sleep, random=dice.random)
+    with (
+        Ledger.open(config.ledger.path, now=clock.now()) as ledger,
+        build_client(config, ledger, effects=effects) as client,
+    ):
+        yield World(
+            config=config,
+            scheduler=scheduler,
+            cloud=client,
+            ledger=ledger,
+            clock=clock,
+            machines_per_put=smallest_batch(config),
+            reads_cluster_nodes=True,
+            kinds=frozendict(),
+            new_plan_id=lambda: f"{next(plans):012d}",
+        )
+
+
+def _emulator(config: Config, seed: int, settings_path: Path | None) -> EmulatorServer:
+    try:
+        from autoscale_aks.emulator.server import EmulatorServer  # noqa: PLC0415  an extra, which --help must not need
+        from autoscale_aks.emulator.settings import ClusterSpec  # noqa: PLC0415
+        from autoscale_aks.emulator.settings_file import load_settings  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            [Problem("simulate", f"needs the extra: pip install autoscale_aks[emulator] ({error})")]
+        ) from error
+    try:
+        given = load_settings(settings_path, speed=0.0)
+    except (ValueError, TypeError, OSError) as error:
+        raise ConfigError([Problem(str(settings_path), str(error))]) from error
+    cluster = ClusterSpec(
+        subscription=config.aks.subscription,
+        resource_group=config.aks.resource_group,
+        name=config.aks.cluster,
+        location=config.aks.location or ClusterSpec().location,
+    )
+    return EmulatorServer(replace(given, clusters=(cluster,), seed=seed, start_time=START, request_log_size=100))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError([Problem(str(path), f"cannot be read: {error}")]) from error
+
+
+def _print(run: Simulation) -> None:
+    out = console()
+    for sentence in sentences(run):
+        out.print(sentence, markup=False)
+    rows = [
+        (
+            row["nodearray"],
+            row["vm_size"],
+            f"{row['machines']:,}",
+            f"{row['machine_hours']:,.1f}",
+            f"{row['busy_hours'] / row['machine_hours']:.0%}" if row["machine_hours"] else "",
+            "?" if row["cost"] is None else f"{row['cost']:,.2f}",
+        )
+        for row in rows_by_bucket(run)
+    ]
+    if rows:
+        out.print()
+        out.print(table("Machines", _COLUMNS, rows, right=(2, 3, 4, 5)))
