@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from frozendict import frozendict
 
 from autoscale_aks.errors import Problem
+from autoscale_aks.model.node_names import machine_of_host
 from autoscale_aks.schedulers.port import SchedulerNode
 from autoscale_aks.schedulers.slurm.facts import parse_pairs
 from autoscale_aks.schedulers.slurm.needs import gres_resource
@@ -135,7 +136,7 @@ def read_nodes(
             SchedulerNode(
                 name=record.name,
                 state=record.state,
-                machine=record.name,
+                machine=machine_of_host(record.name),
                 resources=frozendict({**resources, **_marks(record)}),
                 available=frozendict(available),
                 job_ids=job_ids,
