@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from frozendict import frozendict
@@ -141,9 +142,15 @@ def read_nodes(
                 available=frozendict(available),
                 job_ids=job_ids,
                 closed_by_us=is_closed_by_us(record) and not record.pairs["Reason"].startswith(GONE),
+                nodearrays=settings.nodearrays_of(_partitions(record.pairs.get("Partitions", ""))),
             )
         )
     return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def _partitions(text: str) -> tuple[str, ...]:
+    return () if is_blank(text) else tuple(name for name in text.split(",") if name)
 
 
 def _amounts(record: NodeRecord, settings: SlurmSettings) -> tuple[dict[str, Value], dict[str, Value]]:
