@@ -42,14 +42,14 @@ def add_nodes(world: World, seen: Observation, found: Launched) -> tuple[str, ..
 
 
 def _unknown(seen: Observation) -> list[Node]:
-    """Machines on their way that the scheduler was told of, or should have been, and does not show."""
+    """Machines on their way that the scheduler does not show, or whose address it may not have had when it was told."""
     if not seen.reports_nodes:
         return []
     return [
         node
         for node in seen.snapshot.nodes
         if node.stage is Stage.IN_FLIGHT
-        and node.name not in seen.scheduler_names
+        and (node.name not in seen.scheduler_names or node.private_ip is not None)
         and seen.records[node.name].state in _COMING
         and seen.records[node.name].ready_at is None
     ]

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from autoscale_aks.schedulers.slurm.nodes import NodeRecord
     from autoscale_aks.schedulers.slurm.settings import SlurmSettings
 
-_GIVEN_UP: Final = frozenset({"DOWN", "POWERED_DOWN"})
-_NO_JOB: Final = re.compile(r"Invalid job id|already (?:completing|complete|finish)", re.IGNORECASE)
+_TAKEN_ALL_THE_SAME: Final = re.compile(
+    r"Invalid job id|already (?:completing|complete|finish)|partition configuration not available", re.IGNORECASE
+)
+"""What scontrol says of a job that is over, and of one whose words it took but which cannot run (its status is 1)."""
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,253}\Z")
 
 
@@ -86,7 +88,7 @@ class SlurmScheduler:
         """Make dynamic nodes as `create_nodes` says, and open known ones that this program once closed.
 
         Nodes of the configuration file come up by themselves when their machine joins (ReturnToService=2), and those
-        that Slurm powers itself are its own affair.
+        that Slurm powers itself are its own affair. A dynamic node that has no address yet is given it once it is known.
         """
         new = {node.name: node for node in nodes if not self._settings.powers((node.nodearray,))}
         wanted = tuple(_checked(tuple(new)))
@@ -95,6 +97,10 @@ class SlurmScheduler:
         failure = self._update(ours, "state=undrain")
         if failure is not None:
             raise failure
+        for name in wanted:  # Slurm takes a node's name for its address, which nobody may resolve
+            address = new[name].address
+            if address and name in known and known[name].is_dynamic and known[name].pairs.get("NodeAddr") == name:
+                self._commands.update_node([name], f"nodeaddr={address}")
         missing = [name for name in wanted if name not in known] if self._settings.create_nodes else []
         for name in missing:
             self._commands.create_node(name, "state=cloud", *node_attributes(new[name], self._settings))
@@ -158,19 +164,21 @@ class SlurmScheduler:
             raise first
 
     def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
-        """Remove their events from the spool. Nodes that Slurm had given up on may be resumed again from now on."""
+        """Remove their events from the spool, and give nodes back to Slurm that it had given up on.
+
+        Those whose machine is still to go have a request that is not settled yet, and wait.
+        """
         if self._spool is None:
             return
-        lost = given_up(requests)
-        known = self._node_records() if lost else {}
-        down = [name for name in _checked(lost) if name in known and known[name].flags >= _GIVEN_UP]
-        failure = self._update(down, "state=resume")
-        if failure is not None:
-            raise failure
         done: dict[str, float] = {}
         for request in requests:
             done[request.name] = max(done.get(request.name, request.at), request.at)
         self._spool.settle(done)
+        waiting = {name for event in self._spool.read([]) for name in event.names}
+        lost = [name for name in given_up(self._node_records().values()) if name not in waiting]
+        failure = self._update(lost, "state=resume")
+        if failure is not None:
+            raise failure
 
     def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:
         """Write each reason into the job's AdminComment, which needs the rights of an operator."""
@@ -184,7 +192,7 @@ class SlurmScheduler:
             try:
                 self._commands.update_job(job, f"admincomment={clean(MARK + reason) if reason else ''}")
             except SchedulerError as error:
-                if not _NO_JOB.search(str(error)):
+                if not _TAKEN_ALL_THE_SAME.search(str(error)):
                     raise
             written.append(name)
         return tuple(written)
@@ -212,7 +220,7 @@ class SlurmScheduler:
         ours = [name for name in names if "CLOUD" in known[name].flags and not known[name].is_dynamic]
         up = [name for name in ours if not known[name].flags & MOVING]
         drained = [name for name in up if is_closed_by_us(known[name])]
-        for failure in (self._update(drained, "state=undrain"), self._update(up, "state=power_down_force")):
+        for failure in (self._update(drained, "state=undrain"), self._update(up, "state=power_down_force", f"reason={GONE}")):
             if failure is not None:
                 raise failure
         return [name for name in names if name not in set(ours)]

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.schedulers.port import NodeRequest
-from autoscale_aks.schedulers.slurm.spool import RESUME, RESUME_FAIL, RESUME_FILE
+from autoscale_aks.schedulers.slurm.nodes import REASON
+from autoscale_aks.schedulers.slurm.spool import RESUME, RESUME_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +23,8 @@ COMING: Final = frozenset({"POWERING_UP", "POWER_UP"})
 LEAVING: Final = frozenset({"POWERING_DOWN", "POWERED_DOWN", "POWER_DOWN"})
 MOVING: Final = COMING | LEAVING
 """Nodes whose power Slurm itself is changing, or has taken: nothing but Slurm may change their state."""
+_OUT: Final = frozenset({"DOWN", "POWERED_DOWN", "CLOUD"})
+_OURS: Final = ("ResumeTimeout reached", f"{REASON}:")
 STILL: Final = "Slurm shows it powering up"
 
 
@@ -64,6 +67,13 @@ def _checked(request: NodeRequest, records: Mapping[str, NodeRecord] | None) -> 
     return NodeRequest(name=request.name, is_up=True, at=request.at, cause=request.cause, problem=problem)
 
 
-def given_up(requests: Iterable[NodeRequest]) -> tuple[str, ...]:
-    """Nodes that did not come up in time: Slurm leaves them DOWN until somebody says otherwise."""
-    return tuple(dict.fromkeys(one.name for one in requests if one.cause == RESUME_FAIL))
+def given_up(records: Iterable[NodeRecord]) -> tuple[str, ...]:
+    """Nodes without a machine that Slurm leaves DOWN until somebody says otherwise, and for no other reason.
+
+    They did not come up in time (`ResumeTimeout`), or their machine was lost.
+    """
+    return tuple(
+        record.name
+        for record in records
+        if record.flags >= _OUT and not record.is_dynamic and record.pairs.get("Reason", "").startswith(_OURS)
+    )

@@ -71,8 +71,8 @@ def test_slurm_looks_at_partitions_of_a_higher_tier_first_then_priority_then_age
 def _het(**second: str) -> list[str]:
     both = {"HetJobID": "40", "HetJobIDSet": "40-41", "Licenses": "matlab:1"}
     return [
-        line(**{"JobID": "40", "JobArrayID": "40+0", "ArrayJobID": "40", "HetJobOffset": "0", **both}),
-        line(**{"JobID": "41", "JobArrayID": "40+1", "ArrayJobID": "41", "HetJobOffset": "1", **both, **second}),
+        line(**{"JobID": "40", "JobArrayID": "40+0", "ArrayJobID": "40", **both}),
+        line(**{"JobID": "41", "JobArrayID": "40+1", "ArrayJobID": "41", **both, **second}),
     ]
 
 
@@ -111,7 +111,7 @@ def test_a_field_that_cannot_be_read_makes_its_own_job_invalid_and_no_other() ->
 
 def test_lines_that_are_no_jobs_are_left_out_counted_and_reported() -> None:
     tabbed = line(JobID="2", Reason="two\twords")
-    split = line(JobID="3", Reason="first\nsecond")
+    split = line(JobID="3", ReqNodes="first\nsecond")
     queue = read(line(JobID="1"), tabbed, split, "slurm_load_jobs error", "", line(JobID="x"))
     assert [job.name for job in queue.jobs] == ["1", "3"]
     assert [problem.path for problem in queue.problems] == [f"squeue line {number}" for number in (2, 4, 5, 7)]
