@@ -88,7 +88,7 @@ class SlurmScheduler:
         """Make dynamic nodes as `create_nodes` says, and open known ones that this program once closed.
 
         Nodes of the configuration file come up by themselves when their machine joins (ReturnToService=2), and those
-        that Slurm powers itself are its own affair. A dynamic node that has no address yet is given it once it is known.
+        that Slurm powers itself are its own affair. A dynamic node without an address is given it once it is known.
         """
         new = {node.name: node for node in nodes if not self._settings.powers((node.nodearray,))}
         wanted = tuple(_checked(tuple(new)))
@@ -220,9 +220,13 @@ class SlurmScheduler:
         ours = [name for name in names if "CLOUD" in known[name].flags and not known[name].is_dynamic]
         up = [name for name in ours if not known[name].flags & MOVING]
         drained = [name for name in up if is_closed_by_us(known[name])]
-        for failure in (self._update(drained, "state=undrain"), self._update(up, "state=power_down_force", f"reason={GONE}")):
-            if failure is not None:
-                raise failure
+        failures = [
+            self._update(up, "state=power_down_force", f"reason={GONE}"),
+            self._update(drained, "state=undrain"),  # it takes the reason away, too
+            self._update([name for name in drained if "DOWN" in known[name].flags], f"reason={GONE}"),
+        ]
+        for failure in filter(None, failures):
+            raise failure
         return [name for name in names if name not in set(ours)]
 
     def _delete(self, name: str) -> SchedulerError | None:
