@@ -166,3 +166,13 @@ def test_a_free_node_of_the_site_comes_before_any_machine_and_is_left_alone(
     rig.run(["scancel", whole, two])
     cycles_until(config, "the machine leaves", lambda _: not machines(aks))
     assert flags(rig, "login-1") == {"IDLE"}
+
+
+def test_slurm_takes_the_lines_that_are_shipped_for_demand_calculation() -> None:
+    lines = [line for line in (CONF / "slurm.conf").read_text().splitlines() if line and line[0] != "#"]
+    mine = ("SelectType", "PrivateData", "ReturnToService", "TreeWidth")  # the rig has the same
+    with SlurmRig((), [line for line in lines if not line.startswith(mine)]) as rig:
+        rig.run(["scontrol", "create", "nodename=az1-hpc-1", "cpus=16", "realmemory=31744", "feature=hpc",
+                 "state=cloud"])  # fmt: skip
+        assert "Nodes=az1-hpc-1 " in rig.output("scontrol", "-o", "show", "partition", "hpc")
+        assert "TotalNodes=0 " in rig.output("scontrol", "-o", "show", "partition", "htc")
