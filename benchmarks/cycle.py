@@ -51,10 +51,11 @@ from autoscale_aks.reconcile import World, run_cycle
 from autoscale_aks.schedulers.port import SchedulerNode, SchedulerState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from multiprocessing.connection import Connection
 
     from autoscale_aks.reconcile import CycleReport
+    from autoscale_aks.schedulers.port import NewNode, NodeRequest
 
 START = 1_800_000_000.0
 GOAL_S, GOAL_MB = 5.0, 300.0
@@ -120,8 +121,15 @@ class _Queue:
         )
         return SchedulerState(jobs=self.jobs, nodes=nodes)
 
-    def add_nodes(self, names: Sequence[str]) -> None:
+    def add_nodes(self, nodes: Sequence[NewNode]) -> None:
         """Known at once; shown when told so."""
+
+    def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
+        """None are ever made."""
+
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG002
+        """There is nowhere to write it."""
+        return ()
 
     def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:  # noqa: ARG002
         return tuple(names)

@@ -34,9 +34,10 @@ from autoscale_aks.reconcile import World
 from autoscale_aks.schedulers.port import SchedulerState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from autoscale_aks.config import Config
+    from autoscale_aks.schedulers.port import NewNode, NodeRequest
 
 SUBSCRIPTION: Final = "00000000-0000-4000-8000-000000000001"
 GROUP: Final = "rg-emulated"
@@ -115,8 +116,15 @@ class Queue:
         """The jobs; no nodes are reported."""
         return SchedulerState(jobs=self.jobs, nodes=None, running=frozendict(), complete=True)
 
-    def add_nodes(self, names: Sequence[str]) -> None:
+    def add_nodes(self, nodes: Sequence[NewNode]) -> None:
         """Nothing to tell."""
+
+    def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
+        """None are ever made."""
+
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG002
+        """There is nowhere to write it."""
+        return ()
 
     def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:  # noqa: ARG002
         """All of them."""

@@ -61,7 +61,8 @@ def read_question(config_path: Path | None, scenario: str | None) -> Question:
         raise click.UsageError("Give either -c CONFIG or --scenario FILE.")
     if config_path is not None:
         with reading_world(load_config(config_path)) as world:
-            return Question(observe(world).snapshot, effective_policy(world), world.kinds)
+            seen = observe(world)
+            return Question(seen.snapshot, effective_policy(world, seen.requested), world.kinds)
     snapshot, policy = decode_scenario(parse_json(_text(str(scenario))))
     return Question(snapshot, policy, {})
 

@@ -17,6 +17,7 @@ from autoscale_aks.planning.inspect import Inspector
 from autoscale_aks.planning.planner import plan
 from autoscale_aks.reports.explain import did_you_mean, render_inspection, render_landing, render_verdict, why_not
 from autoscale_aks.reports.sentences import render_message, render_next
+from autoscale_aks.schedulers.slurm.arrays import holds_task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,8 +42,8 @@ def command(config_path: Path | None, scenario: str | None, job: str, vm_size: s
     """Explain one job: the reason with the next action, then every bucket's verdict.
 
     A bucket either would fit (slots a node, new nodes still allowed, the limit that binds) or names the first
-    criterion that fails there; the nearest misses come first. An array is asked for by its job id. A job that is not
-    in the queue is an error with exit status 2.
+    criterion that fails there; the nearest misses come first. An array is asked for by its job id, or by one of its
+    tasks (`14_7`). A job that is not in the queue is an error with exit status 2.
 
     \b
     Example: azaks explain -c autoscale.json 1042 --why-not Standard_HB120rs_v3
@@ -63,9 +64,13 @@ def command(config_path: Path | None, scenario: str | None, job: str, vm_size: s
 
 
 def _find(jobs: Sequence[Job], name: str) -> list[int]:
-    """Records of a name, else of the array that has it as its id. Raises InputError with the nearest name."""
+    """Records of a name, else of the array that has it as its id, else those that hold it as a task (`14_7`).
+
+    Raises InputError with the nearest name.
+    """
     exact = [index for index, job in enumerate(jobs) if job.name == name]
     found = exact or [index for index, job in enumerate(jobs) if job.name.startswith(f"{name}_[")]
+    found = found or [index for index, job in enumerate(jobs) if holds_task(job.name, name)]
     if not found:
         hint = did_you_mean(name, [job.name for job in jobs])
         raise InputError([Problem("JOB", f'there is no job "{name}" among {len(jobs):,} records{hint}')])

@@ -10,7 +10,9 @@ slurm.conf takes no arguments for these programs, so each is a link to this file
 
 Its settings are `wake.json` beside the file (see wake.py). The event is `resume`, `suspend`, `resume-fail` or
 `prolog`, and its detail Slurm's host list (`hpc[1-4],gpu-1`) or the job's id. With `spool` every event is kept for the
-cycle, and for `resume` the jobs of SLURM_RESUME_FILE too, which exists only while we run.
+cycle, and for `resume` the jobs of SLURM_RESUME_FILE too, which exists only while we run. Where `spool` is a directory,
+each event is a file of its own there: `scheduler.power_saving` of autoscale.json names the same directory, and the cycle
+removes a file once what it asks for stands in the ledger.
 
 Slurm starts its programs with descriptors 0 to 2 closed and SIGTERM blocked: both are put right, here and in what is
 started. The exit status is 0 whatever happened: another one would requeue the job (PrologSlurmctld).
@@ -30,6 +32,8 @@ DEFAULT_SOCKET = "/run/azaks/wake.sock"
 DEFAULT_STATE = "/run/azaks"
 LOG_LIMIT = 1 << 20
 SPOOL_LIMIT = 16 << 20
+SPOOL_FILES = 10000
+DETAIL_LIMIT = 1 << 19
 MESSAGE_LIMIT = 8192
 
 
@@ -194,16 +198,35 @@ def log(settings, text):
 
 
 def spool(settings, event, detail):
-    """Keep the event for the next cycle where `spool` names a file: one JSON object a line."""
+    """Keep the event for the next cycle: in a file of its own where `spool` is a directory, else as a line of it."""
     path = settings.get("spool")
     if not path:
         return
     import json
     try:
-        line = json.dumps({"time": time.time(), "event": event, "detail": detail[: 1 << 16]})
-        append(path, line + "\n", SPOOL_LIMIT)
+        line = json.dumps({"time": time.time(), "event": event, "detail": detail[:DETAIL_LIMIT]}) + "\n"
+        if os.path.isdir(path):
+            keep(path, event, line)
+        else:
+            append(path, line, SPOOL_LIMIT)
     except (OSError, ValueError, TypeError) as error:
-        log(settings, "the event was not kept: %s" % type(error).__name__)
+        log(settings, "the event was not kept: %s" % (getattr(error, "strerror", None) or type(error).__name__))
+
+
+def keep(directory, event, line):
+    """A file that is there as a whole or not at all; names sort by time. Whoever has acted on it removes it."""
+    if len(os.listdir(directory)) >= SPOOL_FILES:
+        raise OSError(errno.ENOSPC, "the spool holds %d files: no cycle takes them" % SPOOL_FILES)
+    name = "%017d-%d-%s.json" % (time.time() * 1000000, os.getpid(), plain(event).replace("/", "-"))
+    part = os.path.join(directory, "." + name)
+    number = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o640)
+    try:
+        with os.fdopen(number, "wb") as stream:
+            stream.write(line.encode("utf-8", "replace"))
+        os.rename(part, os.path.join(directory, name))
+    except OSError:
+        os.unlink(part)
+        raise
 
 
 def set_deadline(seconds):

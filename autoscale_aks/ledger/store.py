@@ -160,6 +160,16 @@ class Ledger(Guards, Stages):
             connection.executemany(_INSERT, rows)
             connection.executemany(_ADVANCE, next_numbers.items())
 
+    def readmit(self, names: Iterable[str]) -> None:
+        """Let names come again of machines that are gone, or were refused; their history is dropped.
+
+        Only for names that somebody else gives and asks for again (a scheduler that powers its own nodes): ours never
+        come back. Names of other machines, and unknown ones, stay as they are.
+        """
+        with self._writing() as connection:
+            query = "DELETE FROM machines WHERE state IN ('gone', 'rejected') AND name = ?"
+            connection.executemany(query, [(name,) for name in names])
+
     def record_outcomes(self, outcomes: Iterable[LaunchOutcome], now: float) -> None:
         """What became of requests. A machine seen since then is not moved back; unknown names are ignored."""
         with self._writing() as connection:

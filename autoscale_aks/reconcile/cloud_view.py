@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.errors import AuthError, CloudError, ThrottledError
 from autoscale_aks.ledger.records import MachineState
+from autoscale_aks.model.node_names import machine_of_kubernetes_node
 from autoscale_aks.model.snapshot import Blocked, Source
 from autoscale_aks.reconcile.group_pools import find_pools
 from autoscale_aks.reconcile.names import is_ours
@@ -36,6 +37,8 @@ class CloudView:
     pools_read: bool = True
     """False when the pools of placement groups could not be read: `pools` may lack some."""
     nodes: dict[str, ClusterNode] = field(default_factory=dict)
+    nodes_by_machine: dict[str, ClusterNode] = field(default_factory=dict)
+    """The same, by the machine that the node's own name tells."""
     nodes_read: bool = False
     blocked: Blocked = field(default_factory=Blocked)
     sources: list[Source] = field(default_factory=list)
@@ -46,9 +49,11 @@ class CloudView:
         return frozenset(name for name, machine in self.machines.items() if machine.provisioning_state == "Succeeded")
 
     def node_of(self, name: str) -> ClusterNode | None:
-        """The Kubernetes node of a machine, by the node name the machine itself tells (§7.2)."""
+        """The Kubernetes node of a machine: by the name the machine itself tells, else by the node's own (§7.2)."""
         machine = self.machines.get(name)
-        return self.nodes.get(machine.node_name) if machine is not None and machine.node_name else None
+        if machine is None:
+            return None
+        return self.nodes.get(machine.node_name) if machine.node_name else self.nodes_by_machine.get(name)
 
 
 def ask_cloud(world: World, records: Mapping[str, MachineRecord], doubts: Doubts) -> CloudView:
@@ -112,6 +117,8 @@ def _read_nodes(world: World, records: Mapping[str, MachineRecord], view: CloudV
     except CloudError as error:
         view.sources.append(Source(name="nodes", complete=False, detail=str(error)))
         return
+    named = ((machine_of_kubernetes_node(node.name, node.pool), node) for node in view.nodes.values())
+    view.nodes_by_machine = {name: node for name, node in named if name is not None}
     known = [
         machine.node_name
         for name, machine in view.machines.items()

@@ -12,14 +12,18 @@ from autoscale_aks.reconcile.cloud_view import MACHINES
 from autoscale_aks.reconcile.deciding import brake, decide, headroom_jobs
 from autoscale_aks.reconcile.failover import describe_moves, launch_all
 from autoscale_aks.reconcile.group_pools import remove_empty_pools
+from autoscale_aks.reconcile.job_reasons import explain_jobs
+from autoscale_aks.reconcile.new_nodes import add_nodes
 from autoscale_aks.reconcile.observe import Observation, observe
-from autoscale_aks.reconcile.recording import add_nodes, record_proposals, record_sightings, record_wants
+from autoscale_aks.reconcile.recording import record_proposals, record_sightings, record_wants
 from autoscale_aks.reconcile.release import Releases, release
+from autoscale_aks.reconcile.requests import in_the_schedulers_words, powered_policy, settle
 
 if TYPE_CHECKING:
     from autoscale_aks.model.launch import ChunkOutcome
     from autoscale_aks.model.plan import Plan
     from autoscale_aks.model.policy import Policy
+    from autoscale_aks.reconcile.requests import Requested
     from autoscale_aks.reconcile.world import World
 
 
@@ -96,15 +100,15 @@ class CycleReport:
 def observe_and_plan(world: World) -> tuple[Observation, Plan]:
     """The decision without its effects: what `demand` shows is what `autoscale` does (user ask T25a)."""
     seen = observe(world)
-    policy = effective_policy(world)
+    policy = effective_policy(world, seen.requested)
     with paused_collector():
         decided = decide(seen.snapshot, policy, world.kinds, headroom_jobs(world.config, world.clock.now()))
-    return seen, brake(decided, policy, seen.proposals)
+    return seen, brake(in_the_schedulers_words(decided, seen.requested), policy, seen.proposals)
 
 
-def effective_policy(world: World) -> Policy:
-    """The site's policy within what the wire can carry (batching.md B5)."""
-    policy = world.config.policy
+def effective_policy(world: World, requested: Requested) -> Policy:
+    """The site's policy within what the wire can carry (batching.md B5) and what the scheduler itself powers."""
+    policy = powered_policy(world.config.policy, requested)
     return replace(policy, machines_per_put=min(policy.machines_per_put, world.machines_per_put))
 
 
@@ -125,12 +129,16 @@ def run_cycle(world: World, progress: Progress | None = None, *, until: float | 
     if progress is not None:
         progress.planned(decided)
     notices = record_sightings(world, seen)
-    found = launch_all(world, seen, decided, effective_policy(world), plan_id=plan_id, until=until, progress=progress)
-    notices += (*describe_moves(found), *add_nodes(world, found))
+    if seen.requested.wanted:
+        world.ledger.readmit(seen.requested.names)
+    policy = effective_policy(world, seen.requested)
+    found = launch_all(world, seen, decided, policy, plan_id=plan_id, until=until, progress=progress)
+    notices += (*describe_moves(found), *add_nodes(world, seen, found))
     halted = world.halted()
     releases = Releases(notices=[f"nothing was let go: {halted}"]) if halted else release(world, seen, found.plan)
-    notices += tuple(releases.notices)
+    notices += (*releases.notices, *settle(world, seen.requested, found, releases))
     notices += remove_empty_pools(world, seen, (decided, *found.rounds, found.plan))
+    notices += explain_jobs(world, seen, found.plan)
     record_wants(world, seen, found)
     record_proposals(world, seen, decided)
     report = CycleReport(

@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.model.launch import GROUP_TAG, OWNER_TAG
+from autoscale_aks.model.node_names import machine_prefix
 
 if TYPE_CHECKING:
     from autoscale_aks.config import Config
@@ -39,11 +40,6 @@ NODEARRAY_TAG: Final = "azaks-nodearray"
 PLAN_TAG: Final = "azaks-plan"
 
 _NUMBER = re.compile(r"-(\d{1,18})\Z")
-
-
-def machine_prefix(owner: str, nodearray: str) -> str:
-    """`OWNER-NODEARRAY-`: what a number is put behind."""
-    return f"{owner}-{nodearray}-"
 
 
 def is_ours(machine: Machine, owner: str) -> bool:

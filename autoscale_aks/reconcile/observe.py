@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from frozendict import frozendict
 
+from autoscale_aks.collector import paused_collector
 from autoscale_aks.model.snapshot import NameSeries, Snapshot, Source
 from autoscale_aks.reconcile.cloud_view import ask_cloud
 from autoscale_aks.reconcile.fresh_nodes import rules_of_cycle
@@ -14,7 +15,9 @@ from autoscale_aks.reconcile.joining import Joiner, only_scheduled, unrecorded_m
 from autoscale_aks.reconcile.lessons import learn
 from autoscale_aks.reconcile.names import machine_prefix, number_of_name
 from autoscale_aks.reconcile.queue_view import QueueView
+from autoscale_aks.reconcile.requests import Requested, sort_requests, with_requests
 from autoscale_aks.reconcile.shrinking import FLAG, Doubts
+from autoscale_aks.reconcile.site_nodes import site_nodes
 from autoscale_aks.reconcile.unseen import find_unseen
 
 if TYPE_CHECKING:
@@ -59,6 +62,8 @@ class Observation:
     """Machines that were ready and are not, and since when."""
     scheduler_names: Mapping[str, str] = field(default_factory=frozendict)
     """Machine → the scheduler's name of its node."""
+    reports_nodes: bool = True
+    """Whether the scheduler shows nodes at all."""
     protections: Mapping[str, Protection] = field(default_factory=frozendict)
     turned: tuple[Circuit, ...] = ()
     """Boot circuits that changed with this look; in force at once."""
@@ -70,6 +75,10 @@ class Observation:
     """Pools whose list was whole for the first time since the ledger was begun."""
     proposals: frozenset[str] = frozenset()
     """Machines that the cycle before wanted to release."""
+    requested: Requested = field(default_factory=Requested)
+    """What the scheduler itself wants up or down, by name."""
+    takes_reasons: int = 0
+    """How many reasons may be written to jobs in this cycle."""
     notices: tuple[str, ...] = ()
     pools: tuple[str, ...] = ()
     """The agent pools that were looked at."""
@@ -82,7 +91,8 @@ def observe(world: World) -> Observation:
     asked is a fact of the snapshot (`blocked`, an incomplete source), not an error.
     """
     now = world.clock.now()
-    queue = QueueView.of(world.scheduler.read())
+    with paused_collector():  # a large queue is a hundred thousand objects that stay
+        queue = QueueView.of(world.scheduler.read())
     known = {record.name: record for record in world.ledger.machines()}
     doubts = Doubts(now, {name: float(since) for name, since in world.ledger.flags(FLAG).items()})
     cloud = ask_cloud(world, known, doubts)
@@ -93,8 +103,10 @@ def observe(world: World) -> Observation:
         joined.add(record)
     learned = learn(world, joined)
     unseen = find_unseen(world, cloud)
+    requested = sort_requests(world.config, joined)
     return Observation(
-        snapshot=_snapshot(world, joined, learned, unseen),
+        snapshot=with_requests(_snapshot(world, joined, learned, unseen), requested),
+        requested=requested,
         records=joined.records,
         unrecorded=unrecorded,
         gone=tuple(joined.gone),
@@ -107,6 +119,8 @@ def observe(world: World) -> Observation:
         registered=frozenset(joined.registered),
         lost={node.name: node.lost_since for node in joined.nodes if node.lost_since is not None},
         scheduler_names=joined.scheduler_names,
+        reports_nodes=queue.state.nodes is not None,
+        takes_reasons=queue.state.takes_reasons,
         protections=joined.protections,
         turned=learned.turned,
         small=learned.small,
@@ -127,6 +141,7 @@ def _snapshot(world: World, joined: Joiner, learned: Lessons, unseen: Unseen) ->
         limits=config.limits,
         nodearrays=unseen.offered(learned.arrays, config.limits),
         nodes=tuple(joined.nodes),
+        unmanaged_nodes=site_nodes(config, joined),
         shared_resources=frozendict({**config.shared_resources, **queue.state.shared_resources}),
         jobs=queue.state.jobs,
         naming=frozendict({array.name: _series(world, array, joined.records) for array in config.arrays}),

@@ -87,18 +87,6 @@ def _remove_gone(world: World, seen: Observation) -> tuple[tuple[str, ...], tupl
     return (), seen.gone
 
 
-def add_nodes(world: World, found: Launched) -> tuple[str, ...]:
-    """Make accepted machines known to the scheduler; a scheduler that fails here gets them in the next cycle."""
-    names = found.names(LaunchState.ACCEPTED)
-    if not names:
-        return ()
-    try:
-        world.scheduler.add_nodes(names)
-    except SchedulerError as error:
-        return (f"the scheduler could not be told of {len(names)} new nodes: {error}",)
-    return ()
-
-
 def record_wants(world: World, seen: Observation, found: Launched) -> None:
     """Since when machines have had no work and are not wanted, and which a gang left over."""
     now = world.clock.now()

@@ -54,7 +54,9 @@ def release(world: World, seen: Observation, plan: Plan) -> Releases:
     # A failed machine runs nothing; a late one may join and take a job at any moment, so it is looked at again too.
     at_once = [name for name, cause in causes.items() if cause is ReleaseCause.FAILED and name not in guarded]
     overdue = {name for name, cause in causes.items() if cause is ReleaseCause.BOOT_TIMEOUT}
-    needs_closing = [name for name, cause in causes.items() if cause is not ReleaseCause.FAILED]
+    sent_away = [name for name in seen.requested.unwanted if name in seen.records and name not in causes]
+    overdue.update(sent_away)
+    needs_closing = [*(name for name, cause in causes.items() if cause is not ReleaseCause.FAILED), *sent_away]
     names = [name for name in dict.fromkeys((*needs_closing, *seen.closing)) if name not in guarded]
     closed = _close(world, seen, names, overdue, done)
     _delete(world, seen, [*at_once, *closed], done)
@@ -126,7 +128,8 @@ def _has_job(again: QueueView, working: frozenset[str], seen: Observation, name:
     """Whether work is on the machine under any of its names. `working` are the names of nodes that say so."""
     record = seen.records[name]
     node = again.nodes.get(seen.scheduler_names.get(name, name)) or again.node_of(record, None)
-    if may_be_booting and record.ready_at is None and node is not None and node.state == "Booting":
+    was_up = record.ready_at is not None and name not in seen.requested.unwanted
+    if may_be_booting and not was_up and node is not None and node.state == "Booting":
         return False
     names = {name, seen.scheduler_names.get(name, name), seen.ready.get(name, name)}
     if any(again.state.running.get(known) for known in names) or again.jobs_on(record, node, None):

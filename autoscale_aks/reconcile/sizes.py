@@ -28,6 +28,7 @@ KEPT_S: Final = 7 * 86_400.0
 """How long an observation counts; a new image may have mended it by then."""
 
 Promises = dict[tuple[str, str, str | None], "Mapping[str, Value]"]
+"""What machines are to have, by node array, size and zone."""
 
 
 def observed(arrays: Iterable[NodeArray], known: Iterable[SmallSize]) -> tuple[NodeArray, ...]:
@@ -83,9 +84,9 @@ def find_small(
         array = by_name.get(node.nodearray or "")
         if array is None or not node.is_ready or not node.resources:
             continue
-        promised = _promised(promises, array, node, rules, shared)
+        expected = promised(promises, array, node, rules, shared)
         for name, value in node.resources.items():
-            if not _is_less(value, promised.get(name)):
+            if not _is_less(value, expected.get(name)):
                 continue
             text = str(write_value(value))
             if (node.name, name, text) not in seen:
@@ -95,22 +96,22 @@ def find_small(
                         vm_size=node.vm_size or "",
                         resource=name,
                         machine=node.name,
-                        promised=str(write_value(promised[name])),
+                        promised=str(write_value(expected[name])),
                         found=text,
                     )
                 )
     return tuple(found)
 
 
-def _is_less(found: Value, promised: Value) -> bool:
+def _is_less(found: Value, wanted: Value) -> bool:
     """Whether an amount is less than another of its kind."""
-    if isinstance(found, Size) != isinstance(promised, Size):
+    if isinstance(found, Size) != isinstance(wanted, Size):
         return False
-    has, should = number_of(found), number_of(promised)
+    has, should = number_of(found), number_of(wanted)
     return has is not None and should is not None and has < should
 
 
-def _promised(
+def promised(
     promises: Promises,
     array: NodeArray,
     node: Node,

@@ -49,6 +49,7 @@ CONF = """\
 ClusterName={cluster}
 SlurmctldHost=localhost({address})
 SlurmctldPort={port}
+SlurmdPort={slurmd_port}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/none
@@ -186,10 +187,14 @@ class SlurmRig:
 
     # -- machines
 
-    def boot(self, *names: str, timeout_s: float = 30.0) -> None:
-        """Start the slurmd of each node and wait until slurmctld counts it as usable."""
+    def boot(self, *names: str, timeout_s: float = 30.0, dynamic: bool = False) -> None:
+        """Start the slurmd of each node and wait until slurmctld counts it as usable.
+
+        `dynamic`: a node that was made with `scontrol create`. All of these share SlurmdPort, so that one can run.
+        """
+        more = ["-Z"] if dynamic else []
         for name in names:
-            self._spawn(name, [_require(SLURMD), "-D", "-N", name, "-b"], {NODE_MARK: name})
+            self._spawn(name, [_require(SLURMD), "-D", "-N", name, "-b", *more], {NODE_MARK: name})
         self._wait_for_states(names, timeout_s)
 
     def crash(self, name: str) -> None:
@@ -248,9 +253,9 @@ class SlurmRig:
         # Host lists are counted by scontrol, which wants a configuration: the first one has any port.
         conf.write_text(self._head(PORTS.start))
         counts = [len(self.expand(line.names)) for line in self._nodes]
-        first = _free_ports(1 + sum(counts))
+        first = _free_ports(2 + sum(counts))
         lines = [self._head(first), *self._extra]
-        port = first + 1
+        port = first + 2
         for node, count in zip(self._nodes, counts, strict=True):
             lines.append(node.render(f"[{port}-{port + count - 1}]" if count > 1 else str(port)))
             port += count
@@ -262,6 +267,7 @@ class SlurmRig:
             cluster=self._cluster,
             address=ADDRESS,
             port=port,
+            slurmd_port=port + 1,
             user=getpass.getuser(),
             directory=self.directory,
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from gridengine_rig import PACKAGES, GridEngineRig, is_installed, may_make_machines
+from new_nodes import new_nodes
 
 from autoscale_aks.errors import SchedulerError
 from autoscale_aks.model.job import PackingStrategy
@@ -75,7 +76,7 @@ def test_an_empty_cluster_is_read(scheduler: SchedulerPort) -> None:
 
 def test_every_kind_of_waiting_job_becomes_what_it_asked_for(rig: GridEngineRig, scheduler: SchedulerPort) -> None:
     rig.announce("n9")
-    scheduler.add_nodes(["n9"])  # qsub refuses -q for a queue that has no host at all
+    scheduler.add_nodes(new_nodes(["n9"]))  # qsub refuses -q for a queue that has no host at all
     plain = rig.submit("-b", "y", "-l", "mem_free=2G", "sleep", "5")
     packed = rig.submit("-b", "y", "-pe", "mpi", "6-12", "-q", "all.q", "sleep", "5")
     threads = rig.submit("-b", "y", "-pe", "smp", "3", "-l", "mem_free=1G,gpu=1", "sleep", "5")
@@ -122,8 +123,8 @@ def test_every_kind_of_waiting_job_becomes_what_it_asked_for(rig: GridEngineRig,
 
 def test_a_host_joins_works_is_closed_reopened_lost_and_removed(rig: GridEngineRig, scheduler: SchedulerPort) -> None:
     rig.announce("n1", "n2")
-    scheduler.add_nodes(["n1"])
-    scheduler.add_nodes(["n1"])
+    scheduler.add_nodes(new_nodes(["n1"]))
+    scheduler.add_nodes(new_nodes(["n1"]))
     assert nodes(scheduler.read())["n1"].state == "Booting", "known, and its machine is not there yet"
     rig.run(["qconf", "-ah", "n2"])
     rig.boot("n1")
@@ -131,7 +132,7 @@ def test_a_host_joins_works_is_closed_reopened_lost_and_removed(rig: GridEngineR
     rig.wait_until(lambda: nodes(scheduler.read())["n1"].state == "Ready", "n1 is ready")
     rig.wait_until(lambda: "n2" in nodes(scheduler.read()), "the execd of n2 has made itself known")
     assert nodes(scheduler.read())["n2"].state == "Booting", "no queue has it yet"
-    scheduler.add_nodes(["n1", "n2"])
+    scheduler.add_nodes(new_nodes(["n1", "n2"]))
     rig.wait_until(lambda: nodes(scheduler.read())["n2"].state == "Ready", "n2 is ready")
 
     job = rig.submit("-b", "y", "-r", "y", "-pe", "mpi", "6", "-l", "mem_free=1G", "sleep", "600")
@@ -172,7 +173,7 @@ def test_a_name_that_does_not_resolve_is_reported_and_the_others_join(
 ) -> None:
     rig.announce("n7")
     with pytest.raises(SchedulerError, match="resolve"):
-        scheduler.add_nodes(["n6-unknown", "n7"])
+        scheduler.add_nodes(new_nodes(["n6-unknown", "n7"]))
     assert nodes(scheduler.read())["n7"].state == "Booting"
     scheduler.remove_nodes(["n7"])
     assert scheduler.read().nodes == ()

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from new_nodes import new_nodes
 from slurm_rig import FAKE_GPU_DEVICES, NodeLine, SlurmRig, is_installed
 
 from autoscale_aks.errors import SchedulerError
@@ -137,8 +138,8 @@ def _if(found: T, condition: Callable[[T], Any]) -> T | None:
 
 
 def test_dynamic_nodes_are_made_and_forgotten(rig: SlurmRig, scheduler: SchedulerPort) -> None:
-    scheduler.add_nodes(["grown-1"])
-    scheduler.add_nodes(["grown-1"])
+    scheduler.add_nodes(new_nodes(["grown-1"]))
+    scheduler.add_nodes(new_nodes(["grown-1"]))
     assert "DYNAMIC_NORM" in rig.output("scontrol", "-o", "show", "node", "grown-1")
     assert "grown-1" not in nodes(scheduler.read()), "no machine and no job yet"
 
@@ -147,7 +148,7 @@ def test_dynamic_nodes_are_made_and_forgotten(rig: SlurmRig, scheduler: Schedule
     assert (waiting.state, waiting.job_ids) == ("Booting", (job,)), "Slurm gave it away before its machine is there"
 
     with pytest.raises(SchedulerError, match="MaxNodeCount"):
-        scheduler.add_nodes([f"grown-{number}" for number in range(2, 9)])
+        scheduler.add_nodes(new_nodes([f"grown-{number}" for number in range(2, 9)]))
     made = [f"grown-{number}" for number in range(1, 9)]
     until(lambda: _succeeds(lambda: scheduler.remove_nodes(made)))
     assert "grown" not in rig.output("scontrol", "-a", "-o", "show", "nodes").replace("NodeSet", "")
@@ -173,7 +174,7 @@ def test_a_removed_node_of_the_configuration_stays_down_until_its_machine_return
     scheduler.remove_nodes(["htc-2"])
     shown = rig.output("scontrol", "-o", "show", "node", "htc-2")
     assert {"DOWN", "DRAIN"} <= set(shown.split("State=")[1].split()[0].split("+"))
-    scheduler.add_nodes(["htc-2"])
+    scheduler.add_nodes(new_nodes(["htc-2"]))
     rig.boot("htc-2")
     until(lambda: nodes(scheduler.read())["htc-2"].state == "Ready")
 

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
-SERVED = {
+SAMPLES = {"sample": ROOT / "conf" / "sample" / "slurm"}
+"""The queue that `azaks demo` runs is a scene, too."""
+CONFIGURED = {"slurm": "conf/autoscale.example.json"}
+"""Where a scene's node arrays are not those of `conf/SCHEDULER/autoscale.json`."""
+SERVED: dict[str, dict[str, Any]] = {
+    "slurm": {},
     "openpbs": {},
     "gridengine": {"hostgroups": {"@allhosts": ["htc", "hpc"], "@gpuhosts": ["gpu"]}, "queues": {"long.q": ["htc"]}},
 }
@@ -35,10 +40,11 @@ class Scene:
 
 
 def read_scene(scheduler: str, scene: str) -> Scene:
-    settings = {"type": scheduler, "capture_dir": str(FIXTURES / scheduler / scene), "capture_nodes": True}
+    capture = SAMPLES.get(scene, FIXTURES / scheduler / scene)
+    settings = {"type": scheduler, "capture_dir": str(capture), "capture_nodes": True}
     state = build_scheduler({**settings, **SERVED[scheduler]}, environment={})
     seen = state.read()
-    config = load_config(ROOT / "conf" / scheduler / "autoscale.json")
+    config = load_config(ROOT / CONFIGURED.get(scheduler, f"conf/{scheduler}/autoscale.json"))
     snapshot = Snapshot(
         now=0.0,
         default_resources=config.default_resources,

@@ -1,4 +1,4 @@
-"""Captured queues of OpenPBS and Grid Engine: what each job was submitted as, what it became, and what it got.
+"""Captured queues of Slurm, OpenPBS and Grid Engine: what each job was submitted as, what it became, and what it got.
 
 `schedulers.jsonl` was reviewed by hand: a line a job, with a sentence that says why this is right.
 """
@@ -43,7 +43,7 @@ def test_a_scene_has_so_many_jobs_and_wants_so_many_machines(line: dict[str, Any
     assert (scene.state.problems, scene.state.complete) == ((), True)
 
 
-@pytest.mark.parametrize("scheduler", ["openpbs", "gridengine"])
+@pytest.mark.parametrize("scheduler", ["slurm", "openpbs", "gridengine"])
 def test_the_example_of_conf_is_a_configuration_and_a_scheduler(scheduler: str) -> None:
     config = load_config(ROOT / "conf" / scheduler / "autoscale.json")
     assert config.scheduler.type == scheduler
@@ -51,7 +51,12 @@ def test_the_example_of_conf_is_a_configuration_and_a_scheduler(scheduler: str) 
 
 
 def test_every_waiting_job_of_the_first_scenes_is_reviewed() -> None:
-    for scheduler in ("openpbs", "gridengine"):
-        reviewed = {line["job"] for line in JOBS if (line["scheduler"], line["scene"][:2]) == (scheduler, "10")}
-        scene = scene_of(scheduler, "10-pending-running")
+    first = "10-pending-running"
+    for scheduler, name in (("slurm", "sample"), ("openpbs", first), ("gridengine", first)):
+        reviewed = {line["job"] for line in JOBS if (line["scheduler"], line["scene"]) == (scheduler, name)}
+        scene = scene_of(scheduler, name)
         assert reviewed == {job.name for job in scene.state.jobs}
+
+
+def test_every_line_has_its_sentence() -> None:
+    assert [label(line) for line in JOBS if len(line["why"]) < 4 or not line["submitted"]] == []

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from autoscale_aks.schedulers.celery.settings import CelerySettings
-    from autoscale_aks.schedulers.port import SchedulerState
+    from autoscale_aks.schedulers.port import NewNode, NodeRequest, SchedulerState
 
 
 class Cell(Protocol):
@@ -74,7 +74,7 @@ class CeleryScheduler:
         """Queues and workers. Raises SchedulerError when the broker does not answer."""
         return read_state(self._cell.look(), self._settings, self._now())
 
-    def add_nodes(self, names: Sequence[str]) -> None:
+    def add_nodes(self, nodes: Sequence[NewNode]) -> None:
         """Nothing to do: a worker joins by starting."""
 
     def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:  # noqa: ARG002 - no place to write it
@@ -116,6 +116,13 @@ class CeleryScheduler:
             self._cell.stop(answering)
         if gone:
             self._cell.forget_mailboxes(gone)
+
+    def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
+        """Nothing to do: Celery never asks for nodes by name."""
+
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG002 - the port's
+        """Nowhere: a message in a broker cannot be changed."""
+        return ()
 
     def _workers_of(self, names: Sequence[str], look: CeleryLook) -> dict[str, list[Worker]]:
         wanted = set(names)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from frozendict import deepfreeze, frozendict
 
 from autoscale_aks.model.job import Job, JobShape
+from autoscale_aks.model.node_names import machine_of_host
 from autoscale_aks.schedulers.celery.records import Notes
 from autoscale_aks.schedulers.port import SchedulerNode, SchedulerState
 from autoscale_aks.units import number_of, parse_value
@@ -133,7 +134,7 @@ def _queue_resource(name: str) -> str:
 def machine_of(worker: str, settings: CelerySettings) -> str:
     """The machine in a worker's name `WORKER@HOST`; a host name's domain is left away."""
     name, _, host = worker.partition("@")
-    return name if settings.machine_is == "name" else host.partition(".")[0] or name
+    return name if settings.machine_is == "name" else machine_of_host(host) or name
 
 
 def _nodes(look: CeleryLook, settings: CelerySettings) -> tuple[SchedulerNode, ...]:

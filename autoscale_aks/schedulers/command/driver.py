@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.errors import Problem, SchedulerError
+from autoscale_aks.matching.constraint import write_value
 from autoscale_aks.planning.reading import Reader
 from autoscale_aks.schedulers.command.parse import parse_state
 from autoscale_aks.schedulers.process import DEFAULT_OUTPUT_LIMIT, DEFAULT_TIMEOUT_S, SubprocessRunner
@@ -15,10 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from autoscale_aks.schedulers.port import SchedulerState
+    from autoscale_aks.schedulers.port import NewNode, NodeRequest, SchedulerState
     from autoscale_aks.schedulers.process import Runner
 
 _KEYS: Final = ("type", "jobs", "jobs_file", "close", "reopen", "add", "remove", "timeout_s", "max_output_bytes")
+
+
+_LONGEST_VARIABLE: Final = 100_000
+"""Linux takes 128 KiB in one variable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +40,9 @@ class CommandSettings:
                       the names that are closed, one a line; when it prints nothing, all are.
                       Without it no node counts as closed, and so none is ever removed
     reopen            program that undoes `close`, with the names as arguments
-    add, remove       programs that are told of new and of gone nodes, with the names as arguments
+    add, remove       programs that are told of new and of gone nodes, with the names as arguments. `add` is
+                      told again in each cycle of those that the job list does not show yet, and what
+                      each is stands in AUTOSCALE_NODES (JSON)
     timeout_s         seconds one program may take (60)
     max_output_bytes  most bytes one program may print, or the file may hold (1 GiB)
     ================  ==============================================================================
@@ -66,9 +74,11 @@ class CommandScheduler:
         said = tuple(Problem(self._settings.jobs[0], line[:200]) for line in answer.warnings[:10])
         return state if not said else _with_problems(state, said)
 
-    def add_nodes(self, names: Sequence[str]) -> None:
-        """Tell the `add` program."""
-        self._tell(self._settings.add, names)
+    def add_nodes(self, nodes: Sequence[NewNode]) -> None:
+        """Tell the `add` program; AUTOSCALE_NODES says in JSON what each of them is."""
+        names = [node.name for node in nodes]
+        if self._settings.add and names:
+            self._runner.run([*self._settings.add, *names], {"AUTOSCALE_NODES": _described(nodes)})
 
     def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:
         """Run the `close` program (AUTOSCALE_REASON says why); the names it prints, or all when it prints none."""
@@ -86,6 +96,13 @@ class CommandScheduler:
         """Tell the `remove` program."""
         self._tell(self._settings.remove, names)
 
+    def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
+        """Nothing to do: a program never asks for nodes by name."""
+
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG002 - the port's
+        """Nowhere: there is no program for it."""
+        return ()
+
     def _tell(self, command: tuple[str, ...], names: Sequence[str]) -> None:
         if command and names:
             self._runner.run([*command, *names], {})
@@ -99,6 +116,26 @@ class CommandScheduler:
         if len(content) > self._settings.max_output_bytes:
             raise SchedulerError(f"{path}: larger than scheduler.max_output_bytes")
         return content.decode("utf-8", "replace")
+
+
+def _described(nodes: Sequence[NewNode]) -> str:
+    """What is known of new nodes, as JSON; short enough for an environment variable or cut to nothing."""
+    text = json.dumps(
+        [
+            {
+                "name": node.name,
+                "nodearray": node.nodearray,
+                "vm_size": node.vm_size,
+                "placement_group": node.placement_group,
+                "zone": node.zone,
+                "address": node.address,
+                "resources": {name: write_value(value) for name, value in node.resources.items()},
+            }
+            for node in nodes
+        ],
+        default=str,
+    )
+    return text if len(text) <= _LONGEST_VARIABLE else "[]"
 
 
 def _with_problems(state: SchedulerState, more: tuple[Problem, ...]) -> SchedulerState:

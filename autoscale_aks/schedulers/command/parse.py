@@ -15,6 +15,7 @@ from frozendict import frozendict
 
 from autoscale_aks.errors import ScenarioError, SchedulerError
 from autoscale_aks.model.limits import SharedResource
+from autoscale_aks.model.node_names import machine_of_host
 from autoscale_aks.planning.reading import Reader, kind_of
 from autoscale_aks.planning.scenario import parse_json
 from autoscale_aks.planning.scenario_jobs import JobDecoder
@@ -110,7 +111,7 @@ def _nodes(raw: Iterable[Any], reader: Reader) -> tuple[SchedulerNode, ...]:
         node = SchedulerNode(
             name=name,
             state=state,
-            machine=reader.optional_text(entry, "machine", path) or name,
+            machine=reader.optional_text(entry, "machine", path) or machine_of_host(name),
             resources=reader.values(entry, "resources", path),
             available=reader.values(entry, "available", path),
             job_ids=reader.texts(entry, "job_ids", path),

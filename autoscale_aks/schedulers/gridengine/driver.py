@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from autoscale_aks.schedulers.gridengine.objects import Complex
     from autoscale_aks.schedulers.gridengine.records import JobRecord
     from autoscale_aks.schedulers.gridengine.settings import GridEngineSettings
+    from autoscale_aks.schedulers.port import NewNode, NodeRequest
     from autoscale_aks.schedulers.process import Answer, Runner
     from autoscale_aks.units import Number
 
@@ -103,12 +104,12 @@ class GridEngineScheduler:
             complete=not lost,
         )
 
-    def add_nodes(self, names: Sequence[str]) -> None:
+    def add_nodes(self, nodes: Sequence[NewNode]) -> None:
         """Make hosts known as `join` says, and enable known ones that are closed.
 
         Raises SchedulerError after the last one when some were refused: a name has to resolve on the master.
         """
-        wanted = tuple(_checked(names))
+        wanted = tuple(_checked([node.name for node in nodes]))
         known = self._records() if wanted else {}
         failures = self._hosts.reopen([name for name in wanted if name in known and known[name].is_disabled])
         for name in wanted:
@@ -145,6 +146,13 @@ class GridEngineScheduler:
         wanted = tuple(_checked(names))
         known = self._records() if wanted else {}
         _raise_first(self._hosts.remove([name for name in wanted if name in known]))
+
+    def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
+        """Nothing to do: Grid Engine never asks for nodes by name."""
+
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG002 - the port's
+        """Nowhere: Grid Engine keeps a context of a job, which no user looks at."""
+        return ()
 
     # -- inner
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from frozendict import frozendict
 
 from autoscale_aks.errors import Problem, SchedulerError
+from autoscale_aks.model.node_names import machine_of_host
 from autoscale_aks.schedulers.gridengine.needs import SLOTS
 from autoscale_aks.schedulers.gridengine.values import parse_flag, parse_memory, parse_number
 from autoscale_aks.schedulers.port import SchedulerNode
@@ -173,7 +174,7 @@ def read_nodes(
             SchedulerNode(
                 name=host.name,
                 state=host.state,
-                machine=host.name,
+                machine=machine_of_host(host.name),
                 resources=frozendict(resources),
                 available=frozendict(available),
                 job_ids=jobs,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from autoscale_aks.schedulers.kubernetes.nodes import NodeObject
     from autoscale_aks.schedulers.kubernetes.settings import KubernetesSettings
     from autoscale_aks.schedulers.kubernetes.source import LookSource
-    from autoscale_aks.schedulers.port import SchedulerState
+    from autoscale_aks.schedulers.port import NewNode, NodeRequest, SchedulerState
 
 _ONE_BY_ONE: Final = 25
 """Nodes whose pods are asked for each on its own; for more, all pods are read once."""
@@ -46,7 +46,7 @@ class KubernetesScheduler:
         """One look. Raises SchedulerError when nodes or pods cannot be read."""
         return read_state(self._source.look(), self._settings)
 
-    def add_nodes(self, names: Sequence[str]) -> None:
+    def add_nodes(self, nodes: Sequence[NewNode]) -> None:
         """Nothing to do: the kubelet of a machine registers its node."""
 
     def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:
@@ -84,6 +84,13 @@ class KubernetesScheduler:
                 continue
             if not _readable(raw).is_ready:
                 client.delete(f"{NODES}/{name}", {"uid": text_at(mapping_at(raw, "metadata"), "uid")})
+
+    def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
+        """Nothing to do: Kubernetes never asks for nodes by name."""
+
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG002 - the port's
+        """Nowhere: an event a pod would need a right to write that nothing else here needs."""
+        return ()
 
     def _each(self, names: Sequence[str]) -> Iterator[tuple[str, KubeClient]]:
         """Names that are node names, each once; none where nothing may be changed."""

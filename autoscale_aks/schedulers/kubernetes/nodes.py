@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ from frozendict import frozendict
 
 from autoscale_aks.errors import Problem
 from autoscale_aks.model.node_labels import POOL_LABELS, label_resources, taint_resources
+from autoscale_aks.model.node_names import machine_of_kubernetes_node
 from autoscale_aks.schedulers.kubernetes.labels import ZONE_LABELS
 from autoscale_aks.schedulers.kubernetes.needs import PODS, amounts_of
 from autoscale_aks.schedulers.kubernetes.objects import list_at, mapping_at, requests_of, text_at, texts_at
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 CLOSED_BY_US: Final = "azaks.io/closed"
 """Annotation on nodes that we cordoned, with the reason: nobody else's cordon is ever undone."""
 
-_SUFFIX: Final = re.compile(r"-[0-9]{8}-vm[0-9]*\Z")
 _NOT_READY: Final = "node.kubernetes.io/not-ready"
 _HEALTH: Final = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 
@@ -58,11 +57,7 @@ class NodeObject:
     def machine(self) -> str | None:
         """The machine behind it: `aks-POOL-MACHINE-########-vm` (aks-machine-api.md §7.2); None: another kind."""
         pool = next((self.labels[key] for key in POOL_LABELS if key in self.labels), "")
-        prefix = f"aks-{pool}-"
-        match = _SUFFIX.search(self.name)
-        if not pool or match is None or not self.name.startswith(prefix):
-            return None
-        return self.name[len(prefix) : match.start()] or None
+        return machine_of_kubernetes_node(self.name, pool)
 
 
 def read_node(raw: Any) -> NodeObject:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from autoscale_aks.schedulers.openpbs.nodes import NodeRecord
     from autoscale_aks.schedulers.openpbs.settings import PbsSettings
+    from autoscale_aks.schedulers.port import NewNode, NodeRequest
     from autoscale_aks.schedulers.process import Answer, Runner
     from autoscale_aks.units import Value
 
@@ -78,13 +79,13 @@ class PbsScheduler:
             complete=len(problems) == before,
         )
 
-    def add_nodes(self, names: Sequence[str]) -> None:
+    def add_nodes(self, nodes: Sequence[NewNode]) -> None:
         """Make nodes as `create_nodes` says, each closed until its resources are set; open known ones we closed.
 
         A node that was left half made, offline and without its identity, is finished. Raises SchedulerError after the
         last one when some were refused: a name has to resolve on the server.
         """
-        wanted = tuple(_checked(names))
+        wanted = tuple(_checked([node.name for node in nodes]))
         known = self._records() if wanted else {}
         ours = [name for name in wanted if name in known and known[name].is_closed_by_us]
         failures = self._each(ours, self._commands.reopen)
@@ -138,6 +139,13 @@ class PbsScheduler:
                 if not _ABSENT.search(str(error)):
                     failures.append(error)
         _raise_first(failures)
+
+    def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
+        """Nothing to do: PBS never asks for nodes by name."""
+
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG002 - the port's
+        """Nowhere: PBS keeps its own reason in a job's comment, and `read` needs it."""
+        return ()
 
     # -- inner
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from frozendict import frozendict
 
 from autoscale_aks.errors import Problem
+from autoscale_aks.model.node_names import machine_of_host
 from autoscale_aks.schedulers.openpbs.listing import read_objects
 from autoscale_aks.schedulers.port import SchedulerNode
 from autoscale_aks.units import Size, number_of
@@ -102,7 +103,7 @@ def read_nodes(text: str, settings: PbsSettings, facts: PbsFacts, problems: list
             SchedulerNode(
                 name=record.name,
                 state=record.state,
-                machine=str(identity) if identity else record.name,
+                machine=str(identity) if identity else machine_of_host(record.name),
                 resources=frozendict(resources),
                 available=frozendict(available),
                 job_ids=record.job_ids or (("(a job of this node)",) if record.is_busy else ()),

@@ -8,6 +8,7 @@ from typing import Final
 
 _PART = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10})(?::([0-9]{1,10}))?)?\Z")
 _SHOWN: Final = 48
+_CUT: Final = "..."
 MOST_TASKS: Final = 4_000_001
 """MaxArraySize's own limit."""
 
@@ -48,7 +49,7 @@ class TaskSet:
             text = str(first) if first == last else f"{first}-{last}" + (f":{step}" if step > 1 else "")
             length += len(text) + 1
             if length > _SHOWN:
-                shown.append("...")
+                shown.append(_CUT)
                 break
             shown.append(text)
         return ",".join(shown) + (f"%{self.limit}" if self.limit is not None else "")
@@ -64,6 +65,22 @@ def parse_tasks(text: str) -> TaskSet:
     if tasks.count > MOST_TASKS:
         raise ValueError(f"an array of {tasks.count} tasks cannot be meant")
     return tasks
+
+
+def holds_task(record: str, task: str) -> bool:
+    """Whether an array's record, by its name, holds a task: `14_[2-9]` holds `14_7`.
+
+    A name that is cut short (`14_[2-3,5,...]`) may hold every task that it does not show.
+    """
+    job, _, number = task.rpartition("_")
+    if not job or not (number.isascii() and number.isdigit()) or not record.startswith(f"{job}_["):
+        return False
+    shown = record.removeprefix(f"{job}_").strip("[]").partition("%")[0]
+    parts = [part for part in shown.split(",") if part != _CUT]
+    ranges = [_parse_part(part) for part in parts]
+    is_shown = any(first <= int(number) <= last and (int(number) - first) % step == 0 for first, last, step in ranges)
+    last_shown = ranges[-1][1] if ranges else -1
+    return is_shown or (len(parts) < len(shown.split(",")) and int(number) > last_shown)
 
 
 def _parse_part(part: str) -> tuple[int, int, int]:

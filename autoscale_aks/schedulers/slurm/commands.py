@@ -53,6 +53,10 @@ class SlurmCommands:
         """`scontrol update nodename=…`: all these nodes or none of them."""
         self._run(self.scontrol, "update", f"nodename={','.join(names)}", *changes)
 
+    def update_job(self, job: str, *changes: str) -> None:
+        """`scontrol update jobid=…`: a job, an array or one of its tasks."""
+        self._run(self.scontrol, "update", f"jobid={job}", *changes)
+
     def create_node(self, name: str, *attributes: str) -> None:
         """Make a dynamic node. Slurm answers 0 also when it did nothing: look afterwards."""
         self._run(self.scontrol, "create", f"nodename={name}", *attributes)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.errors import Problem, SchedulerError
 from autoscale_aks.schedulers.port import SchedulerState
@@ -18,17 +17,25 @@ from autoscale_aks.schedulers.slurm.facts import (
 )
 from autoscale_aks.schedulers.slurm.jobs import read_queue
 from autoscale_aks.schedulers.slurm.nodes import GONE, REASON, is_closed_by_us, parse_nodes, read_nodes
+from autoscale_aks.schedulers.slurm.powering import MOVING, find_requests, given_up
 from autoscale_aks.schedulers.slurm.settings import read_settings
+from autoscale_aks.schedulers.slurm.spool import Spool
+from autoscale_aks.schedulers.slurm.writing import MARK, MOST_REASONS, clean, job_id_of, node_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
+    from autoscale_aks.schedulers.port import NewNode, NodeRequest
     from autoscale_aks.schedulers.process import Answer, Runner
     from autoscale_aks.schedulers.slurm.nodes import NodeRecord
     from autoscale_aks.schedulers.slurm.settings import SlurmSettings
 
+_TAKEN_ALL_THE_SAME: Final = re.compile(
+    r"Invalid job id|already (?:completing|complete|finish)|partition configuration not available", re.IGNORECASE
+)
+"""What scontrol says of a job that is over, and of one whose words it took but which cannot run (its status is 1)."""
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,253}\Z")
 
 
@@ -50,6 +57,7 @@ class SlurmScheduler:
         self._commands = SlurmCommands(runner, settings.squeue, settings.scontrol, env)
         self._is_capture = isinstance(runner, CaptureRunner)
         self._reports_nodes = settings.capture_nodes or not self._is_capture
+        self._spool = None if settings.power_saving is None else Spool(settings.power_saving.spool)
 
     def read(self) -> SchedulerState:
         """Nodes, facts and jobs. Raises SchedulerError when one of the commands fails."""
@@ -60,6 +68,7 @@ class SlurmScheduler:
         facts = self._read_facts(problems)
         queue = read_queue(self._text("squeue", self._commands.show_queue(), problems), self._settings, facts)
         nodes = None
+        requests = self._read_requests(nodes_text, problems)
         before = len(problems)
         if self._reports_nodes:
             nodes = read_nodes(nodes_text, self._settings, queue.running, problems)
@@ -68,24 +77,33 @@ class SlurmScheduler:
             nodes=nodes,
             shared_resources=facts.licenses,
             running=queue.running,
+            requests=requests,
+            powered=self._powered(),
+            takes_reasons=MOST_REASONS if self._settings.job_reasons else 0,
             problems=(*problems, *queue.problems),
             complete=len(problems) == before and (nodes is not None or not queue.skipped),
         )
 
-    def add_nodes(self, names: Sequence[str]) -> None:
+    def add_nodes(self, nodes: Sequence[NewNode]) -> None:
         """Make dynamic nodes as `create_nodes` says, and open known ones that this program once closed.
 
-        Nodes of the configuration file come up by themselves when their machine joins (ReturnToService=2).
+        Nodes of the configuration file come up by themselves when their machine joins (ReturnToService=2), and those
+        that Slurm powers itself are its own affair. A dynamic node without an address is given it once it is known.
         """
-        wanted = tuple(_checked(names))
+        new = {node.name: node for node in nodes if not self._settings.powers((node.nodearray,))}
+        wanted = tuple(_checked(tuple(new)))
         known = self._node_records() if wanted else {}
         ours = [name for name in wanted if name in known and is_closed_by_us(known[name])]
         failure = self._update(ours, "state=undrain")
         if failure is not None:
             raise failure
+        for name in wanted:  # Slurm takes a node's name for its address, which nobody may resolve
+            address = new[name].address
+            if address and name in known and known[name].is_dynamic and known[name].pairs.get("NodeAddr") == name:
+                self._commands.update_node([name], f"nodeaddr={address}")
         missing = [name for name in wanted if name not in known] if self._settings.create_nodes else []
         for name in missing:
-            self._commands.create_node(name, "state=cloud", *self._attributes(name))
+            self._commands.create_node(name, "state=cloud", *node_attributes(new[name], self._settings))
         made = self._node_records() if missing and not self._is_capture else known
         refused = [name for name in missing if name not in made and not self._is_capture]
         if refused:
@@ -95,13 +113,20 @@ class SlurmScheduler:
             )
 
     def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:
-        """Drain, then look: the names that are drained and without work."""
+        """Drain, then look: the names that are drained and without work.
+
+        A node that Slurm itself is powering down starts nothing any more, and would not come up again drained.
+        """
         wanted = tuple(_checked(names))
         if not wanted:
             return ()
         known = self._node_records()
-        to_drain = [name for name in wanted if name in known and "DRAIN" not in known[name].flags]
-        failure = self._update(to_drain, "state=drain", f"reason={_clean(f'{REASON}: {reason}')}")
+        to_drain = [
+            name
+            for name in wanted
+            if name in known and "DRAIN" not in known[name].flags and not self._is_moving(known[name])
+        ]
+        failure = self._update(to_drain, "state=drain", f"reason={clean(f'{REASON}: {reason}')}")
         after = known if self._is_capture else self._node_records()
         closed = tuple(name for name in wanted if name in after and _is_drained(after[name]))
         if failure is not None and not closed:
@@ -123,17 +148,86 @@ class SlurmScheduler:
         """Set nodes whose machines are gone DOWN, so that their jobs are requeued; delete them if they are dynamic.
 
         A node of the configuration file stays, DOWN and as closed as it was: its machine may live for another
-        minute and must not come back into service. `add_nodes` opens it again.
+        minute and must not come back into service. `add_nodes` opens it again. With power saving it is powered down
+        instead, unless Slurm is about it already: so Slurm may resume it later.
         """
         wanted = tuple(_checked(names))
         known = self._node_records() if wanted else {}
         present = [name for name in wanted if name in known]
+        if self._settings.power_saving is not None:
+            present = self._power_down(present, known)
         up = [name for name in present if "DOWN" not in known[name].flags]
         failures = [self._update(up, "state=down", f"reason={GONE}")]
         failures.extend(self._delete(name) for name in present if known[name].is_dynamic)
         first = next((failure for failure in failures if failure is not None), None)
         if first is not None:
             raise first
+
+    def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
+        """Remove their events from the spool, and give nodes back to Slurm that it had given up on.
+
+        Those whose machine is still to go have a request that is not settled yet, and wait.
+        """
+        if self._spool is None:
+            return
+        done: dict[str, float] = {}
+        for request in requests:
+            done[request.name] = max(done.get(request.name, request.at), request.at)
+        self._spool.settle(done)
+        waiting = {name for event in self._spool.read([]) for name in event.names}
+        lost = [name for name in given_up(self._node_records().values()) if name not in waiting]
+        failure = self._update(lost, "state=resume")
+        if failure is not None:
+            raise failure
+
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:
+        """Write each reason into the job's AdminComment, which needs the rights of an operator."""
+        written: list[str] = []
+        if not self._settings.job_reasons:
+            return ()
+        for name, reason in reasons.items():
+            job = job_id_of(name)
+            if job is None:
+                continue
+            try:
+                self._commands.update_job(job, f"admincomment={clean(MARK + reason) if reason else ''}")
+            except SchedulerError as error:
+                if not _TAKEN_ALL_THE_SAME.search(str(error)):
+                    raise
+            written.append(name)
+        return tuple(written)
+
+    def _read_requests(self, nodes_text: str, problems: list[Problem]) -> tuple[NodeRequest, ...]:
+        if self._spool is None:
+            return ()
+        records = None
+        if self._reports_nodes:
+            every = {record.name: record for record in parse_nodes(nodes_text, [])}
+            records = {name: record for name, record in every.items() if not record.is_dynamic}
+        return find_requests(self._spool.read(problems), records)
+
+    def _powered(self) -> tuple[str, ...] | None:
+        saving = self._settings.power_saving
+        if saving is None:
+            return ()
+        return saving.nodearrays or None
+
+    def _is_moving(self, record: NodeRecord) -> bool:
+        return self._settings.power_saving is not None and bool(record.flags & MOVING)
+
+    def _power_down(self, names: Sequence[str], known: Mapping[str, NodeRecord]) -> list[str]:
+        """Power down the nodes that Slurm powers itself; the others are returned."""
+        ours = [name for name in names if "CLOUD" in known[name].flags and not known[name].is_dynamic]
+        up = [name for name in ours if not known[name].flags & MOVING]
+        drained = [name for name in up if is_closed_by_us(known[name])]
+        failures = [
+            self._update(up, "state=power_down_force", f"reason={GONE}"),
+            self._update(drained, "state=undrain"),  # it takes the reason away, too
+            self._update([name for name in drained if "DOWN" in known[name].flags], f"reason={GONE}"),
+        ]
+        for failure in filter(None, failures):
+            raise failure
+        return [name for name in names if name not in set(ours)]
 
     def _delete(self, name: str) -> SchedulerError | None:
         try:
@@ -173,12 +267,6 @@ class SlurmScheduler:
             memory_is_managed=managed,
         )
 
-    def _attributes(self, name: str) -> tuple[str, ...]:
-        for pattern, attributes in self._settings.create_nodes.items():
-            if fnmatchcase(name, pattern):
-                return attributes
-        raise SchedulerError(f"node {name}: no pattern of scheduler.create_nodes says what it has")
-
     def _text(self, what: str, answer: Answer, problems: list[Problem]) -> str:
         problems.extend(Problem(what, line[:200]) for line in answer.warnings[:10])
         return answer.text
@@ -194,11 +282,6 @@ def _checked(names: Sequence[str]) -> Iterator[str]:
         if not _SAFE_NAME.match(name) or name.upper() == "ALL":
             raise SchedulerError(f"{name[:60]!r} is no node name")
         yield name
-
-
-def _clean(reason: str) -> str:
-    """A reason as scontrol keeps it: printable, on one line, short."""
-    return "".join(char if char.isprintable() else " " for char in reason)[:200]
 
 
 def build(settings: Mapping[str, Any], *, environment: Mapping[str, str], base: Path | None = None) -> SlurmScheduler:

@@ -7,12 +7,11 @@ reason JobArrayTaskLimit.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from frozendict import frozendict
 
@@ -44,11 +43,24 @@ _OVER: Final = frozenset(
 )  # fmt: skip
 _COMPLETING: Final = "COMPLETING"
 _LIMITED: Final = "JobArrayTaskLimit: as many tasks of its array run as its % allows"
-_NUMBER: Final = re.compile(r"[0-9]{1,19}\Z")
+_LONGEST_NUMBER: Final = 20
 _NO_SHAPE: Final = JobShape()
+_CONFIG: Final = "PartitionConfig"
+
+_POWERED: Final = "Slurm resumes nodes for it by itself (power saving)"
+_NO_ID: Final = frozenset({"", "N/A", "n/a", "(null)"})
 
 _Numbered: TypeAlias = tuple[int, "QueueRecord"]
 _Order: TypeAlias = tuple[int, int, str, int]
+
+
+class _Place(NamedTuple):
+    """What is the same for all jobs of a partition, or of a list of them."""
+
+    name: str
+    tier: int
+    why_not: str
+    """Why no machine is made for its jobs; empty when some may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +84,34 @@ class _Reading:
     running: dict[str, list[str]] = field(default_factory=dict)
     room_taken: Counter[str] = field(default_factory=Counter)
     notes: dict[str, tuple[int, str]] = field(default_factory=dict)
-    served: dict[str, bool] = field(default_factory=dict)
+    places: dict[str, _Place] = field(default_factory=dict)
+    reasons: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """State, reason and partition → why such a job waits; empty when a machine would help."""
+    unknown: set[str] = field(default_factory=set)
+    """Reasons that are to be counted each time they are met."""
 
     def note(self, text: str, record: QueueRecord) -> None:
         """Count something that could not be said of a job."""
         count, first = self.notes.get(text, (0, shown_id(record)))
         self.notes[text] = (count + 1, first)
 
-    def is_served(self, record: QueueRecord) -> bool:
-        """Whether any node array serves the job's partitions."""
-        if record.partition not in self.served:
-            self.served[record.partition] = bool(self.settings.nodearrays_of(partitions_of(record)))
-        return self.served[record.partition]
+    def place_of(self, record: QueueRecord) -> _Place:
+        """What the job's partitions say of it."""
+        found = self.places.get(record.partition)
+        if found is None:
+            partitions = partitions_of(record)
+            arrays = self.settings.nodearrays_of(partitions)
+            why = _POWERED if self.settings.powers(arrays) else ""
+            if not arrays:
+                why = f"partition {record.partition} is not served: scheduler.partitions gives it no node arrays"
+            name = sys.intern(record.partition)
+            found = self.places[name] = _Place(name, self.facts.tier_of(partitions), why)
+        return found
+
+    def order_of(self, record: QueueRecord) -> _Order:
+        """Slurm's own: the partition's tier, the priority, then who came first (A1)."""
+        tier = self.place_of(record).tier
+        return -tier, -_priority(record), record.submit_time, int(record.job_id)
 
     def take_waiting_task(self, record: QueueRecord) -> None:
         """A task that waits as a record of its own (after a requeue) starts before the rest of its array."""
@@ -111,11 +139,14 @@ def read_queue(text: str, settings: SlurmSettings, facts: ClusterFacts) -> Queue
     late: dict[str, list[_Numbered]] = {}
     for number, record in parse_queue(text, reading.problems):
         if record.state in _WAITING:
+            if record.array_task_id in _NO_ID and _is_alone(record):
+                found.append(_plain_job(number, record, reading))
+                continue
             reading.take_waiting_task(record)
             key = _waits_for_others(number, record)
             if key is None:
-                order = _order(record, facts)
-                found.extend((order, job) for job in _jobs_of([(number, record)], reading))
+                order = reading.order_of(record)
+                found.extend([(order, job) for job in _jobs_of([(number, record)], reading)])
             else:
                 late.setdefault(key, []).append((number, record))
         elif record.state in _ACTIVE or (record.state not in _OVER and not is_blank(record.node_list)):
@@ -126,7 +157,7 @@ def read_queue(text: str, settings: SlurmSettings, facts: ClusterFacts) -> Queue
     skipped = len(reading.problems)
     for group in late.values():
         group.sort(key=lambda item: int(item[1].job_id))
-        order = min(_order(record, facts) for _, record in group)
+        order = min(reading.order_of(record) for _, record in group)
         found.extend((order, job) for job in _jobs_of(group, reading))
     found.sort(key=itemgetter(0))
     for note, (count, first) in reading.notes.items():
@@ -138,30 +169,59 @@ def read_queue(text: str, settings: SlurmSettings, facts: ClusterFacts) -> Queue
 
 def _waits_for_others(number: int, record: QueueRecord) -> str | None:
     """What other records must be seen first: components of the same job, running tasks of a limited array."""
-    if not is_blank(record.het_job_id) and record.het_job_id != "0":
+    if not _is_alone(record):
         return f"het {record.het_job_id}"
     return f"line {number}" if "%" in record.array_task_id else None
 
 
-def _order(record: QueueRecord, facts: ClusterFacts) -> _Order:
-    """Slurm's own: the partition's tier, the priority, then who came first (A1)."""
-    return -facts.tier_of(partitions_of(record)), -_priority(record), record.submit_time, int(record.job_id)
+def _is_alone(record: QueueRecord) -> bool:
+    """Whether it is no component of a heterogeneous job."""
+    return record.het_job_id in _NO_ID or record.het_job_id == "0"
 
 
 def _priority(record: QueueRecord) -> int:
     """The job's priority; 0 where Slurm prints none."""
-    return int(record.priority) if _NUMBER.match(record.priority) else 0
+    text = record.priority
+    return int(text) if text.isdigit() and text.isascii() and len(text) < _LONGEST_NUMBER else 0
+
+
+def _plain_job(number: int, record: QueueRecord, reading: _Reading) -> tuple[_Order, Job]:
+    """A job that is no array and no component of another: most of a large queue, made in one go."""
+    place = reading.place_of(record)
+    priority = _priority(record)
+    path, name = f"squeue line {number}", shown_id(record)
+    why, problem, shape = "", None, _NO_SHAPE
+    try:
+        shape, notes = reading.translator.shape_of(record)
+        why = _why_one_waits(record, reading)
+        for note in notes:
+            reading.note(note, record)
+    except ValueError as error:
+        shape, problem = _NO_SHAPE, Problem(path, f"{name}: {error}")
+    job = Job(
+        name=name,
+        shape=shape,
+        count=0 if problem else 1,
+        runnable=not why,
+        not_runnable_reason=why,
+        priority=float(priority),
+        queue=place.name,
+        user=sys.intern(record.user),
+        path=path,
+        problem=problem,
+    )
+    return (-place.tier, -priority, record.submit_time, int(record.job_id)), job
 
 
 def _jobs_of(group: list[_Numbered], reading: _Reading) -> list[Job]:
     number, first = group[0]
-    records = [record for _, record in group]
+    records = [first] if len(group) == 1 else [record for _, record in group]
     path = f"squeue line {number}"
     name = first.het_job_id[:20] if len(group) > 1 else shown_id(first)
     try:
         _check_components(records)
         tasks = _tasks_of(first) if len(group) == 1 else None
-        shape, notes = reading.translator.shape_of(records)
+        shape, notes = reading.translator.shape_of(*records)
         why = _why_waiting(records, reading)
     except ValueError as error:
         return [_job(first, name, _NO_SHAPE, path=path, count=0, problem=Problem(path, f"{name}: {error}"))]
@@ -229,32 +289,42 @@ def _check_components(records: list[QueueRecord]) -> None:
 
 def _why_waiting(records: list[QueueRecord], reading: _Reading) -> str:
     """Empty when a machine would help; else why not, of the first component that says so."""
-    for record in records:
-        if record.state in _HELD:
-            return f"{record.state}: it is held after its last run"
-        verdict = judge_reason(record.reason, unknown_is_runnable=reading.settings.unknown_is_runnable)
-        if not verdict.is_known:
-            treated = "runnable" if verdict.runnable else "not runnable"
-            reading.note(f"unknown reason {record.reason[:60]!r}, treated as {treated}", record)
-        if not verdict.runnable:
-            return verdict.why
-        if not reading.is_served(record):
-            return f"partition {record.partition} is not served: scheduler.partitions gives it no node arrays"
-        why = _why_config(record, reading)
-        if why:
-            return why
-    return ""
+    return next(filter(None, (_why_one_waits(record, reading) for record in records)), "")
+
+
+def _why_one_waits(record: QueueRecord, reading: _Reading) -> str:
+    """Of one record; asked once for all that wait in the same state, for the same reason, in the same partition."""
+    key = (record.state, record.reason, record.partition)
+    why = reading.reasons.get(key)
+    if why is None:
+        why = _why_record_waits(record, reading)
+        if record.reason not in reading.unknown and not record.reason.startswith(_CONFIG):
+            reading.reasons[key] = why
+    return why
+
+
+def _why_record_waits(record: QueueRecord, reading: _Reading) -> str:
+    if record.state in _HELD:
+        return f"{record.state}: it is held after its last run"
+    verdict = judge_reason(record.reason, unknown_is_runnable=reading.settings.unknown_is_runnable)
+    if not verdict.is_known:
+        treated = "runnable" if verdict.runnable else "not runnable"
+        reading.note(f"unknown reason {record.reason[:60]!r}, treated as {treated}", record)
+        reading.unknown.add(record.reason)
+    if not verdict.runnable:
+        return verdict.why
+    return reading.place_of(record).why_not or _why_config(record, reading)
 
 
 def _why_config(record: QueueRecord, reading: _Reading) -> str:
     """PartitionConfig: no node of the partition could ever take the job. A machine helps where partitions grow."""
-    if not record.reason.startswith("PartitionConfig"):
+    if not record.reason.startswith(_CONFIG):
         return ""
     partitions = partitions_of(record)
     grows = reading.settings.dynamic_nodes
     if grows or (grows is None and reading.facts.grow(partitions)):
         return ""
-    asked, nodes = parse_count(record.num_nodes, "NumNodes"), reading.facts.nodes_of(partitions)
+    asked, nodes = parse_count(record.asked.num_nodes, "NumNodes"), reading.facts.nodes_of(partitions)
     if nodes is not None and asked > nodes:
         return f"PartitionConfig: it asks for {asked} nodes, its partition has {nodes}"
     return "PartitionConfig: no node of its partition could ever take it (see scheduler.dynamic_nodes)"

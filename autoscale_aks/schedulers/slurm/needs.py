@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from frozendict import deepfreeze
@@ -25,7 +24,7 @@ from frozendict import deepfreeze
 from autoscale_aks.model.job import Chunk, JobShape, PackingStrategy
 from autoscale_aks.schedulers.slurm.features import parse_features
 from autoscale_aks.schedulers.slurm.hostlists import expand_hosts
-from autoscale_aks.schedulers.slurm.records import QueueRecord, is_blank
+from autoscale_aks.schedulers.slurm.records import is_blank
 from autoscale_aks.schedulers.slurm.sizes import GPU, size_of
 from autoscale_aks.schedulers.slurm.values import parse_gres
 from autoscale_aks.units import format_size
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from autoscale_aks.schedulers.slurm.facts import ClusterFacts
+    from autoscale_aks.schedulers.slurm.records import Asked, QueueRecord
     from autoscale_aks.schedulers.slurm.settings import SlurmSettings
     from autoscale_aks.schedulers.slurm.sizes import Size, Slot
 
@@ -67,12 +67,15 @@ class Translator:
         self._seen: dict[Any, tuple[JobShape, tuple[str, ...]]] = {}
         self._shapes: dict[Any, JobShape] = {}
 
-    def shape_of(self, records: Sequence[QueueRecord]) -> tuple[JobShape, tuple[str, ...]]:
+    def shape_of(self, *records: QueueRecord) -> tuple[JobShape, tuple[str, ...]]:
         """The shape of a job (several records: a heterogeneous one), and what could not be said of it.
 
         Raises ValueError when a field cannot be read.
         """
-        key = _asked(records[0]) if len(records) == 1 else tuple(_asked(record) for record in records)
+        if len(records) == 1:
+            key: Any = (records[0].partition, records[0].rest)
+        else:
+            key = tuple((record.partition, record.rest) for record in records)
         found = self._seen.get(key)
         if found is None:
             parts = [self._needs(record) for record in records]
@@ -116,26 +119,26 @@ class Translator:
         return shape, tuple(notes)
 
     def _needs(self, record: QueueRecord) -> Needs:
-        partitions = partitions_of(record)
+        partitions, asked = partitions_of(record), record.asked
         size = size_of(
-            record,
+            asked,
             memory_is_managed=self._memory_is_managed,
             trust_hint=self._facts.nodes_of(partitions) != 0,
         )
         notes = list(size.notes)
         more = [
-            *self._feature_constraints(record, notes),
+            *self._feature_constraints(asked, notes),
             *(self._settings.gpu_type(name) for name in size.gpu_types),
-            *_host_constraints(record, size, notes),
-            *_exclusive_constraints(record, size, notes),
+            *_host_constraints(asked, size, notes),
+            *_exclusive_constraints(asked, size, notes),
         ]
         arrays = self._settings.nodearrays_of(partitions)
         amounts = {"nodearray": arrays, **self._amounts(size.slot)}
         return Needs(
             constraints=deepfreeze((amounts, *more)),
             size=size,
-            colocated=size.slots > 1 and record.req_switch.partition("@")[0].strip() == "1",
-            licenses=self._licenses(record, notes),
+            colocated=size.slots > 1 and asked.req_switch.partition("@")[0].strip() == "1",
+            licenses=self._licenses(asked, notes),
             notes=tuple(dict.fromkeys(notes)),
         )
 
@@ -148,19 +151,19 @@ class Translator:
             found[settings.gpu_resource if name == GPU else gres_resource(name)] = count
         return found
 
-    def _feature_constraints(self, record: QueueRecord, notes: list[str]) -> tuple[Mapping[str, Any], ...]:
-        constraint, unsaid = parse_features(record.feature, self._settings.feature)
+    def _feature_constraints(self, asked: Asked, notes: list[str]) -> tuple[Mapping[str, Any], ...]:
+        constraint, unsaid = parse_features(asked.feature, self._settings.feature)
         notes.extend(unsaid)
         return () if constraint is None else (constraint,)
 
-    def _licenses(self, record: QueueRecord, notes: list[str]) -> tuple[tuple[str, int], ...]:
+    def _licenses(self, asked: Asked, notes: list[str]) -> tuple[tuple[str, int], ...]:
         """Licences by name; only those that Slurm counts itself."""
         wanted: dict[str, int] = {}
-        if is_blank(record.licenses):
+        if is_blank(asked.licenses):
             return ()
-        for part in parse_gres(record.licenses.replace("|", ","), "Licenses"):
+        for part in parse_gres(asked.licenses.replace("|", ","), "Licenses"):
             name = part.name if not part.type else f"{part.name}:{part.type}"
-            if name in self._facts.licenses and "|" not in record.licenses:
+            if name in self._facts.licenses and "|" not in asked.licenses:
                 wanted[name] = wanted.get(name, 0) + part.count
             else:
                 notes.append(_UNKNOWN_LICENSE)
@@ -182,15 +185,6 @@ def gres_resource(name: str) -> str:
     return f"gres_{name}"
 
 
-_SHAPING: Final = (
-    "partition", "num_nodes", "num_cpus", "num_tasks", "cpus_per_task", "tasks_per_node", "min_cpus", "min_memory",
-    "min_tmp_disk", "tres_alloc", "tres_per_job", "tres_per_node", "tres_per_socket", "tres_per_task",
-    "cpus_per_tres", "mem_per_tres", "oversubscribe", "req_switch", "feature", "licenses", "req_nodes",
-)  # fmt: skip
-"""The fields that decide the shape."""
-_asked = itemgetter(*(QueueRecord._fields.index(name) for name in _SHAPING))
-
-
 def _license_constraints(licenses: tuple[tuple[str, int], ...]) -> tuple[Mapping[str, Any], ...]:
     found = tuple(
         {"shared-consumable": {"resources": (name,), "amount": amount, "decrement_once": True}}
@@ -201,8 +195,8 @@ def _license_constraints(licenses: tuple[tuple[str, int], ...]) -> tuple[Mapping
     return frozen
 
 
-def _host_constraints(record: QueueRecord, size: Size, notes: list[str]) -> tuple[Mapping[str, Any], ...]:
-    hosts = expand_hosts(record.req_nodes)
+def _host_constraints(asked: Asked, size: Size, notes: list[str]) -> tuple[Mapping[str, Any], ...]:
+    hosts = expand_hosts(asked.req_nodes)
     if not hosts:
         return ()
     if size.is_scattered and len(hosts) < size.slots:
@@ -211,10 +205,10 @@ def _host_constraints(record: QueueRecord, size: Size, notes: list[str]) -> tupl
     return ({"node.hostname": hosts},)
 
 
-def _exclusive_constraints(record: QueueRecord, size: Size, notes: list[str]) -> tuple[Mapping[str, Any], ...]:
-    sharing = record.oversubscribe.upper()
+def _exclusive_constraints(asked: Asked, size: Size, notes: list[str]) -> tuple[Mapping[str, Any], ...]:
+    sharing = asked.oversubscribe.upper()
     if sharing == "USER":
         notes.append(_OF_A_USER)
-    if not size.whole_memory and (sharing in _SHARED or is_blank(record.oversubscribe)):
+    if not size.whole_memory and (sharing in _SHARED or is_blank(asked.oversubscribe)):
         return ()
     return ({"exclusive-task" if size.slots > 1 and not size.is_scattered else "exclusive": True},)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from frozendict import frozendict
 
 from autoscale_aks.errors import Problem
+from autoscale_aks.model.node_names import machine_of_host
 from autoscale_aks.schedulers.port import SchedulerNode
 from autoscale_aks.schedulers.slurm.facts import parse_pairs
 from autoscale_aks.schedulers.slurm.needs import gres_resource
@@ -135,14 +137,20 @@ def read_nodes(
             SchedulerNode(
                 name=record.name,
                 state=record.state,
-                machine=record.name,
+                machine=machine_of_host(record.name),
                 resources=frozendict({**resources, **_marks(record)}),
                 available=frozendict(available),
                 job_ids=job_ids,
                 closed_by_us=is_closed_by_us(record) and not record.pairs["Reason"].startswith(GONE),
+                nodearrays=settings.nodearrays_of(_partitions(record.pairs.get("Partitions", ""))),
             )
         )
     return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def _partitions(text: str) -> tuple[str, ...]:
+    return () if is_blank(text) else tuple(name for name in text.split(",") if name)
 
 
 def _amounts(record: NodeRecord, settings: SlurmSettings) -> tuple[dict[str, Value], dict[str, Value]]:

@@ -10,49 +10,34 @@ from autoscale_aks.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FIELDS: Final = (
-    "JobArrayID", "JobID", "ArrayJobID", "ArrayTaskID", "HetJobID", "HetJobOffset", "HetJobIDSet", "State", "Reason",
-    "Partition", "UserName", "QOS", "PriorityLong", "SubmitTime", "EligibleTime", "StartTime", "TimeLimit",
-    "TimeUsed", "NumNodes", "MaxNodes", "NumCPUs", "NumTasks", "cpus-per-task", "NTPerNode", "MinCpus", "MinMemory",
-    "MinTmpDisk", "tres-alloc", "tres-per-job", "tres-per-node", "tres-per-socket", "tres-per-task", "cpus-per-tres",
-    "mem-per-tres", "OverSubscribe", "Contiguous", "ReqSwitch", "Feature", "Licenses", "Dependency", "Reservation",
-    "ReqNodes", "NodeList", "SchedNodes", "BatchHost", "Requeue", "RestartCnt", "Account",
+_OWN: Final = (
+    "JobArrayID", "JobID", "ArrayJobID", "ArrayTaskID", "HetJobID", "HetJobIDSet", "State", "Reason", "Partition",
+    "UserName", "PriorityLong", "SubmitTime", "NodeList",
 )  # fmt: skip
+_ASKED: Final = (
+    "NumNodes", "NumCPUs", "NumTasks", "cpus-per-task", "NTPerNode", "MinCpus", "MinMemory", "MinTmpDisk", "tres-alloc",
+    "tres-per-job", "tres-per-node", "tres-per-socket", "tres-per-task", "cpus-per-tres", "mem-per-tres",
+    "OverSubscribe", "ReqSwitch", "Feature", "Licenses", "ReqNodes",
+)  # fmt: skip
+FIELDS: Final = (*_OWN, *_ASKED)
 """What squeue is asked for, separated by tabs. A field that a version of Slurm does not know stays empty.
 
-Nothing that users may write freely is asked for but the account, which is the last: a tab or a line break in it
-makes a line of another length, which is no job.
+First what is a job's own, then what it asks for: jobs that ask for the same have the same end of the line, which is
+therefore taken apart once for all of them. Nothing is asked for that users may write freely; a tab or a line break in
+a field would make a line of another length, which is no job.
 """
 
 SEPARATOR: Final = "\t"
 _JOB_ID: Final = re.compile(r"[0-9]{1,19}\Z")
 _SHOWN_PROBLEMS: Final = 20
+_BLOCK: Final = 1 << 18
 _BLANK: Final = frozenset({"", "N/A", "n/a", "(null)", "None", "NONE", "Unknown"})
 
 
-class QueueRecord(NamedTuple):
-    """The fields in the order of `FIELDS`, as text."""
+class Asked(NamedTuple):
+    """What a job asks for, as text; in the order of `FIELDS`."""
 
-    job_array_id: str
-    job_id: str
-    array_job_id: str
-    array_task_id: str
-    het_job_id: str
-    het_job_offset: str
-    het_job_id_set: str
-    state: str
-    reason: str
-    partition: str
-    user: str
-    qos: str
-    priority: str
-    submit_time: str
-    eligible_time: str
-    start_time: str
-    time_limit: str
-    time_used: str
     num_nodes: str
-    max_nodes: str
     num_cpus: str
     num_tasks: str
     cpus_per_task: str
@@ -68,31 +53,49 @@ class QueueRecord(NamedTuple):
     cpus_per_tres: str
     mem_per_tres: str
     oversubscribe: str
-    contiguous: str
     req_switch: str
     feature: str
     licenses: str
-    dependency: str
-    reservation: str
     req_nodes: str
+
+
+class QueueRecord(NamedTuple):
+    """A job's own fields in the order of `FIELDS`, as text, and the rest of its line."""
+
+    job_array_id: str
+    job_id: str
+    array_job_id: str
+    array_task_id: str
+    het_job_id: str
+    het_job_id_set: str
+    state: str
+    reason: str
+    partition: str
+    user: str
+    priority: str
+    submit_time: str
     node_list: str
-    sched_nodes: str
-    batch_host: str
-    requeue: str
-    restart_count: str
-    account: str
+    rest: str
+    """What it asks for, not taken apart: equal for jobs that ask for the same."""
+
+    @property
+    def asked(self) -> Asked:
+        """What it asks for."""
+        return Asked._make(self.rest.split(SEPARATOR))
 
 
 def parse_queue(text: str, problems: list[Problem]) -> Iterator[tuple[int, QueueRecord]]:
     """Line numbers and records. Lines that are no job are left out, counted, and the first ones reported."""
-    left_out = 0
+    left_out, own, rest = 0, len(_OWN), len(_ASKED) - 1
+    make = tuple.__new__  # what `_make` does, without its check of the length, which is made here
     for number, line in enumerate(_lines(text), start=1):
+        parts = line.split(SEPARATOR, own)
+        if len(parts) > own and parts[own].count(SEPARATOR) == rest and _JOB_ID.match(parts[1]):
+            yield number, make(QueueRecord, parts)
+            continue
         if not line.strip():
             continue
         parts = line.split(SEPARATOR)
-        if len(parts) == len(FIELDS) and _JOB_ID.match(parts[1]):
-            yield number, QueueRecord._make(parts)
-            continue
         left_out += 1
         if left_out <= _SHOWN_PROBLEMS:
             found = f"{len(parts)} fields instead of {len(FIELDS)}" if len(parts) != len(FIELDS) else "no job id"
@@ -102,12 +105,12 @@ def parse_queue(text: str, problems: list[Problem]) -> Iterator[tuple[int, Queue
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Lines one by one: a queue may be large, and is in memory once already."""
+    """Lines, cut a block at a time: a queue may be large, and is in memory once already."""
     start = 0
     while start < len(text):
-        end = text.find("\n", start)
+        end = text.find("\n", start + _BLOCK)
         end = len(text) if end < 0 else end
-        yield text[start:end]
+        yield from text[start:end].split("\n")
         start = end + 1
 
 

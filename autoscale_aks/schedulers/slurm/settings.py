@@ -20,6 +20,19 @@ if TYPE_CHECKING:
 
 _ATTRIBUTE = re.compile(r"[A-Za-z]\w{0,40}=[^\s\x00-\x1f]{1,400}\Z")
 _OWN_ATTRIBUTES: Final = frozenset({"nodename", "state"})
+PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+PLACEHOLDERS: Final = frozenset(
+    {"ncpus", "mem_mb", "ngpus", "nodearray", "vm_size", "placement_group", "zone", "address"}
+)
+"""What `create_nodes` may say of a machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerSaving:
+    """Slurm's own powering of nodes: where its hooks keep their events, and the node arrays it is for (empty: all)."""
+
+    spool: Path
+    nodearrays: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +60,12 @@ class SlurmSettings:
     dynamic_nodes             whether partitions grow by `scontrol create`, so that PartitionConfig is worth
                               a machine; null: where a partition is made of node sets or has no nodes
     create_nodes              node name pattern → attributes for `scontrol create`, such as
-                              {"htc-*": ["cpus=4", "realmemory=15564", "feature=htc"]}
+                              {"htc-*": ["cpus=4", "realmemory=15564", "feature=htc"]}; in a value {ncpus},
+                              {mem_mb}, {ngpus}, {nodearray}, {vm_size}, {placement_group}, {zone} and {address}
+                              are the machine's own, and what is not known is left out
+    power_saving              Slurm makes and ends nodes itself (ResumeProgram, SuspendProgram): {"spool": DIR}, where
+                              our hooks keep its wishes, and "nodearrays", for which it does (all)
+    job_reasons               whether to write why a job waits into its AdminComment (false)
     ========================  ==========================================================================
     """
 
@@ -68,6 +86,15 @@ class SlurmSettings:
     unknown_is_runnable: bool = True
     dynamic_nodes: bool | None = None
     create_nodes: Mapping[str, tuple[str, ...]] = field(default_factory=frozendict)
+    power_saving: PowerSaving | None = None
+    job_reasons: bool = False
+
+    def powers(self, nodearrays: tuple[str, ...]) -> bool:
+        """Whether Slurm itself powers the nodes of all these node arrays."""
+        powered = self.power_saving
+        return powered is not None and (
+            not powered.nodearrays or (bool(nodearrays) and set(nodearrays) <= set(powered.nodearrays))
+        )
 
     def nodearrays_of(self, partitions: tuple[str, ...]) -> tuple[str, ...]:
         """The node arrays that serve these partitions, each once, earlier partitions first."""
@@ -123,12 +150,18 @@ def read_settings(raw: Mapping[str, Any], *, path: str = "scheduler", base: Path
         unknown_is_runnable=_unknown_is_runnable(reader, raw, path),
         dynamic_nodes=_maybe(reader, raw, "dynamic_nodes", path),
         create_nodes=_lists(reader, raw, "create_nodes", path),
+        power_saving=_power_saving(reader, raw, path, base),
+        job_reasons=reader.flag(raw, "job_reasons", path, default=False),
     )
     for pattern, attributes in settings.create_nodes.items():
         for attribute in attributes:
             if not _ATTRIBUTE.match(attribute) or attribute.partition("=")[0].lower() in _OWN_ATTRIBUTES:
                 expected = 'expected an attribute such as "cpus=4"'
                 reader.wrong(f"{path}.create_nodes.{pattern}", f"{expected}, found {attribute[:40]!r}")
+            unknown = sorted(set(PLACEHOLDER.findall(attribute)) - PLACEHOLDERS)
+            if unknown:
+                known = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
+                reader.wrong(f"{path}.create_nodes.{pattern}", f"there is no {{{unknown[0]}}}; known are {known}")
     finish(reader)
     return settings
 
@@ -157,6 +190,22 @@ def _lists(reader: Reader, raw: Mapping[str, Any], key: str, path: str) -> Mappi
     objects = read_object(reader, raw, key, path)
     lists = {name: [value] if isinstance(value, str) else value for name, value in objects.items()}
     return frozendict({name: reader.texts(lists, name, f"{path}.{key}") for name in lists})
+
+
+def _power_saving(reader: Reader, raw: Mapping[str, Any], path: str, base: Path | None) -> PowerSaving | None:
+    if raw.get("power_saving") is None:
+        return None
+    path = f"{path}.power_saving"
+    found = raw["power_saving"]
+    if not hasattr(found, "items"):
+        reader.wrong(path, 'expected an object such as {"spool": "/var/spool/azaks"}')
+        return None
+    reader.keys(found, path, ("spool", "nodearrays"))
+    spool = read_path(reader, found, "spool", path, base)
+    if spool is None:
+        reader.wrong(f"{path}.spool", "is missing; name the directory that wake.json of the hooks names too")
+        return None
+    return PowerSaving(spool=spool, nodearrays=reader.texts(found, "nodearrays", path))
 
 
 def _constraints(reader: Reader, raw: Mapping[str, Any], key: str, path: str) -> Mapping[str, Mapping[str, Any]]:

@@ -21,7 +21,7 @@ from autoscale_aks.schedulers.slurm.values import MEGABYTE, Gres, parse_count, p
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from autoscale_aks.schedulers.slurm.records import QueueRecord
+    from autoscale_aks.schedulers.slurm.records import Asked
 
 GPU: Final = "gpu"
 MOST_SLOTS: Final = 10_000_000
@@ -82,12 +82,12 @@ class _Request:
         return sum(gres.count for gres in self.per_job if gres.name == GPU)
 
 
-def size_of(record: QueueRecord, *, memory_is_managed: bool, trust_hint: bool) -> Size:
+def size_of(asked: Asked, *, memory_is_managed: bool, trust_hint: bool) -> Size:
     """Raises ValueError naming the field that cannot be read.
 
     `trust_hint` is False for partitions without nodes: Slurm then guesses one node a task.
     """
-    request = _read(record, memory_is_managed, trust_hint)
+    request = _read(asked, memory_is_managed, trust_hint)
     if request.nodes > 1:
         size = _on_nodes(request, request.nodes)
     elif request.tasks_per_node:
@@ -103,37 +103,37 @@ def size_of(record: QueueRecord, *, memory_is_managed: bool, trust_hint: bool) -
     return size
 
 
-def _read(record: QueueRecord, memory_is_managed: bool, trust_hint: bool) -> _Request:
-    tres = parse_tres(record.tres_alloc)
-    per_task = parse_gres(record.tres_per_task, "tres-per-task")
-    tasks = max(1, parse_count(record.num_tasks, "NumTasks"))
-    cpus = parse_count(record.num_cpus, "NumCPUs")
+def _read(asked: Asked, memory_is_managed: bool, trust_hint: bool) -> _Request:
+    tres = parse_tres(asked.tres_alloc)
+    per_task = parse_gres(asked.tres_per_task, "tres-per-task")
+    tasks = max(1, parse_count(asked.num_tasks, "NumTasks"))
+    cpus = parse_count(asked.num_cpus, "NumCPUs")
     cpus_per_task = max(
-        parse_count(record.cpus_per_task, "cpus-per-task") or ceil(cpus / tasks),
+        parse_count(asked.cpus_per_task, "cpus-per-task") or ceil(cpus / tasks),
         sum(gres.count for gres in per_task if gres.name == "cpu"),
         1,
     )
     notes: list[str] = []
-    if not is_blank(record.tres_per_socket):
+    if not is_blank(asked.tres_per_socket):
         notes.append("resources per socket (--gpus-per-socket) are not looked at")
-    if parse_count(record.min_tmp_disk, "MinTmpDisk"):
+    if parse_count(asked.min_tmp_disk, "MinTmpDisk"):
         notes.append("temporary disk (--tmp) is not looked at")
-    nodes_hint = max(1, parse_count(record.num_nodes, "NumNodes")) if trust_hint else 1
-    per_job = parse_gres(record.tres_per_job, "tres-per-job")
+    nodes_hint = max(1, parse_count(asked.num_nodes, "NumNodes")) if trust_hint else 1
+    per_job = parse_gres(asked.tres_per_job, "tres-per-job")
     if 0 < cpus < tasks * cpus_per_task and not per_job:  # --overcommit: the CPUs count, not the tasks
         tasks, cpus_per_task = cpus, 1
     return _Request(
         tasks=tasks,
         cpus_per_task=cpus_per_task,
-        min_cpus=parse_count(record.min_cpus, "MinCpus"),
-        tasks_per_node=min(tasks, parse_count(record.tasks_per_node, "NTPerNode")),
+        min_cpus=parse_count(asked.min_cpus, "MinCpus"),
+        tasks_per_node=min(tasks, parse_count(asked.tasks_per_node, "NTPerNode")),
         nodes=parse_count(tres.get("node", ""), "tres-alloc node"),
         nodes_hint=nodes_hint,
-        per_node=parse_gres(record.tres_per_node, "tres-per-node"),
+        per_node=parse_gres(asked.tres_per_node, "tres-per-node"),
         per_job=per_job,
         per_task=tuple(gres for gres in per_task if gres.name not in {"cpu", "mem", "node", "billing"}),
-        cpus_per_gpu=_of_gpu(record.cpus_per_tres, "cpus-per-tres"),
-        memory=_memory_rule(record, tres, memory_is_managed),
+        cpus_per_gpu=_of_gpu(asked.cpus_per_tres, "cpus-per-tres"),
+        memory=_memory_rule(asked, tres, memory_is_managed),
         notes=notes,
     )
 
@@ -142,22 +142,22 @@ def _of_gpu(text: str, name: str) -> int:
     return sum(gres.count for gres in parse_gres(text, name) if gres.name == GPU)
 
 
-def _memory_rule(record: QueueRecord, tres: dict[str, str], memory_is_managed: bool) -> _MemoryRule:
-    per_gpu = _of_gpu(record.mem_per_tres, "mem-per-tres")
+def _memory_rule(asked: Asked, tres: dict[str, str], memory_is_managed: bool) -> _MemoryRule:
+    per_gpu = _of_gpu(asked.mem_per_tres, "mem-per-tres")
     if per_gpu:
         return _MemoryRule(per_gpu=per_gpu * MEGABYTE)
-    asked = Fraction(0) if is_blank(record.min_memory) else parse_memory(record.min_memory, "MinMemory").bytes
-    if not asked:
+    each = Fraction(0) if is_blank(asked.min_memory) else parse_memory(asked.min_memory, "MinMemory").bytes
+    if not each:
         return _MemoryRule(is_whole=memory_is_managed)
     if "mem" not in tres:
-        return _MemoryRule(per_node=asked)
+        return _MemoryRule(per_node=each)
     total = parse_memory(tres["mem"], "tres-alloc mem")
     cpus = max(1, parse_count(tres.get("cpu", ""), "tres-alloc cpu"))
     nodes = max(1, parse_count(tres.get("node", ""), "tres-alloc node"))
-    if total.is_about(asked * cpus):
-        return _MemoryRule(per_cpu=asked)
-    if total.is_about(asked * nodes):
-        return _MemoryRule(per_node=asked)
+    if total.is_about(each * cpus):
+        return _MemoryRule(per_cpu=each)
+    if total.is_about(each * nodes):
+        return _MemoryRule(per_node=each)
     return _MemoryRule(per_cpu=total.bytes / cpus)
 
 

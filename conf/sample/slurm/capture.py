@@ -31,11 +31,10 @@ SETTLE_S = 40.0
 
 # The driver's query, one job (or one pending array) a line. See README.md for the reason of every part.
 FIELDS = (
-    "JobArrayID,JobID,ArrayJobID,ArrayTaskID,HetJobID,HetJobOffset,HetJobIDSet,State,Reason,Partition,UserName,"
-    "QOS,PriorityLong,SubmitTime,EligibleTime,StartTime,TimeLimit,TimeUsed,NumNodes,MaxNodes,NumCPUs,NumTasks,"
-    "cpus-per-task,NTPerNode,MinCpus,MinMemory,MinTmpDisk,tres-alloc,tres-per-job,tres-per-node,tres-per-socket,"
-    "tres-per-task,cpus-per-tres,mem-per-tres,OverSubscribe,Contiguous,ReqSwitch,Feature,Licenses,Dependency,"
-    "Reservation,ReqNodes,NodeList,SchedNodes,BatchHost,Requeue,RestartCnt,Account"
+    "JobArrayID,JobID,ArrayJobID,ArrayTaskID,HetJobID,HetJobIDSet,State,Reason,Partition,UserName,PriorityLong,"
+    "SubmitTime,NodeList,NumNodes,NumCPUs,NumTasks,cpus-per-task,NTPerNode,MinCpus,MinMemory,MinTmpDisk,tres-alloc,"
+    "tres-per-job,tres-per-node,tres-per-socket,tres-per-task,cpus-per-tres,mem-per-tres,OverSubscribe,ReqSwitch,"
+    "Feature,Licenses,ReqNodes"
 )
 QUERY_ENV = {"SLURM_BITSTR_LEN": "0", "SLURM_TIME_FORMAT": "standard", "TZ": "UTC"}
 COMMANDS = {

@@ -6,6 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from autoscale_aks.config.calendars import build_window, is_open
 
 WORK = {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "07:30", "to": "18:00", "time_zone": "Europe/Berlin"}

@@ -83,3 +83,31 @@ def test_a_host_list_of_any_size_is_taken(hook_dir: HookDir) -> None:
 def test_no_settings_hold_nothing_up(hook_dir: HookDir) -> None:
     link = hook_dir.install("azaks-resume")
     assert subprocess.call([hook_dir.python, "-IS", str(link), "hpc1"], stderr=subprocess.DEVNULL) == 0
+
+
+def test_a_spool_that_is_a_directory_gets_a_whole_file_an_event_in_the_order_of_time(hook_dir: HookDir) -> None:
+    spool = hook_dir.path / "spool"
+    spool.mkdir()
+    hook_dir.configure(spool=str(spool))
+    with hook_dir.listen():
+        for name, hosts in (("azaks-resume", "c[1-2]"), ("azaks-suspend", "c1"), ("azaks-resume-fail", "c2")):
+            assert as_slurm_does(hook_dir, name, hosts) == 0
+    kept = [json.loads(path.read_text()) for path in sorted(spool.iterdir())]
+    assert [(event["event"], event["detail"]) for event in kept] == [
+        ("resume", "c[1-2]"), ("suspend", "c1"), ("resume-fail", "c2"),
+    ]  # fmt: skip
+    assert {path.suffix for path in spool.iterdir()} == {".json"}
+    assert {path.stat().st_mode & 0o777 for path in spool.iterdir()} <= {0o640, 0o600}
+
+
+def test_a_spool_that_nobody_empties_is_bounded(hook_dir: HookDir) -> None:
+    spool = hook_dir.path / "spool"
+    spool.mkdir()
+    for number in range(10_000):
+        (spool / f"{number}.json").touch()
+    hook_dir.configure(spool=str(spool), log=str(hook_dir.path / "hook.log"))
+    with hook_dir.listen() as loop:
+        assert as_slurm_does(hook_dir, "azaks-resume", "c1") == 0
+        assert json.loads(loop.recv(65536))["event"] == "resume", "the wake-up goes out all the same"
+    assert len(list(spool.iterdir())) == 10_000
+    assert "no cycle takes them" in hook_dir.log()

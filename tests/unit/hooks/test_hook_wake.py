@@ -117,7 +117,8 @@ BAD: dict[str, Any] = {
     "a runner that is not there": {"runner": ["/nonexistent/python"]},
     "a log that cannot be written": {"log": "/nonexistent/azaks/log"},
     "a deadline that is no number": {"deadline_s": "soon"},
-    "a spool that is a directory": {"spool": "/"},
+    "a spool in a directory that is not there": {"spool": "/no/such/directory/spool"},
+    "a spool that takes no files": {"spool": "/proc"},
 }
 
 

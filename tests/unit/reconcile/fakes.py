@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from autoscale_aks.ledger.records import MachineRecord
     from autoscale_aks.model.plan import Plan
     from autoscale_aks.reconcile import CycleReport, Observation, World
+    from autoscale_aks.schedulers.port import NewNode, NodeRequest
 
 Json = dict[str, Any]
 
@@ -106,6 +107,14 @@ class FakeScheduler:
         self.reports_nodes = True
         self.joins: Callable[[str], bool] = lambda _: True
         """Whether the node of a machine has joined, once it is ready."""
+        self.site_nodes: list[SchedulerNode] = []
+        """Nodes that are no machines of ours."""
+        self.requests: list[NodeRequest] = []
+        self.powered: tuple[str, ...] | None = ()
+        self.takes_reasons = 0
+        self.comments: dict[str, str] = {}
+        """Job → the reason it was told."""
+        self.told_of: dict[str, NewNode] = {}
         self.reads = 0
         self.before_read: Callable[[int], None] = lambda _: None
         """Called with the number of the read: where a job lands while the autoscaler is not looking."""
@@ -169,10 +178,28 @@ class FakeScheduler:
         self._called("read", ())
         nodes = tuple(self._nodes()) if self.reports_nodes else None
         running = {machine: tuple(jobs) for machine, jobs in self.running.items()}
-        return SchedulerState(jobs=tuple(self.jobs.values()), nodes=nodes, running=running, complete=self.complete)
+        return SchedulerState(
+            jobs=tuple(self.jobs.values()),
+            nodes=nodes if nodes is None else (*nodes, *self.site_nodes),
+            running=running,
+            complete=self.complete,
+            requests=tuple(self.requests),
+            powered=self.powered,
+            takes_reasons=self.takes_reasons,
+        )
 
-    def add_nodes(self, names: Sequence[str]) -> None:
-        self._called("add", names)
+    def add_nodes(self, nodes: Sequence[NewNode]) -> None:
+        self._called("add", [node.name for node in nodes])
+        self.told_of.update({node.name: node for node in nodes})
+
+    def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
+        self._called("settle", [request.name for request in requests])
+        self.requests = [one for one in self.requests if one not in requests]
+
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:
+        self._called("explain", tuple(reasons))
+        self.comments.update(reasons)
+        return tuple(reasons)
 
     def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:
         assert reason

@@ -23,7 +23,7 @@ SAMPLE = Path(__file__).resolve().parents[3] / "conf" / "sample" / "slurm"
 
 _PLAIN = {
     "JobArrayID": "7", "JobID": "7", "ArrayJobID": "7", "ArrayTaskID": "N/A", "HetJobID": "N/A",
-    "HetJobOffset": "N/A", "HetJobIDSet": "N/A", "State": "PENDING", "Reason": "Resources", "Partition": "htc",
+    "HetJobIDSet": "N/A", "State": "PENDING", "Reason": "Resources", "Partition": "htc",
     "UserName": "alice", "QOS": "(null)", "PriorityLong": "1000", "SubmitTime": "2026-11-22T10:00:00",
     "EligibleTime": "2026-11-22T10:00:00", "StartTime": "N/A", "TimeLimit": "1:00:00", "TimeUsed": "0:00",
     "NumNodes": "1", "MaxNodes": "1", "NumCPUs": "1", "NumTasks": "1", "cpus-per-task": "1", "NTPerNode": "0",

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from new_nodes import new_nodes
 
 from autoscale_aks.errors import ConfigError, SchedulerError
 from autoscale_aks.schedulers.registry import build_scheduler
@@ -133,7 +134,7 @@ def test_other_changes_are_told_to_their_programs(tmp_path: Path) -> None:
     log = tmp_path / "log"
     told = {key: ["sh", "-c", f'echo "{key} $*" >> {log}', "x"] for key in ("add", "reopen", "remove")}
     scheduler = build_scheduler({"type": "command", "jobs": ["true"], **told})
-    scheduler.add_nodes(["n1"])
+    scheduler.add_nodes(new_nodes(["n1"]))
     scheduler.reopen_nodes(["n1", "n2"])
     scheduler.remove_nodes(["n2"])
     scheduler.remove_nodes([])

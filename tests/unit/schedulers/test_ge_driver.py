@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ge_site import BUSY, CAPTURES, FakeGridEngine, details, host, job, listing, qhost, scheduler
+from new_nodes import new_nodes
 
 from autoscale_aks.errors import ConfigError, SchedulerError
 from autoscale_aks.schedulers.gridengine.commands import CaptureRunner
@@ -114,7 +115,7 @@ def test_closing_returns_the_disabled_hosts_and_not_those_on_which_a_job_landed(
 
 def test_a_host_joins_with_its_values_before_a_queue_may_use_it() -> None:
     cluster = FakeGridEngine()
-    scheduler(cluster, join=JOIN).add_nodes(["az1-htc-1", "az1-hpc-1"])
+    scheduler(cluster, join=JOIN).add_nodes(new_nodes(["az1-htc-1", "az1-hpc-1"]))
     ah, made, group = cluster.changes()
     assert ah == "qconf -ah az1-htc-1"
     assert made.startswith("qconf -Ae ")
@@ -123,7 +124,7 @@ def test_a_host_joins_with_its_values_before_a_queue_may_use_it() -> None:
 
 def test_a_host_that_made_itself_known_is_given_its_values() -> None:
     cluster = FakeGridEngine(refuse={"-ah": 'adminhost "x" already exists', "-Ae": 'exechost "x" already exists'})
-    scheduler(cluster, join=JOIN).add_nodes(["az1-htc-1"])
+    scheduler(cluster, join=JOIN).add_nodes(new_nodes(["az1-htc-1"]))
     values = "mem_free=15G,exclusive=true,slots=4"
     assert f"qconf -mattr exechost complex_values {values} az1-htc-1" in cluster.changes()
 
@@ -131,13 +132,13 @@ def test_a_host_that_made_itself_known_is_given_its_values() -> None:
 def test_a_name_that_does_not_resolve_is_reported() -> None:
     cluster = FakeGridEngine(refuse={"-ah az1-htc-1": 'can\'t resolve hostname "az1-htc-1"'})
     with pytest.raises(SchedulerError, match="resolve"):
-        scheduler(cluster, join=JOIN).add_nodes(["az1-htc-1", "az1-htc-2"])
+        scheduler(cluster, join=JOIN).add_nodes(new_nodes(["az1-htc-1", "az1-htc-2"]))
     assert cluster.changes()[-1].endswith("az1-htc-2 @htc")
 
 
 def test_a_disabled_host_is_opened_when_it_comes_again() -> None:
     cluster = FakeGridEngine(hosts=qhost(host("n1", queues={"all.q": "4/0/d"})))
-    scheduler(cluster).add_nodes(["n1"])
+    scheduler(cluster).add_nodes(new_nodes(["n1"]))
     assert cluster.changes() == ["qmod -e *@n1"]
 
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from new_nodes import new_nodes
 from pbs_site import BUSY, FakePbs, job, listing, node
 
 from autoscale_aks.errors import ConfigError, SchedulerError
@@ -118,7 +119,7 @@ def test_reopening_takes_the_mark_and_the_comment_away() -> None:
 
 def test_a_node_is_made_closed_given_its_resources_and_opened() -> None:
     pbs = FakePbs({})
-    scheduler(pbs, create_nodes=CREATE).add_nodes(["az1-htc-7", "az1-hpc-1"])
+    scheduler(pbs, create_nodes=CREATE).add_nodes(new_nodes(["az1-htc-7", "az1-hpc-1"]))
     assert [call[-1] for call in pbs.changes()] == [
         "create node az1-htc-7",
         "set node az1-htc-7 state = offline",
@@ -130,14 +131,14 @@ def test_a_node_is_made_closed_given_its_resources_and_opened() -> None:
     ]
     assert states(pbs) == {"az1-htc-7": "Booting"}
     before = len(pbs.changes())
-    scheduler(pbs, create_nodes=CREATE).add_nodes(["az1-htc-7"])
+    scheduler(pbs, create_nodes=CREATE).add_nodes(new_nodes(["az1-htc-7"]))
     assert len(pbs.changes()) == before, "a known node is left alone"
 
 
 def test_a_name_that_does_not_resolve_is_reported_and_the_others_are_made() -> None:
     pbs = FakePbs({}, unresolved=frozenset({"az1-htc-1"}))
     with pytest.raises(SchedulerError, match="Unknown node"):
-        scheduler(pbs, create_nodes=CREATE).add_nodes(["az1-htc-1", "az1-htc-2"])
+        scheduler(pbs, create_nodes=CREATE).add_nodes(new_nodes(["az1-htc-1", "az1-htc-2"]))
     assert set(pbs.nodes) == {"az1-htc-2"}
 
 
@@ -151,10 +152,10 @@ def test_a_node_that_was_left_half_made_is_finished() -> None:
 
     pbs = Stumbling({})
     with pytest.raises(SchedulerError, match="cannot connect"):
-        scheduler(pbs, create_nodes=CREATE).add_nodes(["az1-htc-7"])
+        scheduler(pbs, create_nodes=CREATE).add_nodes(new_nodes(["az1-htc-7"]))
     assert states(pbs) == {"az1-htc-7": "Closed"}, "no job lands on a node without its memory"
     pbs.calls.extend([("",)] * 10)
-    scheduler(pbs, create_nodes=CREATE).add_nodes(["az1-htc-7"])
+    scheduler(pbs, create_nodes=CREATE).add_nodes(new_nodes(["az1-htc-7"]))
     assert states(pbs) == {"az1-htc-7": "Booting"}
     assert pbs.nodes["az1-htc-7"]["resources_available"]["ccnodeid"] == "az1-htc-7"
 
@@ -170,7 +171,7 @@ def test_who_closed_a_node_is_told_by_its_comment() -> None:
 def test_only_nodes_that_we_closed_are_opened_when_they_come_again() -> None:
     ours, theirs = (node(state="offline", comment=why) for why in ("autoscale: idle", "disk is broken"))
     pbs = FakePbs({"az1-htc-1": ours, "az1-htc-2": theirs})
-    scheduler(pbs, create_nodes=CREATE).add_nodes(["az1-htc-1", "az1-htc-2"])
+    scheduler(pbs, create_nodes=CREATE).add_nodes(new_nodes(["az1-htc-1", "az1-htc-2"]))
     assert states(pbs) == {"az1-htc-1": "Ready", "az1-htc-2": "Closed"}
 
 
@@ -243,7 +244,7 @@ def test_a_capture_answers_reads_and_keeps_writes() -> None:
     pbs = scheduler(runner, capture_nodes=True, create_nodes=CREATE)
     assert len(pbs.read().nodes or ()) == 3
     pbs.close_nodes(["n01"], "x")
-    pbs.add_nodes(["az1-htc-1"])
+    pbs.add_nodes(new_nodes(["az1-htc-1"]))
     assert [call[0] for call in runner.recorded] == ["pbsnodes", *["qmgr"] * 7]
     with pytest.raises(SchedulerError, match="no such captured file"):
         scheduler(CaptureRunner(BUSY / "none")).read()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from new_nodes import new_nodes
 from slurm_lines import SAMPLE, FakeSlurm, line
 
 from autoscale_aks.errors import SchedulerError
@@ -33,7 +34,7 @@ def test_reading_asks_for_nodes_before_jobs() -> None:
         "/opt/slurm/bin/squeue", "--noheader", "--all", "--local", "--noconvert", "--sort=i",
     )  # fmt: skip
     assert slurm.calls[-1][6].startswith("--Format=JobArrayID:\t,JobID:\t,")
-    assert slurm.calls[-1][6].endswith(":\t,Account:")
+    assert slurm.calls[-1][6].endswith(":\t,ReqNodes:")
     assert slurm.envs[-1] == {
         "SLURM_BITSTR_LEN": "0", "SLURM_TIME_FORMAT": "standard", "TZ": "UTC", "SLURM_CONF": "/etc/slurm.conf",
     }  # fmt: skip
@@ -113,21 +114,21 @@ def test_reopening_takes_the_drain_away_and_nothing_else() -> None:
 
 def test_new_nodes_are_made_as_the_site_says_and_known_ones_left_alone() -> None:
     slurm = FakeSlurm({"h1": DYNAMIC})
-    scheduler(slurm, **CREATE).add_nodes(["h1", "h2"])
+    scheduler(slurm, **CREATE).add_nodes(new_nodes(["h1", "h2"]))
     assert slurm.changes() == [("create", "nodename=h2", "state=cloud", "cpus=4", "feature=hpc")]
     with pytest.raises(SchedulerError, match="no pattern"):
-        scheduler(slurm, **CREATE).add_nodes(["x1"])
+        scheduler(slurm, **CREATE).add_nodes(new_nodes(["x1"]))
 
 
 def test_a_full_node_table_is_noticed_although_scontrol_says_nothing() -> None:
     slurm = FakeSlurm({"h1": DYNAMIC}, table_size=2)
     with pytest.raises(SchedulerError, match=r"1 nodes were not made, first h3.*MaxNodeCount"):
-        scheduler(slurm, **CREATE).add_nodes(["h2", "h3"])
+        scheduler(slurm, **CREATE).add_nodes(new_nodes(["h2", "h3"]))
 
 
 def test_without_create_nodes_nodes_are_slurms_own_affair() -> None:
     slurm = FakeSlurm()
-    scheduler(slurm).add_nodes(["h1"])
+    scheduler(slurm).add_nodes(new_nodes(["h1"]))
     assert not slurm.changes()
 
 
@@ -136,7 +137,7 @@ def test_a_node_that_comes_back_is_opened_only_if_it_was_closed_by_us() -> None:
     scheduler(slurm).close_nodes(["ours"], "scale in")
     scheduler(slurm).remove_nodes(["ours"])
     assert slurm.nodes["ours"] == "DOWN+CLOUD+DRAIN", "it must not come back while its machine dies"
-    scheduler(slurm).add_nodes(["ours", "theirs"])
+    scheduler(slurm).add_nodes(new_nodes(["ours", "theirs"]))
     assert slurm.nodes == {"ours": "DOWN+CLOUD", "theirs": "DOWN+CLOUD+DRAIN"}
 
 
@@ -162,7 +163,7 @@ def test_a_capture_is_never_changed_and_its_writes_are_recorded() -> None:
     runner = CaptureRunner(SAMPLE)
     captured = SlurmScheduler(SlurmSettings(create_nodes={"htc*": ("cpus=4",)}), runner)
     assert captured.close_nodes(["htc-001"], "x") == (), "it is busy in the capture, and stays so"
-    captured.add_nodes(["htc-900"])
+    captured.add_nodes(new_nodes(["htc-900"]))
     captured.remove_nodes(["htc-001"])
     assert [command[1] for command in runner.recorded] == ["update", "create", "update"]
 

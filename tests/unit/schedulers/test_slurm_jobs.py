@@ -7,14 +7,17 @@ from dataclasses import replace
 import pytest
 from slurm_lines import FACTS, array, line, read, task
 
-from autoscale_aks.schedulers.slurm.records import FIELDS, QueueRecord
+from autoscale_aks.schedulers.slurm.records import FIELDS, Asked, QueueRecord
 
 
 def test_the_query_and_the_record_have_the_same_fields() -> None:
-    assert len(QueueRecord._fields) == len(FIELDS) == 48
-    record = QueueRecord._make(FIELDS)
-    assert (record.req_switch, record.node_list, record.account) == ("ReqSwitch", "NodeList", "Account")
-    assert (record.tres_alloc, record.licenses, record.priority) == ("tres-alloc", "Licenses", "PriorityLong")
+    own = len(QueueRecord._fields) - 1
+    assert own + len(Asked._fields) == len(FIELDS) == 33
+    record = QueueRecord._make((*FIELDS[:own], "\t".join(FIELDS[own:])))
+    asked = record.asked
+    assert (record.node_list, record.priority, record.partition) == ("NodeList", "PriorityLong", "Partition")
+    assert (asked.num_nodes, asked.req_switch, asked.tres_alloc) == ("NumNodes", "ReqSwitch", "tres-alloc")
+    assert (asked.licenses, asked.req_nodes) == ("Licenses", "ReqNodes")
 
 
 @pytest.mark.parametrize(
@@ -68,8 +71,8 @@ def test_slurm_looks_at_partitions_of_a_higher_tier_first_then_priority_then_age
 def _het(**second: str) -> list[str]:
     both = {"HetJobID": "40", "HetJobIDSet": "40-41", "Licenses": "matlab:1"}
     return [
-        line(**{"JobID": "40", "JobArrayID": "40+0", "ArrayJobID": "40", "HetJobOffset": "0", **both}),
-        line(**{"JobID": "41", "JobArrayID": "40+1", "ArrayJobID": "41", "HetJobOffset": "1", **both, **second}),
+        line(**{"JobID": "40", "JobArrayID": "40+0", "ArrayJobID": "40", **both}),
+        line(**{"JobID": "41", "JobArrayID": "40+1", "ArrayJobID": "41", **both, **second}),
     ]
 
 
@@ -107,12 +110,12 @@ def test_a_field_that_cannot_be_read_makes_its_own_job_invalid_and_no_other() ->
 
 
 def test_lines_that_are_no_jobs_are_left_out_counted_and_reported() -> None:
-    tabbed = line(JobID="2", Account="two\twords")
-    split = line(JobID="3", Account="first\nsecond")
+    tabbed = line(JobID="2", Reason="two\twords")
+    split = line(JobID="3", ReqNodes="first\nsecond")
     queue = read(line(JobID="1"), tabbed, split, "slurm_load_jobs error", "", line(JobID="x"))
     assert [job.name for job in queue.jobs] == ["1", "3"]
     assert [problem.path for problem in queue.problems] == [f"squeue line {number}" for number in (2, 4, 5, 7)]
-    assert "49 fields instead of 48" in queue.problems[0].message
+    assert "34 fields instead of 33" in queue.problems[0].message
     assert queue.skipped == 4
 
 
