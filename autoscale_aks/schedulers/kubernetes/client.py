@@ -6,6 +6,7 @@ GET list              `limit` and `continue`; the pages of one list are one look
 404 on a list         nobody has defined such objects: an empty list where the caller says so
 PATCH                 `application/merge-patch+json`, so that doing it twice is doing it once
 DELETE                404 is success
+POST                  409 is success: an object of that name is there, and the name says what is in it
 401                   the token is read anew once
 429, 5xx, no answer   a GET is sent again twice, after a short wait; a write is not
 ====================  ==============================================================================================
@@ -38,6 +39,10 @@ _AGAIN: Final = frozenset({429, 500, 502, 503, 504})
 
 class NotFoundError(SchedulerError):
     """The object, or its whole kind, is not there (404)."""
+
+
+class ExistsError(SchedulerError):
+    """There is an object of that name, or it was changed meanwhile (409)."""
 
 
 class ExpiredError(SchedulerError):
@@ -107,6 +112,13 @@ class KubeClient:
     def patch(self, path: str, change: Mapping[str, Any]) -> Mapping[str, Any]:
         """Merge a change into an object. Raises NotFoundError, SchedulerError."""
         return self._send("PATCH", path, change)
+
+    def create(self, path: str, body: Mapping[str, Any]) -> None:
+        """Make an object; one that is there already is a success. Raises NotFoundError, SchedulerError."""
+        try:
+            self._send("POST", path, body)
+        except ExistsError:
+            return
 
     def delete(self, path: str, preconditions: Mapping[str, str]) -> None:
         """Remove an object if it is still the one that was seen; an absent one is a success. Raises SchedulerError."""
@@ -194,6 +206,8 @@ def _decode(method: str, path: str, status: int, content: bytes) -> Mapping[str,
     message = f"{method} {_shown(path)}: {status}: {_plain(said) if isinstance(said, str) else 'it said nothing'}"
     if status == 404:
         raise NotFoundError(message)
+    if status == 409:
+        raise ExistsError(message)
     if status == 410:
         raise ExpiredError(message)
     hint = {401: "; is the token valid?", 403: "; see the role in conf/kubernetes"}.get(status, "")

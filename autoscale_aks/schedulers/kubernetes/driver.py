@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.errors import SchedulerError
 from autoscale_aks.schedulers.kubernetes.access import access_of
 from autoscale_aks.schedulers.kubernetes.client import KubeClient, NotFoundError
 from autoscale_aks.schedulers.kubernetes.nodes import CLOSED_BY_US, read_node
+from autoscale_aks.schedulers.kubernetes.notes import Subject, encode_event, events_path, subjects_of
 from autoscale_aks.schedulers.kubernetes.objects import mapping_at, read_pod, text_at
 from autoscale_aks.schedulers.kubernetes.queue import read_state
 from autoscale_aks.schedulers.kubernetes.settings import read_settings
 from autoscale_aks.schedulers.kubernetes.source import NODES, PODS, CaptureSource, ServerSource, slim_pod
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from autoscale_aks.schedulers.kubernetes.nodes import NodeObject
@@ -37,14 +39,26 @@ class KubernetesScheduler:
     open. Nodes join by themselves.
     """
 
-    def __init__(self, settings: KubernetesSettings, source: LookSource, client: KubeClient | None) -> None:
+    def __init__(
+        self,
+        settings: KubernetesSettings,
+        source: LookSource,
+        client: KubeClient | None,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._settings = settings
         self._source = source
         self._client = client
+        self._now = now
+        self._subjects: Mapping[str, Subject] = {}
 
     def read(self) -> SchedulerState:
         """One look. Raises SchedulerError when nodes or pods cannot be read."""
-        return read_state(self._source.look(), self._settings)
+        look = self._source.look()
+        state = read_state(look, self._settings)
+        self._subjects = subjects_of(state.jobs, look.pods)
+        return state
 
     def add_nodes(self, names: Sequence[str]) -> None:
         """Nothing to do: the kubelet of a machine registers its node."""
@@ -84,6 +98,29 @@ class KubernetesScheduler:
                 continue
             if not _readable(raw).is_ready:
                 client.delete(f"{NODES}/{name}", {"uid": text_at(mapping_at(raw, "metadata"), "uid")})
+
+    def note_jobs(self, reasons: Mapping[str, str]) -> None:
+        """Say why jobs of the last look wait: an event beside the pod, of several alike beside their controller.
+
+        Jobs that the last look did not show, and what was deleted since, are left out. Nothing of a pod is changed.
+        Raises SchedulerError after the last one when events may not be made.
+        """
+        if self._client is None or not reasons:
+            return
+        self._client.begin()
+        failure: SchedulerError | None = None
+        for name, reason in reasons.items():
+            subject = self._subjects.get(name)
+            if subject is None:
+                continue
+            try:
+                self._client.create(events_path(subject), encode_event(subject, reason, self._now()))
+            except NotFoundError:  # its namespace is gone
+                continue
+            except SchedulerError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def _each(self, names: Sequence[str]) -> Iterator[tuple[str, KubeClient]]:
         """Names that are node names, each once; none where nothing may be changed."""

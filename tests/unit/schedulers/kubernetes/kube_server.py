@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-PREFIXES = ("/api/v1/", "/apis/apps/v1/", "/apis/scheduling.x-k8s.io/v1alpha1/", "/apis/storage.k8s.io/v1/")
+PREFIXES = (
+    "/api/v1/", "/apis/apps/v1/", "/apis/scheduling.x-k8s.io/v1alpha1/", "/apis/storage.k8s.io/v1/",
+    "/apis/events.k8s.io/v1/",
+)  # fmt: skip
 
 
 @dataclass
@@ -48,7 +51,7 @@ class KubeServer:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_PATCH = do_DELETE = _serve  # noqa: N815
+            do_GET = do_PATCH = do_DELETE = do_POST = do_PUT = _serve  # noqa: N815
 
             def log_message(self, *arguments: Any) -> None:
                 pass
@@ -89,6 +92,8 @@ class KubeServer:
         if headers.get("Authorization") != f"Bearer {self.token}":
             return _status(401, "Unauthorized")
         parts = urlsplit(path)
+        if method == "POST":
+            return self._create(parts.path.rpartition("/")[2], body)
         kind, _, name = next(
             (parts.path.removeprefix(prefix) for prefix in PREFIXES if parts.path.startswith(prefix)), ""
         ).partition("/")
@@ -98,6 +103,13 @@ class KubeServer:
         if not name:
             return self._list(kind, {key: values[0] for key, values in parse_qs(parts.query).items()})
         return self._one(method, found, f"/{name}", body, headers)
+
+    def _create(self, kind: str, body: Any) -> tuple[int, Any]:
+        key = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
+        if key in self.objects.setdefault(kind, {}):
+            return _status(409, f'{kind} "{key}" already exists')
+        self.objects[kind][key] = body
+        return 201, body
 
     def _one(self, method: str, found: dict[str, Any], key: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
         if key not in found:
