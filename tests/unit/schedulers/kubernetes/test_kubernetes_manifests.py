@@ -18,6 +18,7 @@ from kube_server import KubeServer
 from autoscale_aks.cloud.aks.kubernetes import lease_url, nodes_url
 from autoscale_aks.config import load_config
 from autoscale_aks.model.launch import OWNER_TAG
+from autoscale_aks.schedulers.kubernetes.nodes import read_node
 from autoscale_aks.schedulers.registry import build_scheduler
 
 if TYPE_CHECKING:
@@ -205,7 +206,6 @@ def test_a_mom_tells_pbs_whose_machine_its_node_is_and_does_so_once(tmp_path: Pa
 
 
 def test_the_machine_in_a_node_name_is_the_one_that_the_driver_reads() -> None:
-    from autoscale_aks.schedulers.kubernetes.nodes import read_node
 
     raw = node(NODE, labels={"agentpool": "htc"})
     said = read_node(raw).machine
