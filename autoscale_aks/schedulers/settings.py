@@ -11,6 +11,7 @@ from autoscale_aks.errors import ConfigError
 from autoscale_aks.planning.reading import kind_of
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Mapping
 
     from autoscale_aks.planning.reading import Reader
@@ -81,6 +82,22 @@ def read_lists(reader: Reader, raw: Mapping[str, Any], key: str, path: str) -> M
     objects = read_object(reader, raw, key, path)
     lists = {name: [value] if isinstance(value, str) else value for name, value in objects.items()}
     return frozendict({name: reader.texts(lists, name, f"{path}.{key}") for name in lists})
+
+
+def read_texts(
+    reader: Reader, raw: Mapping[str, Any], key: str, path: str, *, name: re.Pattern[str], value: re.Pattern[str]
+) -> Mapping[str, str]:
+    """An object of names and values as a scheduler's command takes them: numbers, words, true and false."""
+    found: dict[str, str] = {}
+    for word, given in read_object(reader, raw, key, path).items():
+        text = str(given).lower() if isinstance(given, bool) else str(given)
+        if not name.match(word):
+            reader.wrong(f"{path}.{key}.{word[:60]}", "is no name of a resource")
+        elif given is None or isinstance(given, dict | list) or not value.match(text):
+            reader.wrong(f"{path}.{key}.{word}", 'expected a number, true, false or a word such as "15gb"')
+        else:
+            found[word] = text
+    return frozendict(found)
 
 
 def read_unknown_reasons(reader: Reader, raw: Mapping[str, Any], path: str) -> bool:

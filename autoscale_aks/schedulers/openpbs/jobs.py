@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from frozendict import frozendict
 
 from autoscale_aks.errors import Problem
-from autoscale_aks.model.job import Job
+from autoscale_aks.schedulers.commanded import Submission
 from autoscale_aks.schedulers.openpbs.limits import Stocks
 from autoscale_aks.schedulers.openpbs.needs import Translator
 from autoscale_aks.schedulers.openpbs.reasons import judge_comment, why_held
@@ -29,7 +29,7 @@ from autoscale_aks.units import number_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from autoscale_aks.model.job import JobShape
+    from autoscale_aks.model.job import Job, JobShape
     from autoscale_aks.model.limits import SharedResource
     from autoscale_aks.schedulers.openpbs.facts import PbsFacts
     from autoscale_aks.schedulers.openpbs.records import JobRecord
@@ -120,18 +120,24 @@ def _running_tasks(record: JobRecord) -> int:
 
 def _jobs_of(record: JobRecord, reading: _Reading) -> list[Job]:
     path = f"qstat {record.id}"
+    submission = Submission(
+        priority=_float(record.priority),
+        queue=sys.intern(record.queue),
+        user=sys.intern(record.user),
+        path=path,
+    )
     try:
         tasks = _tasks_of(record)
         shape, notes = reading.translator.shape_of(record)
     except ValueError as error:
         problem = Problem(path, str(error))
-        return [_job(record, record.id, NO_SHAPE, path=path, count=0, problem=problem)]
+        return [submission.job(record.id, NO_SHAPE, count=0, problem=problem)]
     why = _why_waiting(record, reading)
     for note in notes:
         reading.notes.add(note, record.id)
     if not record.is_array:
-        return [_job(record, record.id, shape, path=path, why=why)]
-    return [] if tasks is None else _array_jobs(record, tasks, shape, path, why)
+        return [submission.job(record.id, shape, why=why)]
+    return [] if tasks is None else _array_jobs(record, submission, tasks, shape, why)
 
 
 def _tasks_of(record: JobRecord) -> TaskSet | None:
@@ -142,45 +148,21 @@ def _tasks_of(record: JobRecord) -> TaskSet | None:
     return parse_tasks(text)
 
 
-def _array_jobs(record: JobRecord, tasks: TaskSet, shape: JobShape, path: str, why: str) -> list[Job]:
+def _array_jobs(record: JobRecord, submission: Submission, tasks: TaskSet, shape: JobShape, why: str) -> list[Job]:
     if why or not record.max_running.isdigit():
-        return [_job(record, _named(record, tasks), shape, path=path, why=why, count=tasks.count)]
+        return [submission.job(_named(record, tasks), shape, why=why, count=tasks.count)]
     head, tail = tasks.split(int(record.max_running[:12]) - _running_tasks(record))
     jobs = []
     if head.count:
-        jobs.append(_job(record, _named(record, head), shape, path=path, count=head.count))
+        jobs.append(submission.job(_named(record, head), shape, count=head.count))
     if tail.count:
-        jobs.append(_job(record, _named(record, tail), shape, path=path, why=_LIMITED, count=tail.count))
+        jobs.append(submission.job(_named(record, tail), shape, why=_LIMITED, count=tail.count))
     return jobs
 
 
 def _named(record: JobRecord, tasks: TaskSet) -> str:
     """`6[3-10].server`."""
     return record.id.replace("[]", f"[{tasks}]", 1)
-
-
-def _job(
-    record: JobRecord,
-    name: str,
-    shape: JobShape,
-    *,
-    path: str,
-    why: str = "",
-    count: int = 1,
-    problem: Problem | None = None,
-) -> Job:
-    return Job(
-        name=name,
-        shape=shape,
-        count=count,
-        runnable=not why,
-        not_runnable_reason=why,
-        priority=_float(record.priority),
-        queue=sys.intern(record.queue),
-        user=sys.intern(record.user),
-        path=path,
-        problem=problem,
-    )
 
 
 def _why_waiting(record: JobRecord, reading: _Reading) -> str:

@@ -167,7 +167,7 @@ def test_a_host_that_is_still_named_is_told_of_and_one_that_is_gone_is_fine() ->
 
 @pytest.mark.parametrize("name", ["-x", "a b", "a,b", "@htc", "", "global", "template", "all"])
 def test_names_that_are_no_single_host_are_refused(name: str) -> None:
-    with pytest.raises(SchedulerError, match="is no host name"):
+    with pytest.raises(SchedulerError, match="is no node name"):
         scheduler(FakeGridEngine()).remove_nodes([name])
 
 
