@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
+    import ssl
     from types import TracebackType
 
     from typing_extensions import Self
@@ -32,6 +33,8 @@ class KubeServer:
     missing: tuple[str, ...] = ()
     """Kinds nobody has defined (404)."""
     revision: int = 100
+    tls: ssl.SSLContext | None = None
+    headers: list[tuple[str, str]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         outer = self
@@ -58,6 +61,8 @@ class KubeServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
@@ -69,7 +74,8 @@ class KubeServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def put(self, kind: str, *items: dict[str, Any]) -> None:
         for item in items:
@@ -85,11 +91,12 @@ class KubeServer:
 
     def answer(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
         self.requests.append((method, path, body))
+        self.headers.extend(headers.items())
         for index, (part, status, answer) in enumerate(self.faults):
             if part in path:
                 del self.faults[index]
                 return status, answer
-        if headers.get("Authorization") != f"Bearer {self.token}":
+        if self.token and headers.get("Authorization") != f"Bearer {self.token}":
             return _status(401, "Unauthorized")
         parts = urlsplit(path)
         if method == "POST":
