@@ -105,8 +105,13 @@ def first_match(patterns: Mapping[str, _T], name: str) -> _T | None:
 
 def text_of(what: str, answer: Answer, problems: list[Problem]) -> str:
     """What a command printed; what it complained of is reported."""
-    problems.extend(Problem(what, line[:200]) for line in answer.warnings[:_SHOWN_WARNINGS])
+    report_warnings(what, answer.warnings, problems)
     return answer.text
+
+
+def report_warnings(what: str, warnings: Sequence[str], problems: list[Problem]) -> None:
+    """Report the first lines that a command wrote to its standard error."""
+    problems.extend(Problem(what, line[:200]) for line in warnings[:_SHOWN_WARNINGS])
 
 
 def try_each(items: Iterable[_T], act: Callable[[_T], object]) -> list[SchedulerError]:

@@ -15,6 +15,7 @@ from autoscale_aks.schedulers.commanded import (
     jobs_by_node,
     one_line,
     raise_first,
+    report_warnings,
     runner_of,
     text_of,
     try_chunks,
@@ -69,7 +70,9 @@ class PbsScheduler:
         problems: list[Problem] = []
         nodes_text = text_of("pbsnodes", self._commands.show_nodes(), problems) if self._reports_nodes else ""
         facts = self._read_facts(problems)
-        queue = read_queue(text_of("qstat", self._commands.show_jobs(), problems), self._settings, facts)
+        printed = self._commands.stream_jobs()
+        queue = read_queue(printed, self._settings, facts)
+        report_warnings("qstat", printed.warnings, problems)
         before = len(problems)
         nodes = read_nodes(nodes_text, self._settings, facts, problems) if self._reports_nodes else None
         return SchedulerState(

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from frozendict import frozendict
 
@@ -27,12 +26,12 @@ from autoscale_aks.schedulers.verdict import Notes
 from autoscale_aks.units import number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from autoscale_aks.model.job import Job, JobShape
     from autoscale_aks.model.limits import SharedResource
     from autoscale_aks.schedulers.openpbs.facts import PbsFacts
-    from autoscale_aks.schedulers.openpbs.records import JobRecord
+    from autoscale_aks.schedulers.openpbs.records import JobFacts, JobRecord
     from autoscale_aks.schedulers.openpbs.settings import PbsSettings
     from autoscale_aks.schedulers.slurm.arrays import TaskSet
 
@@ -55,6 +54,18 @@ class Queue:
     problems: tuple[Problem, ...]
 
 
+class _Judged(NamedTuple):
+    """What all jobs with the same facts become: looked at once."""
+
+    order: tuple[float, ...]
+    priority: float
+    shape: JobShape
+    why: str
+    notes: tuple[str, ...]
+    tasks: TaskSet | None
+    fault: str
+
+
 @dataclass(slots=True)
 class _Reading:
     """One pass over the records."""
@@ -62,50 +73,73 @@ class _Reading:
     settings: PbsSettings
     facts: PbsFacts
     problems: list[Problem]
+    order: _Order = field(init=False)
     stocks: Stocks = field(init=False)
     translator: Translator = field(init=False)
     notes: Notes = field(default_factory=Notes)
+    _judged: dict[JobFacts, _Judged] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.order = _Order(self.facts)
         self.stocks = Stocks(self.facts, self.problems)
         self.translator = Translator(self.settings, self.facts, self.stocks)
 
+    def judged(self, record: JobRecord) -> _Judged:
+        """What a waiting job becomes."""
+        found = self._judged.get(record.facts)
+        if found is None:
+            found = self._judged[record.facts] = self._judge(record.facts, is_array=record.is_array)
+        return found
 
-def read_queue(text: str, settings: PbsSettings, facts: PbsFacts) -> Queue:
-    """Raises SchedulerError when this is no listing; a record that cannot be read is left out or answered INVALID."""
+    def _judge(self, job: JobFacts, *, is_array: bool) -> _Judged:
+        order, priority = self.order.key(job), _float(job.priority)
+        try:
+            tasks = _tasks_of(job) if is_array else None
+            shape, notes = self.translator.shape_of(job)
+        except ValueError as error:
+            return _Judged(order, priority, NO_SHAPE, "", (), None, str(error))
+        why, unknown = _why_waiting(job, self)
+        return _Judged(order, priority, shape, why, (*unknown, *notes), tasks, "")
+
+
+def read_queue(text: str | Iterable[str], settings: PbsSettings, facts: PbsFacts) -> Queue:
+    """Jobs of a listing that may come in pieces.
+
+    Raises SchedulerError when this is no listing; a record that cannot be read is left out or answered INVALID.
+    """
     reading = _Reading(settings, facts, [])
     records = list(parse_jobs(text, reading.problems))
-    running = _read_running(records, reading)
     arrays = {record.id for record in records if record.is_array}
-    order = _Order(facts)
+    running = _read_running(records, reading, arrays)
     found: list[tuple[Any, Job]] = []
     for number, record in enumerate(records):
-        if record.state not in _WAITING or record.array_id in arrays:
+        if record.facts.state not in _WAITING or (arrays and record.array_id in arrays):
             continue
-        key = (*order.key(record), number)
-        found.extend((key, job) for job in _jobs_of(record, reading))
+        judged = reading.judged(record)
+        key = (*judged.order, _float(record.rank) if record.rank else math.inf, number)
+        found.extend((key, job) for job in _jobs_of(record, judged, reading))
     found.sort(key=itemgetter(0))
     problems = [*reading.problems, *(Problem("qstat", line) for line in reading.notes.lines())]
     if facts.server.get("job_sort_formula") or facts.sched.fair_share:
-        problems.append(Problem("qstat", _FORMULA.format(order.described)))
+        problems.append(Problem("qstat", _FORMULA.format(reading.order.described)))
     return Queue(tuple(job for _, job in found), running, reading.stocks.shared(), tuple(problems))
 
 
-def _read_running(records: Sequence[JobRecord], reading: _Reading) -> Mapping[str, tuple[str, ...]]:
+def _read_running(records: Sequence[JobRecord], reading: _Reading, arrays: set[str]) -> Mapping[str, tuple[str, ...]]:
     """Node → jobs there. Work that runs is counted against limits: of an array as many subjobs as it says."""
-    arrays = {record.id for record in records if record.is_array}
     running: dict[str, list[str]] = {}
     for record in records:
+        state = record.facts.state
         if record.is_array:
-            reading.stocks.count_running(record, _running_tasks(record))
-        elif record.state in _ACTIVE:
+            reading.stocks.count_running(record.facts, _running_tasks(record.facts))
+        elif state in _ACTIVE:
             if record.array_id not in arrays:
-                reading.stocks.count_running(record, 1)
+                reading.stocks.count_running(record.facts, 1)
             for host in dict.fromkeys(_hosts(record.exec_host)):
                 running.setdefault(host, []).append(record.id)
-        elif record.state not in _WAITING | _OVER:
+        elif state not in _WAITING | _OVER:
             path = f"qstat {record.id}"
-            reading.problems.append(Problem(path, f"unknown state {record.state[:20]!r}, left out"))
+            reading.problems.append(Problem(path, f"unknown state {state[:20]!r}, left out"))
     return frozendict({host: tuple(names) for host, names in running.items()})
 
 
@@ -114,49 +148,38 @@ def _hosts(exec_host: str) -> Iterator[str]:
     return (host for part in exec_host.split("+") if (host := part.partition("/")[0].strip()))
 
 
-def _running_tasks(record: JobRecord) -> int:
-    return sum(int(count) for count in _RUNNING.findall(record.state_count))
+def _running_tasks(job: JobFacts) -> int:
+    return sum(int(count) for count in _RUNNING.findall(job.state_count))
 
 
-def _jobs_of(record: JobRecord, reading: _Reading) -> list[Job]:
-    path = f"qstat {record.id}"
-    submission = Submission(
-        priority=_float(record.priority),
-        queue=sys.intern(record.queue),
-        user=sys.intern(record.user),
-        path=path,
-    )
-    try:
-        tasks = _tasks_of(record)
-        shape, notes = reading.translator.shape_of(record)
-    except ValueError as error:
-        problem = Problem(path, str(error))
-        return [submission.job(record.id, NO_SHAPE, count=0, problem=problem)]
-    why = _why_waiting(record, reading)
-    for note in notes:
+def _jobs_of(record: JobRecord, judged: _Judged, reading: _Reading) -> list[Job]:
+    job, path = record.facts, f"qstat {record.id}"
+    whose = Submission(judged.priority, job.queue, job.user, path)
+    if judged.fault:
+        return [whose.job(record.id, NO_SHAPE, count=0, problem=Problem(path, judged.fault))]
+    for note in judged.notes:
         reading.notes.add(note, record.id)
     if not record.is_array:
-        return [submission.job(record.id, shape, why=why)]
-    return [] if tasks is None else _array_jobs(record, submission, tasks, shape, why)
+        return [whose.job(record.id, judged.shape, why=judged.why)]
+    return [] if judged.tasks is None else _array_jobs(record, whose, judged, judged.tasks)
 
 
-def _tasks_of(record: JobRecord) -> TaskSet | None:
-    """The subjobs of an array that wait; None when there are none, and for other jobs. Raises ValueError."""
-    text = record.tasks.strip()
-    if not record.is_array or text in {"", "-"}:
-        return None
-    return parse_tasks(text)
+def _tasks_of(job: JobFacts) -> TaskSet | None:
+    """The subjobs of an array that wait; None when there are none. Raises ValueError."""
+    text = job.tasks.strip()
+    return None if text in {"", "-"} else parse_tasks(text)
 
 
-def _array_jobs(record: JobRecord, submission: Submission, tasks: TaskSet, shape: JobShape, why: str) -> list[Job]:
-    if why or not record.max_running.isdigit():
-        return [submission.job(_named(record, tasks), shape, why=why, count=tasks.count)]
-    head, tail = tasks.split(int(record.max_running[:12]) - _running_tasks(record))
+def _array_jobs(record: JobRecord, whose: Submission, judged: _Judged, tasks: TaskSet) -> list[Job]:
+    shape, most = judged.shape, record.facts.max_running
+    if judged.why or not most.isdigit():
+        return [whose.job(_named(record, tasks), shape, why=judged.why, count=tasks.count)]
+    head, tail = tasks.split(int(most[:12]) - _running_tasks(record.facts))
     jobs = []
     if head.count:
-        jobs.append(submission.job(_named(record, head), shape, count=head.count))
+        jobs.append(whose.job(_named(record, head), shape, count=head.count))
     if tail.count:
-        jobs.append(submission.job(_named(record, tail), shape, why=_LIMITED, count=tail.count))
+        jobs.append(whose.job(_named(record, tail), shape, why=_LIMITED, count=tail.count))
     return jobs
 
 
@@ -165,26 +188,26 @@ def _named(record: JobRecord, tasks: TaskSet) -> str:
     return record.id.replace("[]", f"[{tasks}]", 1)
 
 
-def _why_waiting(record: JobRecord, reading: _Reading) -> str:
-    """Empty when a machine would help; else why not."""
-    queue = reading.facts.queues.get(record.queue, {})
-    if record.state == "H":
-        return why_held(record.holds, record.depend)
-    if record.state == "W":
-        return "BeginTime: its execution time is not reached"
-    if record.state == "T":
-        return "Transit: it is on its way between queues"
+def _why_waiting(job: JobFacts, reading: _Reading) -> tuple[str, tuple[str, ...]]:
+    """Empty when a machine would help, else why not; and what has to be said of an unknown reason."""
+    queue = reading.facts.queues.get(job.queue, {})
+    if job.state == "H":
+        return why_held(job.holds, job.depend), ()
+    if job.state == "W":
+        return "BeginTime: its execution time is not reached", ()
+    if job.state == "T":
+        return "Transit: it is on its way between queues", ()
     if str(queue.get("queue_type", "Execution")).lower().startswith("r"):
-        return f"queue {record.queue} only routes jobs"
+        return f"queue {job.queue} only routes jobs", ()
     if str(queue.get("started", "True")).lower() == "false":
-        return f"queue {record.queue} is not started"
-    if reading.settings.queues.get(record.queue) == ():
-        return f"queue {record.queue} is not served: scheduler.queues gives it no node arrays"
-    verdict = judge_comment(record.comment, unknown_is_runnable=reading.settings.unknown_is_runnable)
-    if not verdict.is_known:
-        treated = "runnable" if verdict.runnable else "not runnable"
-        reading.notes.add(f"unknown reason {record.comment[:60]!r}, treated as {treated}", record.id)
-    return verdict.why
+        return f"queue {job.queue} is not started", ()
+    if reading.settings.queues.get(job.queue) == ():
+        return f"queue {job.queue} is not served: scheduler.queues gives it no node arrays", ()
+    verdict = judge_comment(job.comment, unknown_is_runnable=reading.settings.unknown_is_runnable)
+    if verdict.is_known:
+        return verdict.why, ()
+    treated = "runnable" if verdict.runnable else "not runnable"
+    return verdict.why, (f"unknown reason {job.comment[:60]!r}, treated as {treated}",)
 
 
 class _Order:
@@ -199,18 +222,18 @@ class _Order:
         self._keys = [("job_priority", True)] if facts.server.get("job_sort_formula") else list(facts.sched.sort_keys)
         self.described = ", ".join(["queue priority", *(name for name, _ in self._keys), "rank"])
 
-    def key(self, record: JobRecord) -> tuple[float, ...]:
-        """Lower comes first."""
-        values = [-self._queues.get(record.queue, 0.0)]
+    def key(self, job: JobFacts) -> tuple[float, ...]:
+        """Lower comes first; among equals the rank decides."""
+        values = [-self._queues.get(job.queue, 0.0)]
         for name, is_highest_first in self._keys:
-            value = self._value(name, record)
+            value = self._value(name, job)
             values.append(-value if is_highest_first else value)
-        return (*values, _float(record.rank) if record.rank else math.inf)
+        return tuple(values)
 
-    def _value(self, name: str, record: JobRecord) -> float:
+    def _value(self, name: str, job: JobFacts) -> float:
         if name == "job_priority":
-            return _float(record.priority)
-        text = next((value for resource, value in record.resources if resource == name), "")
+            return _float(job.priority)
+        text = next((value for resource, value in job.resources if resource == name), "")
         try:
             number = number_of(self._facts.value(name, text)) if text else 0
         except ValueError:
