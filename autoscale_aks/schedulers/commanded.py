@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, TypeVar
 from autoscale_aks.errors import Problem, SchedulerError
 from autoscale_aks.model.job import Job
 from autoscale_aks.schedulers.process import DEFAULT_OUTPUT_LIMIT, DEFAULT_TIMEOUT_S, SubprocessRunner
-from autoscale_aks.schedulers.settings import read_output_limit, read_path, read_timeout, read_unknown_reasons
+from autoscale_aks.schedulers.settings import (
+    read_job_reasons,
+    read_output_limit,
+    read_path,
+    read_timeout,
+    read_unknown_reasons,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,9 +42,18 @@ class CommandedSettings:
     capture_dir: Path | None = None
     capture_nodes: bool = False
     unknown_is_runnable: bool = True
+    job_reasons: bool = False
+
+    @property
+    def takes_reasons(self) -> int:
+        """How many reasons may be written to jobs in one cycle: each is a command of its own."""
+        return MOST_REASONS if self.job_reasons else 0
 
 
-COMMANDED_KEYS: Final = ("type", "timeout_s", "max_output_bytes", "capture_dir", "capture_nodes", "unknown_reasons")
+MOST_REASONS: Final = 50
+COMMANDED_KEYS: Final = (
+    "type", "timeout_s", "max_output_bytes", "capture_dir", "capture_nodes", "unknown_reasons", "job_reasons",
+)  # fmt: skip
 
 
 class CommandedValues(TypedDict):
@@ -49,6 +64,7 @@ class CommandedValues(TypedDict):
     capture_dir: Path | None
     capture_nodes: bool
     unknown_is_runnable: bool
+    job_reasons: bool
 
 
 def read_commanded(reader: Reader, raw: Mapping[str, Any], path: str, base: Path | None) -> CommandedValues:
@@ -59,6 +75,7 @@ def read_commanded(reader: Reader, raw: Mapping[str, Any], path: str, base: Path
         "capture_dir": read_path(reader, raw, "capture_dir", path, base),
         "capture_nodes": reader.flag(raw, "capture_nodes", path, default=False),
         "unknown_is_runnable": read_unknown_reasons(reader, raw, path),
+        "job_reasons": read_job_reasons(reader, raw, path),
     }
 
 

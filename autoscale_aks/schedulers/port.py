@@ -59,6 +59,8 @@ class SchedulerState:
     node_rules: tuple[Mapping[str, Any], ...] = ()
     """`default_resources` entries of nodes that do not exist yet; they stand after the site's own (D1)."""
     overheads: tuple[NodeOverhead, ...] = ()
+    takes_reasons: int = 0
+    """How many reasons `explain_jobs` may be given in one cycle; 0: the site wants none, or there is no place."""
     problems: tuple[Problem, ...] = ()
     """Records that were skipped, each with where it stood."""
     complete: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT_S: Final = 60.0
 DEFAULT_OUTPUT_LIMIT: Final = 2**30
 _ERROR_LIMIT: Final = 64 * 1024
-_BLOCK: Final = 1 << 16
+_BLOCK: Final = 1 << 18
+_PIPE: Final = 1 << 20
+"""Programs that print much wait less often in a larger pipe than the usual 64 KiB."""
 _PATIENCE_S: Final = 1.0
 _SHOWN_LINES: Final = 3
 _LOOK_S: Final = 0.25
@@ -186,6 +189,9 @@ class _Blocks:
 
     def __iter__(self) -> Iterator[bytes]:
         pipe = self._process.stdout
+        if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+            with contextlib.suppress(OSError):  # a user has only so much; a small pipe does as well
+                fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
         while pipe is not None and self._has_more(pipe.fileno()):
             block = os.read(pipe.fileno(), _BLOCK)
             if not block:

@@ -108,6 +108,11 @@ def read_unknown_reasons(reader: Reader, raw: Mapping[str, Any], path: str) -> b
     return found == "runnable"
 
 
+def read_job_reasons(reader: Reader, raw: Mapping[str, Any], path: str) -> bool:
+    """`job_reasons`: whether to write why a job waits where its user looks. Needs more rights than reading; off."""
+    return reader.flag(raw, "job_reasons", path, default=False)
+
+
 def finish(reader: Reader) -> None:
     """Raise ConfigError when anything was wrong."""
     if reader.problems:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 from frozendict import frozendict
 
 from autoscale_aks.errors import Problem
-from autoscale_aks.schedulers.commanded import checked_names, jobs_by_node, raise_first, runner_of, text_of, try_each
+from autoscale_aks.schedulers.commanded import (
+    checked_names,
+    jobs_by_node,
+    one_line,
+    raise_first,
+    runner_of,
+    text_of,
+    try_each,
+)
 from autoscale_aks.schedulers.gridengine.commands import JOBS_AT_ONCE, CaptureRunner, GridEngineCommands
 from autoscale_aks.schedulers.gridengine.details import Details, parse_details
 from autoscale_aks.schedulers.gridengine.hosts import Hosts, global_values
@@ -95,6 +103,7 @@ class GridEngineScheduler:
             nodes=nodes,
             shared_resources=stocks.shared(),
             running=frozendict(jobs_by_node(queue.running, nodes)),
+            takes_reasons=self._settings.takes_reasons,
             problems=(*lost, *problems, *queue.problems),
             complete=not lost,
         )
@@ -135,6 +144,28 @@ class GridEngineScheduler:
         wanted = tuple(checked_names(names, reserved=_RESERVED))
         known = self._records() if wanted else {}
         raise_first(self._hosts.remove([name for name in wanted if name in known]))
+
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:
+        """Write why jobs wait into their contexts, for `qstat -j`; the jobs it was written to.
+
+        A task's reason is its array's: there is one context. An empty reason takes ours away. Raises SchedulerError
+        when every one is refused: it takes an operator, or the job's owner.
+        """
+        if not self._settings.job_reasons:
+            return ()
+        said: list[str] = []
+
+        def write(item: tuple[str, str]) -> None:
+            name, reason = item
+            job = name.partition(".")[0]
+            if job.isdecimal():
+                self._commands.tell(job, _as_context(reason))
+                said.append(name)
+
+        failures = try_each(reasons.items(), write)
+        if not said:
+            raise_first(failures)
+        return tuple(said)
 
     # -- inner
 
@@ -199,6 +230,11 @@ class GridEngineScheduler:
             return frozenset()
         text = self._commands.show_future().text
         return frozenset(record.id for record in parse_jobs(text, [])) if text.strip() else frozenset()
+
+
+def _as_context(reason: str) -> str:
+    """Words for a job's context: a comma would begin the next variable."""
+    return one_line(reason).replace(",", ";")
 
 
 def _is_closed(record: HostRecord) -> bool:

@@ -39,7 +39,8 @@ class GridEngineSettings(CommandedSettings):
     ==========================  ========================================================================
     key                         meaning
     ==========================  ========================================================================
-    qstat, qhost, qconf, qmod   the commands; full paths where PATH lacks them (cron)
+    qstat, qhost, qconf, qmod,  the commands; full paths where PATH lacks them (cron)
+    qalter
     sge_root, sge_cell          SGE_ROOT and SGE_CELL for them
     timeout_s                   seconds one command may take (60)
     max_output_bytes            most bytes one command may print (1 GiB)
@@ -53,6 +54,7 @@ class GridEngineSettings(CommandedSettings):
     reasons                     of how many of the first waiting jobs the scheduler's reasons are asked
                                 (500); of arrays they always are
     unknown_reasons             "runnable" (default) or "waiting": jobs that wait for a reason not known here
+    job_reasons                 whether to write why a job waits into its context, where qstat -j shows it (false)
     join                        host name pattern → {"hostgroups": ["@htc"], "slots": 4,
                                 "complex_values": {"mem_free": "15G"}}
     ==========================  ========================================================================
@@ -62,6 +64,7 @@ class GridEngineSettings(CommandedSettings):
     qhost: str = "qhost"
     qconf: str = "qconf"
     qmod: str = "qmod"
+    qalter: str = "qalter"
     sge_root: Path | None = None
     sge_cell: str | None = None
     hostgroups: Mapping[str, tuple[str, ...]] = field(default_factory=frozendict)
@@ -81,8 +84,8 @@ class GridEngineSettings(CommandedSettings):
 
 
 _KEYS: Final = (
-    *COMMANDED_KEYS, "qstat", "qhost", "qconf", "qmod", "sge_root", "sge_cell", "hostgroups", "queues", "colocated",
-    "reasons", "join",
+    *COMMANDED_KEYS, "qstat", "qhost", "qconf", "qmod", "qalter", "sge_root", "sge_cell", "hostgroups", "queues",
+    "colocated", "reasons", "join",
 )  # fmt: skip
 
 
@@ -96,6 +99,7 @@ def read_settings(raw: Mapping[str, Any], *, path: str = "scheduler", base: Path
         qhost=read_word(reader, raw, "qhost", path, "qhost"),
         qconf=read_word(reader, raw, "qconf", path, "qconf"),
         qmod=read_word(reader, raw, "qmod", path, "qmod"),
+        qalter=read_word(reader, raw, "qalter", path, "qalter"),
         sge_root=read_path(reader, raw, "sge_root", path, base),
         sge_cell=reader.optional_text(raw, "sge_cell", path),
         hostgroups=read_lists(reader, raw, "hostgroups", path),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.errors import SchedulerError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from autoscale_aks.schedulers.kubernetes.source import LookSource
     from autoscale_aks.schedulers.port import SchedulerState
 
+_MOST_REASONS: Final = 200
+"""Events made in one cycle."""
 _ONE_BY_ONE: Final = 25
 """Nodes whose pods are asked for each on its own; for more, all pods are read once."""
 _SAFE_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
@@ -57,8 +60,10 @@ class KubernetesScheduler:
         """One look. Raises SchedulerError when nodes or pods cannot be read."""
         look = self._source.look()
         state = read_state(look, self._settings)
+        if not self._settings.job_reasons:
+            return state
         self._subjects = subjects_of(state.jobs, look.pods)
-        return state
+        return replace(state, takes_reasons=_MOST_REASONS)
 
     def add_nodes(self, names: Sequence[str]) -> None:
         """Nothing to do: the kubelet of a machine registers its node."""
@@ -99,28 +104,32 @@ class KubernetesScheduler:
             if not _readable(raw).is_ready:
                 client.delete(f"{NODES}/{name}", {"uid": text_at(mapping_at(raw, "metadata"), "uid")})
 
-    def note_jobs(self, reasons: Mapping[str, str]) -> None:
-        """Say why jobs of the last look wait: an event beside the pod, of several alike beside their controller.
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:
+        """Say why jobs of the last look wait; those it was said of. Nothing of a pod is changed.
 
-        Jobs that the last look did not show, and what was deleted since, are left out. Nothing of a pod is changed.
-        Raises SchedulerError after the last one when events may not be made.
+        An event beside the pod, of several pods alike beside their controller. Events end by themselves, so that an
+        empty reason has nothing to take away. Raises SchedulerError when every one is refused.
         """
-        if self._client is None or not reasons:
-            return
+        if self._client is None or not self._settings.job_reasons:
+            return ()
         self._client.begin()
+        said: list[str] = []
         failure: SchedulerError | None = None
         for name, reason in reasons.items():
             subject = self._subjects.get(name)
-            if subject is None:
-                continue
             try:
-                self._client.create(events_path(subject), encode_event(subject, reason, self._now()))
+                if reason and subject is not None:
+                    self._client.create(events_path(subject), encode_event(subject, reason, self._now()))
             except NotFoundError:  # its namespace is gone
                 continue
             except SchedulerError as error:
                 failure = failure or error
-        if failure is not None:
+                continue
+            if subject is not None or not reason:
+                said.append(name)
+        if failure is not None and not said:
             raise failure
+        return tuple(said)
 
     def _each(self, names: Sequence[str]) -> Iterator[tuple[str, KubeClient]]:
         """Names that are node names, each once; none where nothing may be changed."""

@@ -81,6 +81,10 @@ class PbsCommands:
         """Take the offline mark and the comment away."""
         self._run(self.settings.pbsnodes, "-C", "", "-r", *names)
 
+    def comment(self, job: str, words: str) -> None:
+        """Set a job's comment, which takes an operator."""
+        self._run(self.settings.qalter, "-W", f"comment={words}", job)
+
     def run_program(self, args: Sequence[str]) -> Answer:
         """A program of sched_config."""
         return self._run(*args)

@@ -19,6 +19,7 @@ from autoscale_aks.schedulers.commanded import (
     runner_of,
     text_of,
     try_chunks,
+    try_each,
 )
 from autoscale_aks.schedulers.openpbs.commands import DROPPED, KEPT, NODES_AT_ONCE, CaptureRunner, PbsCommands
 from autoscale_aks.schedulers.openpbs.facts import (
@@ -32,6 +33,7 @@ from autoscale_aks.schedulers.openpbs.facts import (
 )
 from autoscale_aks.schedulers.openpbs.jobs import read_queue
 from autoscale_aks.schedulers.openpbs.nodes import MARK, parse_nodes, read_nodes
+from autoscale_aks.schedulers.openpbs.reasons import OUR_MARK
 from autoscale_aks.schedulers.openpbs.settings import read_settings
 from autoscale_aks.schedulers.openpbs.values import Kind, parse_value
 from autoscale_aks.schedulers.port import SchedulerState
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
 _ABSENT: Final = re.compile(r"\b15062\b|Unknown node", re.IGNORECASE)
 _PRESENT: Final = re.compile(r"\b15066\b|already exists", re.IGNORECASE)
+_SUBJOBS: Final = re.compile(r"\[[^\]]*\]")
 _SCHED_CONFIG: Final = "sched_config"
 
 
@@ -55,8 +58,8 @@ class PbsScheduler:
     Reading asks for nodes first and jobs after: a job that starts in between is then seen on its node rather than
     counted twice. What runs where is said by the nodes' own job lists and by the jobs, and either is believed.
 
-    Closing looks afterwards and returns only nodes that PBS shows offline and without a job. Users' job comments are
-    never written: PBS keeps its own reason there, which `read` needs.
+    Closing looks afterwards and returns only nodes that PBS shows offline and without a job. A reason for a job is
+    written behind the scheduler's own words in its comment, which `read` needs and finds there.
     """
 
     def __init__(self, settings: PbsSettings, runner: Runner) -> None:
@@ -64,6 +67,7 @@ class PbsScheduler:
         self._commands = PbsCommands(runner, settings)
         self._is_capture = isinstance(runner, CaptureRunner)
         self._reports_nodes = settings.capture_nodes or not self._is_capture
+        self._comments: Mapping[str, str] = {}
 
     def read(self) -> SchedulerState:
         """Nodes, facts and jobs. Raises SchedulerError when jobs or nodes cannot be asked for."""
@@ -73,6 +77,7 @@ class PbsScheduler:
         printed = self._commands.stream_jobs()
         queue = read_queue(printed, self._settings, facts)
         report_warnings("qstat", printed.warnings, problems)
+        self._comments = queue.comments
         before = len(problems)
         nodes = read_nodes(nodes_text, self._settings, facts, problems) if self._reports_nodes else None
         return SchedulerState(
@@ -80,6 +85,7 @@ class PbsScheduler:
             nodes=nodes,
             shared_resources=queue.shared,
             running=frozendict(jobs_by_node(queue.running, nodes)),
+            takes_reasons=self._settings.takes_reasons,
             problems=(*problems, *queue.problems),
             complete=len(problems) == before,
         )
@@ -144,6 +150,28 @@ class PbsScheduler:
                 if not _ABSENT.search(str(error)):
                     failures.append(error)
         raise_first(failures)
+
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:
+        """Write why jobs of the last look wait; the jobs it was written to. An empty reason takes ours away.
+
+        Raises SchedulerError when PBS refuses every one of them: it takes an operator.
+        """
+        if not self._settings.job_reasons:
+            return ()
+        said: list[str] = []
+
+        def write(item: tuple[str, str]) -> None:
+            name, reason = item
+            job = _SUBJOBS.sub("[]", name, count=1)
+            if job in self._comments:
+                ours = f"{OUR_MARK}{one_line(reason)}" if reason else ""
+                self._commands.comment(job, f"{self._comments[job]}{ours}")
+                said.append(name)
+
+        failures = try_each(reasons.items(), write)
+        if not said:
+            raise_first(failures)
+        return tuple(said)
 
     # -- inner
 

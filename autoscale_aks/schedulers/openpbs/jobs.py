@@ -41,6 +41,7 @@ _OVER: Final = frozenset("FMX")
 _LIMITED: Final = "as many subjobs of its array run as its % allows"
 _RUNNING: Final = re.compile(r"(?:Running|Exiting):([0-9]{1,9})")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE]\+?[0-9]{1,2})?\Z")
+_LONGEST_NUMBER: Final = 64
 _FORMULA: Final = "order is by {}: job_sort_formula and fair share are the scheduler's own affair"
 
 
@@ -52,6 +53,8 @@ class Queue:
     running: Mapping[str, tuple[str, ...]]
     shared: Mapping[str, SharedResource]
     problems: tuple[Problem, ...]
+    comments: Mapping[str, str] = field(default_factory=frozendict)
+    """Waiting job or array → the scheduler's words on it; only where reasons are written."""
 
 
 class _Judged(NamedTuple):
@@ -62,7 +65,8 @@ class _Judged(NamedTuple):
     shape: JobShape
     why: str
     notes: tuple[str, ...]
-    tasks: TaskSet | None
+    parts: tuple[tuple[str, int, str], ...]
+    """Of an array: subjobs as its name shows them, how many, and why they wait."""
     fault: str
 
 
@@ -97,9 +101,10 @@ class _Reading:
             tasks = _tasks_of(job) if is_array else None
             shape, notes = self.translator.shape_of(job)
         except ValueError as error:
-            return _Judged(order, priority, NO_SHAPE, "", (), None, str(error))
+            return _Judged(order, priority, NO_SHAPE, "", (), (), str(error))
         why, unknown = _why_waiting(job, self)
-        return _Judged(order, priority, shape, why, (*unknown, *notes), tasks, "")
+        parts = () if tasks is None else tuple(_parts_of(job, tasks, why))
+        return _Judged(order, priority, shape, why, (*unknown, *notes), parts, "")
 
 
 def read_queue(text: str | Iterable[str], settings: PbsSettings, facts: PbsFacts) -> Queue:
@@ -122,12 +127,20 @@ def read_queue(text: str | Iterable[str], settings: PbsSettings, facts: PbsFacts
     problems = [*reading.problems, *(Problem("qstat", line) for line in reading.notes.lines())]
     if facts.server.get("job_sort_formula") or facts.sched.fair_share:
         problems.append(Problem("qstat", _FORMULA.format(reading.order.described)))
-    return Queue(tuple(job for _, job in found), running, reading.stocks.shared(), tuple(problems))
+    comments = {record.id: record.facts.comment for record in records if record.facts.state in _WAITING}
+    return Queue(
+        jobs=tuple(job for _, job in found),
+        running=running,
+        shared=reading.stocks.shared(),
+        problems=tuple(problems),
+        comments=comments if settings.job_reasons else frozendict(),
+    )
 
 
 def _read_running(records: Sequence[JobRecord], reading: _Reading, arrays: set[str]) -> Mapping[str, tuple[str, ...]]:
     """Node → jobs there. Work that runs is counted against limits: of an array as many subjobs as it says."""
     running: dict[str, list[str]] = {}
+    known = _WAITING | _OVER
     for record in records:
         state = record.facts.state
         if record.is_array:
@@ -137,7 +150,7 @@ def _read_running(records: Sequence[JobRecord], reading: _Reading, arrays: set[s
                 reading.stocks.count_running(record.facts, 1)
             for host in dict.fromkeys(_hosts(record.exec_host)):
                 running.setdefault(host, []).append(record.id)
-        elif state not in _WAITING | _OVER:
+        elif state not in known:
             path = f"qstat {record.id}"
             reading.problems.append(Problem(path, f"unknown state {state[:20]!r}, left out"))
     return frozendict({host: tuple(names) for host, names in running.items()})
@@ -161,7 +174,7 @@ def _jobs_of(record: JobRecord, judged: _Judged, reading: _Reading) -> list[Job]
         reading.notes.add(note, record.id)
     if not record.is_array:
         return [whose.job(record.id, judged.shape, why=judged.why)]
-    return [] if judged.tasks is None else _array_jobs(record, whose, judged, judged.tasks)
+    return [whose.job(_named(record, tasks), judged.shape, why=why, count=count) for tasks, count, why in judged.parts]
 
 
 def _tasks_of(job: JobFacts) -> TaskSet | None:
@@ -170,20 +183,19 @@ def _tasks_of(job: JobFacts) -> TaskSet | None:
     return None if text in {"", "-"} else parse_tasks(text)
 
 
-def _array_jobs(record: JobRecord, whose: Submission, judged: _Judged, tasks: TaskSet) -> list[Job]:
-    shape, most = judged.shape, record.facts.max_running
-    if judged.why or not most.isdigit():
-        return [whose.job(_named(record, tasks), shape, why=judged.why, count=tasks.count)]
-    head, tail = tasks.split(int(most[:12]) - _running_tasks(record.facts))
-    jobs = []
+def _parts_of(job: JobFacts, tasks: TaskSet, why: str) -> Iterator[tuple[str, int, str]]:
+    """The subjobs that may start now, and those beyond the array's `%`."""
+    if why or not job.max_running.isdigit():
+        yield str(tasks), tasks.count, why
+        return
+    head, tail = tasks.split(int(job.max_running[:12]) - _running_tasks(job))
     if head.count:
-        jobs.append(whose.job(_named(record, head), shape, count=head.count))
+        yield str(head), head.count, ""
     if tail.count:
-        jobs.append(whose.job(_named(record, tail), shape, why=_LIMITED, count=tail.count))
-    return jobs
+        yield str(tail), tail.count, _LIMITED
 
 
-def _named(record: JobRecord, tasks: TaskSet) -> str:
+def _named(record: JobRecord, tasks: str) -> str:
     """`6[3-10].server`."""
     return record.id.replace("[]", f"[{tasks}]", 1)
 
@@ -251,4 +263,4 @@ def _seconds(text: str) -> float:
 
 def _float(text: str) -> float:
     """A number as PBS prints it, `1.79533769318196e+15` included; 0 for anything else."""
-    return float(text) if _NUMBER.match(text) else 0.0
+    return float(text) if len(text) < _LONGEST_NUMBER and (text.isdecimal() or _NUMBER.match(text)) else 0.0

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from autoscale_aks.schedulers.openpbs.listing import cut_objects, note
+from autoscale_aks.schedulers.openpbs.reasons import OUR_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -72,8 +73,10 @@ class JobRecord(NamedTuple):
     @property
     def array_id(self) -> str | None:
         """The array that a subjob belongs to: `6[].server` of `6[3].server`."""
-        number, bracket, rest = self.id.partition("[")
-        if not bracket or rest.startswith("]"):
+        if "[" not in self.id:
+            return None
+        number, _, rest = self.id.partition("[")
+        if rest.startswith("]"):
             return None
         return f"{number}[]{rest[rest.index(']') + 1 :]}"
 
@@ -120,7 +123,7 @@ def _facts(found: dict[str, str], block: str) -> JobFacts:
         group=get("egroup", ""),
         project=get("project", ""),
         priority=get("Priority", ""),
-        comment=get("comment", ""),
+        comment=get("comment", "").partition(OUR_MARK)[0],
         holds=get("Hold_Types", ""),
         depend=get("depend", ""),
         tasks=get("array_indices_remaining", ""),

@@ -27,7 +27,8 @@ class PbsSettings(CommandedSettings):
     ========================  ==========================================================================
     key                       meaning
     ========================  ==========================================================================
-    qstat, qmgr, pbsnodes     the commands; full paths where PATH lacks them (cron)
+    qstat, qmgr, pbsnodes,    the commands; full paths where PATH lacks them (cron)
+    qalter
     pbs_conf                  PBS_CONF_FILE for them
     timeout_s                 seconds one command may take (60)
     max_output_bytes          most bytes one command may print (1 GiB)
@@ -43,6 +44,7 @@ class PbsSettings(CommandedSettings):
     sched_config              PBS's sched_config; null: where `qmgr -c 'list sched'` says
     run_server_dyn_res        whether the programs of `server_dyn_res` lines are run (false)
     unknown_reasons           "runnable" (default) or "waiting": jobs that wait for a reason not known here
+    job_reasons               whether to write why a job waits behind PBS's own words in its comment (false)
     create_nodes              node name pattern → resources for `qmgr create node`, such as
                               {"az1-htc-*": {"ncpus": 4, "mem": "15gb", "slot_type": "htc"}}
     ========================  ==========================================================================
@@ -51,6 +53,7 @@ class PbsSettings(CommandedSettings):
     qstat: str = "qstat"
     qmgr: str = "qmgr"
     pbsnodes: str = "pbsnodes"
+    qalter: str = "qalter"
     pbs_conf: Path | None = None
     queues: Mapping[str, tuple[str, ...]] = field(default_factory=frozendict)
     group_resource: str = "group_id"
@@ -62,7 +65,7 @@ class PbsSettings(CommandedSettings):
 
 
 _KEYS: Final = (
-    *COMMANDED_KEYS, "qstat", "qmgr", "pbsnodes", "pbs_conf", "queues", "group_resource", "identity_resource",
+    *COMMANDED_KEYS, "qstat", "qmgr", "pbsnodes", "qalter", "pbs_conf", "queues", "group_resource", "identity_resource",
     "subjobs", "sched_config", "run_server_dyn_res", "create_nodes",
 )  # fmt: skip
 
@@ -76,6 +79,7 @@ def read_settings(raw: Mapping[str, Any], *, path: str = "scheduler", base: Path
         qstat=read_word(reader, raw, "qstat", path, "qstat"),
         qmgr=read_word(reader, raw, "qmgr", path, "qmgr"),
         pbsnodes=read_word(reader, raw, "pbsnodes", path, "pbsnodes"),
+        qalter=read_word(reader, raw, "qalter", path, "qalter"),
         pbs_conf=read_path(reader, raw, "pbs_conf", path, base),
         queues=read_lists(reader, raw, "queues", path),
         group_resource=read_word(reader, raw, "group_resource", path, "group_id"),

@@ -213,3 +213,16 @@ def test_settings_report_every_mistake_at_once() -> None:
         "scheduler.unknown_reasons",
         "scheduler.join.a*.hostgroups", "scheduler.join.a*.slots", "scheduler.join.a*.complex_values.mem free",
     }  # fmt: skip
+
+
+def test_a_jobs_reason_goes_into_its_context_where_the_site_asks_for_it() -> None:
+    cell = FakeGridEngine(jobs=listing(job(1), job(7)), hosts=qhost())
+    chosen = scheduler(cell, job_reasons=True)
+    assert chosen.read().takes_reasons > 0
+    assert chosen.explain_jobs({"1": "QUOTA: a, b\nc", "7.1-3": "LIMIT", "12": ""}) == ("1", "7.1-3", "12")
+    assert [call for call in cell.calls if call[0] == "qalter"] == [
+        ("qalter", "-ac", "azaks=QUOTA: a; b c", "1"), ("qalter", "-ac", "azaks=LIMIT", "7"),
+        ("qalter", "-dc", "azaks", "12"),
+    ]  # fmt: skip
+    quiet = scheduler(FakeGridEngine(jobs=listing(job(1)), hosts=qhost()))
+    assert (quiet.read().takes_reasons, quiet.explain_jobs({"1": "QUOTA"})) == (0, ())

@@ -72,10 +72,10 @@ def used_by_the_driver(server: KubeServer, token: Path) -> set[Right]:
     server.put("pods", pod("p", status=UNSCHEDULABLE), pod("q", status=UNSCHEDULABLE, **claim))
     server.put("pods", pod("m", labels={"scheduling.x-k8s.io/pod-group": "g"}))
     server.put("persistentvolumeclaims", {"metadata": {"name": "x", "namespace": "default"}, "spec": {}, "status": {}})
-    settings = {"url": server.url, "token_file": str(token), "kueue": True}
+    settings = {"url": server.url, "token_file": str(token), "kueue": True, "job_reasons": True}
     kube: Any = build_scheduler({"type": "kubernetes", **settings})
     kube.read()
-    kube.note_jobs({"default/p": "quota"})
+    kube.explain_jobs({"default/p": "quota"})
     kube.close_nodes(["idle"], "idle")
     kube.reopen_nodes(["idle"])
     kube.remove_nodes(["dead"])
