@@ -15,7 +15,7 @@ from autoscale_aks.schedulers.kubernetes.notes import Subject, encode_event, eve
 from autoscale_aks.schedulers.kubernetes.objects import mapping_at, read_pod, text_at
 from autoscale_aks.schedulers.kubernetes.queue import read_state
 from autoscale_aks.schedulers.kubernetes.settings import read_settings
-from autoscale_aks.schedulers.kubernetes.source import NODES, PODS, CaptureSource, ServerSource, slim_pod
+from autoscale_aks.schedulers.kubernetes.source import NODES, PODS, CaptureSource, ServerSource, Slimmer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -149,7 +149,7 @@ class KubernetesScheduler:
         if self._client is None or not names:
             return set()
         if len(names) > _ONE_BY_ONE:
-            found = self._client.list_all(PODS, keep=slim_pod)
+            found = self._client.list_all(PODS, keep=Slimmer())
         else:
             found = [
                 raw for name in names for raw in self._client.list_all(PODS, {"fieldSelector": f"spec.nodeName={name}"})
