@@ -26,7 +26,6 @@ setup(
     install_requires=[
         "urllib3>=2.1",
         "certifi",
-        "requests>=2.31",
         "azure-identity>=1.15",
         "jsonschema>=4.20",
         "frozendict>=2.4",

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from frozendict import frozendict
 
+from autoscale_aks.access.connections import DIRECT, Route
+from autoscale_aks.access.kubeconfig import KubernetesAccess, in_cluster_access, kubeconfig_access
 from autoscale_aks.cli.learned import keep_learned, learned_of
 from autoscale_aks.clock import Clock, SystemClock
 from autoscale_aks.cloud.aks.auth import (
@@ -20,7 +22,6 @@ from autoscale_aks.cloud.aks.auth import (
     AzureTokenSource,
     CredentialKind,
     StaticTokenSource,
-    TokenSource,
     azure_credentials,
 )
 from autoscale_aks.cloud.aks.budget import RateBudget
@@ -28,7 +29,6 @@ from autoscale_aks.cloud.aks.caller import Caller, Patience
 from autoscale_aks.cloud.aks.client import AksClient, ClientSettings
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.cloud.aks.endpoints import AksEndpoints
-from autoscale_aks.cloud.aks.kubeconfig import KubernetesAccess, in_cluster_access, kubeconfig_access
 from autoscale_aks.cloud.aks.lease import KubernetesLease, LeaseOrder
 from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, HttpTransport
 from autoscale_aks.cloud.aks.wire import HeaderForm, HeaderLimits, machines_per_put
@@ -48,6 +48,7 @@ from autoscale_aks.schedulers.registry import build_scheduler
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from autoscale_aks.access.tokens import TokenSource
     from autoscale_aks.cloud.port import CloudPort
     from autoscale_aks.config import AksConfig, Config, LeaseConfig
     from autoscale_aks.doctor.site import ServicePort
@@ -90,8 +91,7 @@ def _lease(aks: AksConfig, lease: LeaseConfig, writer: Writer, stack: ExitStack)
         raise ConfigError(
             [Problem("loop.lease", "the cluster's Kubernetes API is not configured: give aks.kubernetes_url")]
         )
-    if kubernetes.stored_ca is not None:
-        stack.callback(kubernetes.stored_ca.close)
+    stack.callback(kubernetes.close)
     transport = HttpTransport()
     stack.callback(transport.close)
     effects = Effects()
@@ -100,7 +100,7 @@ def _lease(aks: AksConfig, lease: LeaseConfig, writer: Writer, stack: ExitStack)
         kubernetes.tokens,
         RateBudget(effects=effects),
         patience=Patience(timeout_s=min(lease.duration_s / 4, REQUEST_CAP_S), throttle_s=lease.duration_s / 4),
-        ca=kubernetes.ca,
+        route=kubernetes.route,
         effects=effects,
     )
     order = LeaseOrder(
@@ -165,7 +165,7 @@ def build_client(
         pool_api_version=aks.pool_api_version,
         machine_api_version=aks.machine_api_version,
         kubernetes_url=kubernetes.url if kubernetes else None,
-        kubernetes_ca=kubernetes.ca if kubernetes else None,
+        kubernetes_route=kubernetes.route if kubernetes else DIRECT,
     )
     client = AksClient(
         endpoints,
@@ -176,8 +176,8 @@ def build_client(
         transport=None if gate is None else GatedTransport(HttpTransport(connections=max(64, aks.workers)), gate),
         effects=(effects or Effects()) if gate is None else gate.effects(effects or Effects()),
     )
-    if kubernetes is not None and kubernetes.stored_ca is not None:
-        weakref.finalize(client, kubernetes.stored_ca.close)
+    if kubernetes is not None:
+        weakref.finalize(client, kubernetes.close)
     return client
 
 
@@ -191,7 +191,7 @@ def _kubernetes(aks: AksConfig) -> KubernetesAccess | None:
         return None
     return KubernetesAccess(
         url=aks.kubernetes_url,
-        ca=str(aks.kubernetes_ca_file) if aks.kubernetes_ca_file else None,
+        route=Route(ca=str(aks.kubernetes_ca_file) if aks.kubernetes_ca_file else None),
         tokens=_tokens(aks, KUBERNETES_SCOPE, aks.kubernetes_url),
     )
 

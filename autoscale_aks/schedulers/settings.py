@@ -11,6 +11,7 @@ from autoscale_aks.errors import ConfigError
 from autoscale_aks.planning.reading import kind_of
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Mapping
 
     from autoscale_aks.planning.reading import Reader
@@ -83,12 +84,33 @@ def read_lists(reader: Reader, raw: Mapping[str, Any], key: str, path: str) -> M
     return frozendict({name: reader.texts(lists, name, f"{path}.{key}") for name in lists})
 
 
+def read_texts(
+    reader: Reader, raw: Mapping[str, Any], key: str, path: str, *, name: re.Pattern[str], value: re.Pattern[str]
+) -> Mapping[str, str]:
+    """An object of names and values as a scheduler's command takes them: numbers, words, true and false."""
+    found: dict[str, str] = {}
+    for word, given in read_object(reader, raw, key, path).items():
+        text = str(given).lower() if isinstance(given, bool) else str(given)
+        if not name.match(word):
+            reader.wrong(f"{path}.{key}.{word[:60]}", "is no name of a resource")
+        elif given is None or isinstance(given, dict | list) or not value.match(text):
+            reader.wrong(f"{path}.{key}.{word}", 'expected a number, true, false or a word such as "15gb"')
+        else:
+            found[word] = text
+    return frozendict(found)
+
+
 def read_unknown_reasons(reader: Reader, raw: Mapping[str, Any], path: str) -> bool:
     """`unknown_reasons`: whether jobs that wait for a reason we do not know are runnable (user ask T06a)."""
     found = reader.text(raw, "unknown_reasons", path, "runnable")
     if found not in {"runnable", "waiting"}:
         reader.wrong(f"{path}.unknown_reasons", 'expected "runnable" or "waiting"')
     return found == "runnable"
+
+
+def read_job_reasons(reader: Reader, raw: Mapping[str, Any], path: str) -> bool:
+    """`job_reasons`: whether to write why a job waits where its user looks. Needs more rights than reading; off."""
+    return reader.flag(raw, "job_reasons", path, default=False)
 
 
 def finish(reader: Reader) -> None:

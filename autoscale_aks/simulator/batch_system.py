@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from autoscale_aks.config import Config
     from autoscale_aks.emulator.store import Machine
     from autoscale_aks.model.plan import Plan
+    from autoscale_aks.schedulers.port import NewNode, NodeRequest
 
 _LEAVING: Final = frozenset({State.DELETING, State.FAILED})
 
@@ -141,8 +142,15 @@ class BatchSystem:
         )
         return SchedulerState(jobs=tuple(self._waiting.values()), nodes=nodes)
 
-    def add_nodes(self, names: Sequence[str]) -> None:
+    def add_nodes(self, nodes: Sequence[NewNode]) -> None:
         """Nodes are known when they are ready."""
+
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG002
+        """Nobody reads reasons here."""
+        return ()
+
+    def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
+        """Nodes are never asked for by name."""
 
     def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:  # noqa: ARG002
         """Keep new jobs off."""

@@ -20,7 +20,7 @@ from autoscale_aks.emulator.settings_file import read_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from autoscale_aks.cloud.aks.auth import TokenSource
+    from autoscale_aks.access.tokens import TokenSource
 
 PREFIX: Final = "AZAKS_CONTRACT_"
 REQUIRED: Final = ("SUBSCRIPTION", "RESOURCE_GROUP", "CLUSTER", "POOL", "LOCATION", "VM_SIZE")

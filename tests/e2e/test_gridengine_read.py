@@ -189,3 +189,19 @@ def test_a_master_that_does_not_answer_is_an_error_with_its_own_words(
     finally:
         rig.start_controller()
     assert scheduler.read().complete
+
+
+def test_a_waiting_jobs_reason_is_seen_by_its_user_and_taken_away_again(rig: GridEngineRig) -> None:
+    commands = {name: rig.wrapper(name) for name in ("qstat", "qhost", "qconf", "qmod", "qalter")}
+    chosen: Any = build_scheduler(
+        {"type": "gridengine", **commands, "timeout_s": 20, "job_reasons": True}, environment=rig.env
+    )
+    job = rig.submit("-b", "y", "-l", "mem_free=500G", "sleep", "1")
+    before = chosen.read()
+    assert chosen.explain_jobs({job: "NO_BUCKET_MATCH: no size has 500 GB, not one", "999999": "gone"}) == (job,)
+    rig.wait_until(lambda: "azaks=NO_BUCKET_MATCH" in rig.output("qstat", "-j", job), "the reason is shown")
+    assert "not one" in rig.output("qstat", "-j", job)
+    assert [one.runnable for one in chosen.read().jobs] == [one.runnable for one in before.jobs], "it changes nothing"
+    assert chosen.explain_jobs({job: ""}) == (job,)
+    assert "azaks" not in rig.output("qstat", "-j", job)
+    rig.run(["qdel", job], check=False)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import ExitStack
 
-    from autoscale_aks.cloud.aks.auth import TokenSource
+    from autoscale_aks.access.tokens import TokenSource
     from autoscale_aks.cloud.aks.client import Remembered
     from autoscale_aks.cloud.aks.transport import Request, Response, SendFailure, Transport
     from autoscale_aks.emulator.journal import Entry

@@ -1,7 +1,6 @@
-"""Where bearer tokens come from: azure-identity, a file, or a fixed text for an emulator on this machine.
+"""Where bearer tokens for Azure come from: azure-identity, or a fixed text for an emulator on this machine.
 
-A source hands out a token that is good for at least a minute, from a cache under a lock. After a 401 the caller says
-*which* token was refused, so that sixty workers that see the same 401 cause one refresh and not sixty.
+What a source does stands in `access.tokens`, with those that need no Azure.
 """
 
 from __future__ import annotations
@@ -9,15 +8,15 @@ from __future__ import annotations
 import enum
 import logging
 import threading
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
+from autoscale_aks.access.addresses import is_loopback
+from autoscale_aks.access.tokens import MARGIN_S, first_line
 from autoscale_aks.cloud.aks.effects import Effects
-from autoscale_aks.cloud.aks.endpoints import is_loopback
 from autoscale_aks.errors import AuthError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from azure.core.credentials import AccessToken, TokenCredential
 
@@ -25,23 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MARGIN_S: Final = 60.0
-"""A token with less life than this is renewed before use (aks-machine-api.md §1.3)."""
-
 KUBERNETES_SCOPE: Final = "6dae42f8-4368-4678-94ff-3960e28e3630/.default"
 """Scope of every AKS cluster's Kubernetes API when Entra ID guards it; the same in all clouds."""
-
-
-class TokenSource(Protocol):
-    """Thread-safe."""
-
-    def token(self) -> str:
-        """A token to use now. Raises AuthError when none can be had."""
-        ...
-
-    def invalidate(self, refused: str) -> None:
-        """The service answered 401 to `refused`; drop it unless a newer one is here already."""
-        ...
 
 
 class CredentialKind(enum.Enum):
@@ -94,31 +78,8 @@ class AzureTokenSource:
             self._cached = self._credential.get_token(self._scope)
         except (AzureError, ValueError) as error:
             if self._cached is None or self._cached.expires_on <= self._now():
-                raise AuthError(f"no token for {self._scope}: {_first_line(error)}") from error
-            log.warning("token for %s not renewed, using it to its end: %s", self._scope, _first_line(error))
-
-
-class FileTokenSource:
-    """A token in a file that somebody else keeps fresh, such as a pod's service account token. Read on every use."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __repr__(self) -> str:
-        return f"FileTokenSource({str(self._path)!r})"
-
-    def token(self) -> str:
-        """The file's present content."""
-        try:
-            text = self._path.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise AuthError(f"no token in {self._path}: {_first_line(error)}") from error
-        if not text or any(character.isspace() for character in text):
-            raise AuthError(f"{self._path} does not hold a token")
-        return text
-
-    def invalidate(self, refused: str) -> None:
-        """Nothing is cached."""
+                raise AuthError(f"no token for {self._scope}: {first_line(error)}") from error
+            log.warning("token for %s not renewed, using it to its end: %s", self._scope, first_line(error))
 
 
 class StaticTokenSource:
@@ -170,9 +131,5 @@ def _link(kind: CredentialKind, authority: str | None, client_id: str | None) ->
     try:
         return identity.WorkloadIdentityCredential(**{key: value for key, value in options.items() if value})
     except ValueError as error:
-        log.debug("%s is not available: %s", kind.value, _first_line(error))
+        log.debug("%s is not available: %s", kind.value, first_line(error))
         return None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

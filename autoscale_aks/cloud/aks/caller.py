@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 from frozendict import frozendict
 
+from autoscale_aks.access.connections import DIRECT, Route
 from autoscale_aks.cloud.aks.budget import Lane, RateBudget, parse_retry_after
 from autoscale_aks.cloud.aks.effects import Effects, jittered
 from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, Request, Response, SendFailure, Sent, Transport
@@ -35,7 +36,7 @@ from autoscale_aks.errors import DeadlineError, ThrottledError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from autoscale_aks.cloud.aks.auth import TokenSource
+    from autoscale_aks.access.tokens import TokenSource
 
 log = logging.getLogger(__name__)
 
@@ -93,14 +94,14 @@ class Caller:
         budget: RateBudget,
         *,
         patience: Patience | None = None,
-        ca: str | None = None,
+        route: Route = DIRECT,
         effects: Effects | None = None,
     ) -> None:
         self._transport = transport
         self._tokens = tokens
         self.budget = budget
         self._patience = patience or Patience()
-        self._ca = ca
+        self._route = route
         self._effects = effects or Effects()
 
     def call(self, call: Call, deadline: float = math.inf) -> Answer:
@@ -154,7 +155,7 @@ class Caller:
                 headers=frozendict(headers),
                 body=body,
                 timeout_s=max(_LEAST_TIMEOUT_S, min(self._patience.timeout_s, REQUEST_CAP_S, deadline - started)),
-                ca=self._ca,
+                route=self._route,
             )
         )
         now = self._effects.now()

@@ -38,7 +38,7 @@ from autoscale_aks.model.launch import CallDeadlines, Machine, MachineListing
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from autoscale_aks.cloud.aks.auth import TokenSource
+    from autoscale_aks.access.tokens import TokenSource
     from autoscale_aks.cloud.aks.caller import Answer
     from autoscale_aks.cloud.aks.endpoints import AksEndpoints
     from autoscale_aks.cloud.aks.pages import Walk
@@ -121,7 +121,7 @@ class AksClient:
                 kubernetes_tokens,
                 RateBudget(effects=self._effects),
                 patience=patience,
-                ca=endpoints.kubernetes_ca,
+                route=endpoints.kubernetes_route,
                 effects=self._effects,
             )
             if kubernetes_tokens is not None and endpoints.kubernetes_url is not None

@@ -14,11 +14,13 @@ every request carries a token.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
+
+from autoscale_aks.access.addresses import check_url
+from autoscale_aks.access.connections import DIRECT, Route
 
 POOL_API_VERSION: Final = "2024-06-02-preview"
 MACHINE_API_VERSION: Final = "2025-06-02-preview"
@@ -85,8 +87,8 @@ class AksEndpoints:
     pool_api_version: str = POOL_API_VERSION
     machine_api_version: str = MACHINE_API_VERSION
     kubernetes_url: str | None = None
-    kubernetes_ca: str | None = None
-    """File with the Kubernetes API's certificate authority; None: the system's."""
+    kubernetes_route: Route = DIRECT
+    """The Kubernetes API's certificate authority, our certificate there, and its proxy."""
 
     def __post_init__(self) -> None:
         check_url("arm_url", self.arm_url)
@@ -148,27 +150,5 @@ def check_pool_name(pool: str) -> None:
         raise ValueError(f"pool name {pool[:60]!r}: 1 to 12 characters a-z and 0-9, a letter first")
 
 
-def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine."""
-    host = (urlsplit(url).hostname or "").lower()
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _versioned(url: str, api_version: str, query: dict[str, str] | None = None) -> str:
     return f"{url}?{urlencode({'api-version': api_version, **(query or {})}, safe='$')}"
-
-
-def check_url(field: str, url: str) -> None:
-    """Raise ValueError for a base address that is none, or that would send a token in clear."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{field} {url!r} is not an http(s) URL")
-    if parts.username or parts.password:
-        raise ValueError(f"{field} must not carry credentials")
-    if parts.scheme == "http" and not is_loopback(url):
-        raise ValueError(f"{field} {url!r} would send tokens in clear; http is for loopback only")

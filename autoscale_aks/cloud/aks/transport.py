@@ -13,23 +13,19 @@ from __future__ import annotations
 
 import enum
 import http.client
-import ipaddress
-import os
 import ssl
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
-from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import urlsplit
 
-import certifi
 import urllib3
 import urllib3.exceptions
 from frozendict import frozendict
 
 from autoscale_aks import __version__
-from autoscale_aks.cloud.aks.endpoints import is_loopback
+from autoscale_aks.access.connections import DIRECT, Route, make_pools, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,8 +35,6 @@ REQUEST_CAP_S: Final = 60.0
 
 BODY_LIMIT_BYTES: Final = 32 * 1024 * 1024
 _READ_BYTES: Final = 64 * 1024
-_CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""Where a site names its own certificate authorities, as other programs of its hosts read them."""
 _ALWAYS_SENT: Final = frozendict({"User-Agent": f"autoscale_aks/{__version__}", "Accept-Encoding": "gzip, deflate"})
 
 
@@ -54,7 +48,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=frozendict)
     body: bytes | None = field(default=None, repr=False)
     timeout_s: float = REQUEST_CAP_S
-    ca: str | None = None
+    route: Route = DIRECT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +96,7 @@ class Transport(Protocol):
 class HttpTransport:
     """`urllib3` with a connection pool as large as the workers, no retries, no redirects, no cookies, no .netrc.
 
-    Proxies (`HTTPS_PROXY`, `NO_PROXY` …) and certificate authorities come from the environment as they do for
-    `requests`, which stands between us and `urllib3` no more: docs/designs/0005-wire-speed.md.
+    Connections are those of `access.connections`; why it is `urllib3` alone: docs/designs/0005-wire-speed.md.
     """
 
     def __init__(
@@ -119,8 +112,8 @@ class HttpTransport:
         self._body_limit = body_limit_bytes
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._managers: dict[tuple[str | None, str], urllib3.PoolManager] = {}
-        self._routes: dict[tuple[str, str, str | None], urllib3.PoolManager] = {}
+        self._managers: dict[Route, urllib3.PoolManager] = {}
+        self._routes: dict[tuple[str, str, Route], urllib3.PoolManager] = {}
 
     def close(self) -> None:
         """Drop the kept connections."""
@@ -144,7 +137,7 @@ class HttpTransport:
                 request.url,
                 redirect=False,
                 body=request.body,
-                headers={**_ALWAYS_SENT, **request.headers, "Authorization": f"Bearer {request.token}"},
+                headers={**_ALWAYS_SENT, **request.headers, **_authorization(request.token)},
                 timeout=urllib3.Timeout(connect=min(self._connect_timeout_s, timeout_s), read=timeout_s),
                 retries=False,
                 preload_content=False,
@@ -177,32 +170,24 @@ class HttpTransport:
         return b"".join(parts), True
 
     def _manager(self, request: Request) -> urllib3.PoolManager:
-        """The connections for a request's host, by its certificate authority and its proxy."""
+        """The connections for a request's host, by its route."""
         parts = urlsplit(request.url)
-        key = (parts.scheme, parts.netloc, request.ca)
+        key = (parts.scheme, parts.netloc, request.route)
         found = self._routes.get(key)
         if found is not None:
             return found
-        ca = request.ca or next((os.environ[name] for name in _CA_VARIABLES if os.environ.get(name)), certifi.where())
-        proxy = _proxy_of(parts.scheme, parts.hostname or "", request.url)
+        route = resolved(request.route, request.url)
         with self._lock:
-            manager = self._managers.get((proxy, ca))
+            manager = self._managers.get(route)
             if manager is None:
-                manager = self._managers[proxy, ca] = self._make(proxy, ca)
+                manager = self._managers[route] = make_pools(route, connections=self._connections)
             self._routes[key] = manager
         return manager
 
-    def _make(self, proxy: str | None, ca: str) -> urllib3.PoolManager:
-        """One TLS context for all connections: reading the authorities takes longer than a handshake."""
-        is_folder = os.path.isdir(ca)  # noqa: PTH112  asked once a host
-        context = ssl.create_default_context(cafile=None if is_folder else ca, capath=ca if is_folder else None)
-        if proxy is None:
-            return urllib3.PoolManager(num_pools=4, maxsize=self._connections, ssl_context=context)
-        address, secret = _split_credentials(proxy)
-        headers = urllib3.make_headers(proxy_basic_auth=secret) if secret else None
-        return urllib3.ProxyManager(
-            address, num_pools=4, maxsize=self._connections, proxy_headers=headers, ssl_context=context
-        )
+
+def _authorization(token: str) -> Mapping[str, str]:
+    """The header that shows the token; none without one."""
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _fault_of_headers(headers: Mapping[str, str]) -> str:
@@ -211,37 +196,6 @@ def _fault_of_headers(headers: Mapping[str, str]) -> str:
         if not value.isascii() or "\r" in value or "\n" in value:
             return f"header {name} holds a line break or a character outside ASCII"
     return ""
-
-
-def _proxy_of(scheme: str, host: str, url: str) -> str | None:
-    """The proxy that the environment names for a host; never one for this machine."""
-    proxies = getproxies()
-    if is_loopback(url) or proxy_bypass(host) or _is_in_networks(host, proxies.get("no", "")):
-        return None
-    proxy = proxies.get(scheme) or proxies.get("all")
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy or None
-
-
-def _is_in_networks(host: str, no_proxy: str) -> bool:
-    """Whether `NO_PROXY` names a network that an address lies in (`10.0.0.0/8`)."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    for item in no_proxy.split(","):
-        try:
-            if "/" in item and address in ipaddress.ip_network(item.strip(), strict=False):
-                return True
-        except ValueError:  # a name with a slash in it is no network
-            continue
-    return False
-
-
-def _split_credentials(proxy: str) -> tuple[str, str]:
-    """A proxy's address without the `user:password` in it, and that."""
-    scheme, _, rest = proxy.partition("://")
-    secret, at, host = rest.rpartition("@")
-    return (f"{scheme}://{host}", unquote(secret)) if at else (proxy, "")
 
 
 def _never_left(error: BaseException) -> bool:

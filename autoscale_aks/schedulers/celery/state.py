@@ -20,6 +20,7 @@ from frozendict import deepfreeze, frozendict
 from autoscale_aks.model.job import Job, JobShape
 from autoscale_aks.model.node_names import machine_of_host
 from autoscale_aks.schedulers.celery.records import Notes
+from autoscale_aks.schedulers.commanded import Submission
 from autoscale_aks.schedulers.port import SchedulerNode, SchedulerState
 from autoscale_aks.units import number_of, parse_value
 
@@ -114,16 +115,8 @@ def _shape(queue: QueueSettings, settings: CelerySettings, task: str) -> JobShap
 
 
 def _job(queue: QueueSettings, name: str, shape: JobShape, count: int, *, priority: float, why: str = "") -> Job:
-    return Job(
-        name=name,
-        shape=shape,
-        count=count,
-        runnable=not why,
-        not_runnable_reason=why,
-        priority=priority,
-        queue=queue.name,
-        path=f"queue {queue.name}",
-    )
+    whose = Submission(priority=priority, queue=queue.name, path=f"queue {queue.name}")
+    return whose.job(name, shape, why=why, count=count)
 
 
 def _queue_resource(name: str) -> str:

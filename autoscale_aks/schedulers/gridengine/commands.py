@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from autoscale_aks.schedulers.gridengine.settings import GridEngineSettings
     from autoscale_aks.schedulers.process import Runner
 
+CONTEXT: Final = "azaks"
+"""The variable of a job's context that holds our reason."""
+
 JOBS_AT_ONCE: Final = 500
 """Job ids in one command line."""
 
@@ -62,6 +65,11 @@ class GridEngineCommands:
     def modify(self, *args: str) -> str:
         """Change the state of queues or jobs; what qmod said."""
         return self._run(self.settings.qmod, *args).text
+
+    def tell(self, job: str, words: str) -> None:
+        """Put words into a job's context, or take them away."""
+        option = ("-ac", f"{CONTEXT}={words}") if words else ("-dc", CONTEXT)
+        self._run(self.settings.qalter, *option, job)
 
     def _run(self, *args: str) -> Answer:
         env = {}

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from frozendict import frozendict
 
-from autoscale_aks.errors import Problem, SchedulerError
+from autoscale_aks.errors import Problem
+from autoscale_aks.schedulers.commanded import (
+    checked_names,
+    jobs_by_node,
+    one_line,
+    raise_first,
+    runner_of,
+    text_of,
+    try_each,
+)
 from autoscale_aks.schedulers.gridengine.commands import JOBS_AT_ONCE, CaptureRunner, GridEngineCommands
 from autoscale_aks.schedulers.gridengine.details import Details, parse_details
 from autoscale_aks.schedulers.gridengine.hosts import Hosts, global_values
@@ -28,10 +36,9 @@ from autoscale_aks.schedulers.gridengine.records import parse_jobs
 from autoscale_aks.schedulers.gridengine.settings import read_settings
 from autoscale_aks.schedulers.gridengine.values import parse_memory, parse_number
 from autoscale_aks.schedulers.port import SchedulerState
-from autoscale_aks.schedulers.process import SubprocessRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from autoscale_aks.schedulers.gridengine.nodes import HostRecord
@@ -39,10 +46,11 @@ if TYPE_CHECKING:
     from autoscale_aks.schedulers.gridengine.records import JobRecord
     from autoscale_aks.schedulers.gridengine.settings import GridEngineSettings
     from autoscale_aks.schedulers.port import NewNode, NodeRequest
-    from autoscale_aks.schedulers.process import Answer, Runner
+    from autoscale_aks.schedulers.process import Runner
     from autoscale_aks.units import Number
 
-_SAFE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,253}\Z")
+_RESERVED: Final = frozenset({GLOBAL, "all", "template", "none"})
+"""What qconf takes for something other than a host."""
 _KEPT: Final = frozenset({"SGE_ROOT", "SGE_CELL", "SGE_CLUSTER_NAME", "SGE_QMASTER_PORT", "SGE_EXECD_PORT"})
 
 
@@ -66,12 +74,12 @@ class GridEngineScheduler:
     def read(self) -> SchedulerState:
         """Hosts, configuration and jobs. Raises SchedulerError when one of the commands fails."""
         problems: list[Problem] = []
-        text = self._text("qhost", self._commands.show_hosts(), problems)
+        text = text_of("qhost", self._commands.show_hosts(), problems)
         lost: list[Problem] = []
         hosts = parse_hosts(text, lost)
         facts = self._read_facts()
         stocks = self._read_stocks(facts.complexes, hosts, problems)
-        records = list(parse_jobs(self._text("qstat", self._commands.show_jobs(), problems), problems))
+        records = list(parse_jobs(text_of("qstat", self._commands.show_jobs(), problems), problems))
         reader = QueueReader(
             settings=self._settings,
             facts=facts,
@@ -82,7 +90,6 @@ class GridEngineScheduler:
         )
         queue = reader.read(records)
         nodes = None
-        running: dict[str, tuple[str, ...]] = dict(queue.running)
         if self._reports_nodes:
             wanted = frozenset(
                 known.name
@@ -92,14 +99,12 @@ class GridEngineScheduler:
                 if (known := facts.complexes.get(name)) is not None
             )
             nodes = read_nodes(hosts.values(), wanted, facts.complexes, problems, lost)
-            for node in nodes:
-                if node.job_ids:
-                    running[node.name] = tuple(dict.fromkeys((*node.job_ids, *running.get(node.name, ()))))
         return SchedulerState(
             jobs=queue.jobs,
             nodes=nodes,
             shared_resources=stocks.shared(),
-            running=frozendict(running),
+            running=frozendict(jobs_by_node(queue.running, nodes)),
+            takes_reasons=self._settings.takes_reasons,
             problems=(*lost, *problems, *queue.problems),
             complete=not lost,
         )
@@ -109,22 +114,16 @@ class GridEngineScheduler:
 
         Raises SchedulerError after the last one when some were refused: a name has to resolve on the master.
         """
-        wanted = tuple(_checked([node.name for node in nodes]))
+        wanted = tuple(checked_names([node.name for node in nodes], reserved=_RESERVED))
         known = self._records() if wanted else {}
         failures = self._hosts.reopen([name for name in wanted if name in known and known[name].is_disabled])
-        for name in wanted:
-            join = self._settings.join_of(name)
-            if join is None:
-                continue
-            try:
-                self._hosts.join(name, join)
-            except SchedulerError as error:
-                failures.append(error)
-        _raise_first(failures)
+        joins = [(name, join) for name in wanted if (join := self._settings.join_of(name)) is not None]
+        failures += try_each(joins, lambda joining: self._hosts.join(*joining))
+        raise_first(failures)
 
     def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:  # noqa: ARG002 - there is no place for it
         """Disable, then look: the hosts whose queues are all disabled and that run nothing."""
-        wanted = tuple(_checked(names))
+        wanted = tuple(checked_names(names, reserved=_RESERVED))
         if not wanted:
             return ()
         known = self._records()
@@ -132,27 +131,45 @@ class GridEngineScheduler:
         after = known if self._is_capture else self._records()
         closed = tuple(name for name in wanted if name in after and _is_closed(after[name]))
         if not closed:
-            _raise_first(failures)
+            raise_first(failures)
         return closed
 
     def reopen_nodes(self, names: Sequence[str]) -> None:
         """Enable the queues of hosts again. Raises when one cannot be."""
-        wanted = tuple(_checked(names))
+        wanted = tuple(checked_names(names, reserved=_RESERVED))
         known = self._records() if wanted else {}
-        _raise_first(self._hosts.reopen([name for name in wanted if name in known]))
+        raise_first(self._hosts.reopen([name for name in wanted if name in known]))
 
     def remove_nodes(self, names: Sequence[str]) -> None:
         """Forget hosts whose machines are gone, and give their jobs back to the queue."""
-        wanted = tuple(_checked(names))
+        wanted = tuple(checked_names(names, reserved=_RESERVED))
         known = self._records() if wanted else {}
-        _raise_first(self._hosts.remove([name for name in wanted if name in known]))
+        raise_first(self._hosts.remove([name for name in wanted if name in known]))
+
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:
+        """Write why jobs wait into their contexts, for `qstat -j`; the jobs it was written to.
+
+        A task's reason is its array's: there is one context. An empty reason takes ours away. Raises SchedulerError
+        when every one is refused: it takes an operator, or the job's owner.
+        """
+        if not self._settings.job_reasons:
+            return ()
+        said: list[str] = []
+
+        def write(item: tuple[str, str]) -> None:
+            name, reason = item
+            job = name.partition(".")[0]
+            if job.isdecimal():
+                self._commands.tell(job, _as_context(reason))
+                said.append(name)
+
+        failures = try_each(reasons.items(), write)
+        if not said:
+            raise_first(failures)
+        return tuple(said)
 
     def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
         """Nothing to do: Grid Engine never asks for nodes by name."""
-
-    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG002 - the port's
-        """Nowhere: Grid Engine keeps a context of a job, which no user looks at."""
-        return ()
 
     # -- inner
 
@@ -218,26 +235,14 @@ class GridEngineScheduler:
         text = self._commands.show_future().text
         return frozenset(record.id for record in parse_jobs(text, [])) if text.strip() else frozenset()
 
-    def _text(self, what: str, answer: Answer, problems: list[Problem]) -> str:
-        problems.extend(Problem(what, line[:200]) for line in answer.warnings[:10])
-        return answer.text
 
-
-def _raise_first(failures: Sequence[SchedulerError]) -> None:
-    if failures:
-        raise failures[0]
+def _as_context(reason: str) -> str:
+    """Words for a job's context: a comma would begin the next variable."""
+    return one_line(reason).replace(",", ";")
 
 
 def _is_closed(record: HostRecord) -> bool:
     return record.is_disabled and not record.is_busy
-
-
-def _checked(names: Sequence[str]) -> Iterator[str]:
-    """Names that qconf takes for one host each. Raises SchedulerError for others."""
-    for name in dict.fromkeys(names):
-        if not _SAFE_NAME.match(name) or name.lower() in {GLOBAL, "all", "template", "none"}:
-            raise SchedulerError(f"{name[:60]!r} is no host name")
-        yield name
 
 
 def build(
@@ -245,15 +250,4 @@ def build(
 ) -> GridEngineScheduler:
     """`{"type": "gridengine", …}` → a scheduler. Raises ConfigError."""
     parsed = read_settings(settings, base=base)
-    if parsed.capture_dir is not None:
-        return GridEngineScheduler(parsed, CaptureRunner(parsed.capture_dir))
-    return GridEngineScheduler(
-        parsed,
-        SubprocessRunner(
-            environment=environment,
-            timeout_s=parsed.timeout_s,
-            output_limit=parsed.max_output_bytes,
-            dropped=("SGE_",),
-            kept=_KEPT,
-        ),
-    )
+    return GridEngineScheduler(parsed, runner_of(parsed, environment, CaptureRunner, dropped=("SGE_",), kept=_KEPT))

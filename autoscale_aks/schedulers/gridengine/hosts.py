@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.errors import SchedulerError
+from autoscale_aks.schedulers.commanded import try_each
 from autoscale_aks.schedulers.gridengine.objects import parse_groups, parse_names, parse_objects, parse_queues
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from autoscale_aks.schedulers.gridengine.commands import GridEngineCommands
     from autoscale_aks.schedulers.gridengine.settings import Join
@@ -54,11 +55,11 @@ class Hosts:
 
     def close(self, names: Sequence[str]) -> list[SchedulerError]:
         """Disable every queue of the hosts: what runs goes on, nothing new starts."""
-        return self._each(names, lambda name: self._modify("-d", name))
+        return try_each(names, lambda name: self._modify("-d", name))
 
     def reopen(self, names: Sequence[str]) -> list[SchedulerError]:
         """Enable every queue of the hosts."""
-        return self._each(names, lambda name: self._modify("-e", name))
+        return try_each(names, lambda name: self._modify("-e", name))
 
     def remove(self, names: Sequence[str]) -> list[SchedulerError]:
         """Take hosts out of groups and queues, then forget them. Grid Engine refuses while a queue names the host."""
@@ -83,7 +84,7 @@ class Hosts:
             self._unless(_ABSENT, "-de", name)
             self._unless(_ABSENT, "-dh", name)
 
-        return self._each(names, leave)
+        return try_each(names, leave)
 
     def _requeue(self, names: Sequence[str]) -> None:
         """Give jobs of lost machines back to the queue; jobs that may not run twice stay, and keep their host."""
@@ -120,15 +121,6 @@ class Hosts:
         except SchedulerError as error:
             if not fine.search(str(error)):
                 raise
-
-    def _each(self, names: Sequence[str], act: Callable[[str], None]) -> list[SchedulerError]:
-        failures: list[SchedulerError] = []
-        for name in names:
-            try:
-                act(name)
-            except SchedulerError as error:
-                failures.append(error)
-        return failures
 
 
 def global_values(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from frozendict import frozendict
 
 from autoscale_aks.errors import Problem
-from autoscale_aks.model.job import Job
+from autoscale_aks.schedulers.commanded import Submission
 from autoscale_aks.schedulers.gridengine.details import Details, judge_message
 from autoscale_aks.schedulers.gridengine.needs import Needs, Shaper, read_requests
 from autoscale_aks.schedulers.gridengine.places import Places, places_of
@@ -27,7 +27,7 @@ from autoscale_aks.schedulers.verdict import Notes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from autoscale_aks.model.job import JobShape
+    from autoscale_aks.model.job import Job, JobShape
     from autoscale_aks.schedulers.gridengine.places import ClusterFacts
     from autoscale_aks.schedulers.gridengine.quotas import Stocks
     from autoscale_aks.schedulers.gridengine.records import JobRecord
@@ -99,30 +99,42 @@ class QueueReader:
 
     def _jobs_of(self, record: JobRecord, tasks_running: Counter[str]) -> list[Job]:
         path = f"qstat {record.shown_id[:60]}"
+        whose = Submission(
+            priority=_float(record.priority),
+            queue=sys.intern(record.queues[0].partition("@")[0]) if record.queues else "",
+            user=sys.intern(record.owner),
+            path=path,
+        )
+        name = record.shown_id[:80]
         try:
             tasks = parse_tasks(record.tasks) if record.tasks else None
             shape, notes, why_nowhere = self._shape(record)
         except ValueError as error:
-            return [_job(record, NO_SHAPE, path=path, count=0, problem=Problem(path, str(error)))]
+            return [whose.job(name, NO_SHAPE, count=0, problem=Problem(path, str(error)))]
         for note in notes:
             self._notes.add(note, record.shown_id)
         why = self._why_waiting(record) or why_nowhere
         if tasks is None:
-            return [_job(record, shape, path=path, why=why)]
-        return self._array_jobs(record, tasks, shape, why, tasks_running)
+            return [whose.job(name, shape, why=why)]
+        return self._array_jobs(record, whose._replace(path=f"qstat {record.id}"), tasks, (shape, why), tasks_running)
 
     def _array_jobs(
-        self, record: JobRecord, tasks: TaskSet, shape: JobShape, why: str, tasks_running: Counter[str]
+        self,
+        record: JobRecord,
+        whose: Submission,
+        tasks: TaskSet,
+        judged: tuple[JobShape, str],
+        tasks_running: Counter[str],
     ) -> list[Job]:
-        path = f"qstat {record.id}"
+        shape, why = judged
         limit = self.details.concurrency.get(record.id)
         if why or limit is None:
-            return [_job(record, shape, path=path, why=why, count=tasks.count, tasks=str(tasks))]
+            return [whose.job(f"{record.id}.{tasks}", shape, why=why, count=tasks.count)]
         head, tail = tasks.split(limit - tasks_running[record.id])
         tasks_running[record.id] += head.count
         parts = ((head, ""), (tail, _LIMITED))
         return [
-            _job(record, shape, path=path, why=reason, count=part.count, tasks=str(part))
+            whose.job(f"{record.id}.{part}", shape, why=reason, count=part.count)
             for part, reason in parts
             if part.count
         ]
@@ -197,30 +209,6 @@ def is_without_priority(record: JobRecord) -> bool:
 
 def _is_zero(priority: str) -> bool:
     return not priority.strip("0.")
-
-
-def _job(
-    record: JobRecord,
-    shape: JobShape,
-    *,
-    path: str,
-    why: str = "",
-    count: int = 1,
-    tasks: str = "",
-    problem: Problem | None = None,
-) -> Job:
-    return Job(
-        name=f"{record.id}.{tasks}" if tasks else record.shown_id[:80],
-        shape=shape,
-        count=count,
-        runnable=not why,
-        not_runnable_reason=why,
-        priority=_float(record.priority),
-        queue=sys.intern(record.queues[0].partition("@")[0]) if record.queues else "",
-        user=sys.intern(record.owner),
-        path=path,
-        problem=problem,
-    )
 
 
 def _float(text: str) -> float:

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from frozendict import frozendict
 
 from autoscale_aks.planning.reading import Reader
-from autoscale_aks.schedulers.process import DEFAULT_OUTPUT_LIMIT, DEFAULT_TIMEOUT_S
-from autoscale_aks.schedulers.settings import (
-    finish,
-    read_lists,
-    read_object,
-    read_output_limit,
-    read_path,
-    read_timeout,
-    read_unknown_reasons,
-    read_word,
-)
+from autoscale_aks.schedulers.commanded import COMMANDED_KEYS, CommandedSettings, first_match, read_commanded
+from autoscale_aks.schedulers.settings import finish, read_lists, read_object, read_path, read_texts, read_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,13 +33,14 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GridEngineSettings:
+class GridEngineSettings(CommandedSettings):
     """How this site's Grid Engine is asked, and how its words become constraints.
 
     ==========================  ========================================================================
     key                         meaning
     ==========================  ========================================================================
-    qstat, qhost, qconf, qmod   the commands; full paths where PATH lacks them (cron)
+    qstat, qhost, qconf, qmod,  the commands; full paths where PATH lacks them (cron)
+    qalter
     sge_root, sge_cell          SGE_ROOT and SGE_CELL for them
     timeout_s                   seconds one command may take (60)
     max_output_bytes            most bytes one command may print (1 GiB)
@@ -63,6 +54,7 @@ class GridEngineSettings:
     reasons                     of how many of the first waiting jobs the scheduler's reasons are asked
                                 (500); of arrays they always are
     unknown_reasons             "runnable" (default) or "waiting": jobs that wait for a reason not known here
+    job_reasons                 whether to write why a job waits into its context, where qstat -j shows it (false)
     join                        host name pattern → {"hostgroups": ["@htc"], "slots": 4,
                                 "complex_values": {"mem_free": "15G"}}
     ==========================  ========================================================================
@@ -72,17 +64,13 @@ class GridEngineSettings:
     qhost: str = "qhost"
     qconf: str = "qconf"
     qmod: str = "qmod"
+    qalter: str = "qalter"
     sge_root: Path | None = None
     sge_cell: str | None = None
-    timeout_s: float = DEFAULT_TIMEOUT_S
-    max_output_bytes: int = DEFAULT_OUTPUT_LIMIT
-    capture_dir: Path | None = None
-    capture_nodes: bool = False
     hostgroups: Mapping[str, tuple[str, ...]] = field(default_factory=frozendict)
     queues: Mapping[str, tuple[str, ...]] = field(default_factory=frozendict)
     colocated: tuple[str, ...] = ()
     reasons: int = DEFAULT_REASONS
-    unknown_is_runnable: bool = True
     join: Mapping[str, Join] = field(default_factory=frozendict)
 
     @property
@@ -92,12 +80,12 @@ class GridEngineSettings:
 
     def join_of(self, name: str) -> Join | None:
         """How a host of this name joins; None: nobody says."""
-        return next((join for pattern, join in self.join.items() if fnmatchcase(name, pattern)), None)
+        return first_match(self.join, name)
 
 
 _KEYS: Final = (
-    "type", "qstat", "qhost", "qconf", "qmod", "sge_root", "sge_cell", "timeout_s", "max_output_bytes", "capture_dir",
-    "capture_nodes", "hostgroups", "queues", "colocated", "reasons", "unknown_reasons", "join",
+    *COMMANDED_KEYS, "qstat", "qhost", "qconf", "qmod", "qalter", "sge_root", "sge_cell", "hostgroups", "queues",
+    "colocated", "reasons", "join",
 )  # fmt: skip
 
 
@@ -106,21 +94,18 @@ def read_settings(raw: Mapping[str, Any], *, path: str = "scheduler", base: Path
     reader = Reader()
     reader.keys(raw, path, _KEYS)
     settings = GridEngineSettings(
+        **read_commanded(reader, raw, path, base),
         qstat=read_word(reader, raw, "qstat", path, "qstat"),
         qhost=read_word(reader, raw, "qhost", path, "qhost"),
         qconf=read_word(reader, raw, "qconf", path, "qconf"),
         qmod=read_word(reader, raw, "qmod", path, "qmod"),
+        qalter=read_word(reader, raw, "qalter", path, "qalter"),
         sge_root=read_path(reader, raw, "sge_root", path, base),
         sge_cell=reader.optional_text(raw, "sge_cell", path),
-        timeout_s=read_timeout(reader, raw, path, DEFAULT_TIMEOUT_S),
-        max_output_bytes=read_output_limit(reader, raw, path, DEFAULT_OUTPUT_LIMIT),
-        capture_dir=read_path(reader, raw, "capture_dir", path, base),
-        capture_nodes=reader.flag(raw, "capture_nodes", path, default=False),
         hostgroups=read_lists(reader, raw, "hostgroups", path),
         queues=read_lists(reader, raw, "queues", path),
         colocated=reader.texts(raw, "colocated", path),
         reasons=reader.count(raw, "reasons", path, DEFAULT_REASONS, most=MOST_REASONS),
-        unknown_is_runnable=read_unknown_reasons(reader, raw, path),
         join=_joins(reader, raw, path),
     )
     for group in settings.hostgroups:
@@ -137,14 +122,9 @@ def _joins(reader: Reader, raw: Mapping[str, Any], path: str) -> Mapping[str, Jo
         groups = reader.texts(keys, "hostgroups", where)
         for group in groups:
             _check_group(reader, group, f"{where}.hostgroups")
-        values: dict[str, str] = {}
-        for name, value in read_object(reader, keys, "complex_values", where).items():
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            if not _NAME.match(name) or not _VALUE.match(text) or isinstance(value, dict | list):
-                reader.wrong(f"{where}.complex_values.{name[:60]}", 'expected a number, true or a word such as "15G"')
-            values[name] = text
+        values = read_texts(reader, keys, "complex_values", where, name=_NAME, value=_VALUE)
         slots = reader.optional_count(keys, "slots", where)
-        found[pattern] = Join(hostgroups=groups, slots=slots, complex_values=frozendict(values))
+        found[pattern] = Join(hostgroups=groups, slots=slots, complex_values=values)
     return frozendict(found)
 
 

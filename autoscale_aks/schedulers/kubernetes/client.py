@@ -6,6 +6,7 @@ GET list              `limit` and `continue`; the pages of one list are one look
 404 on a list         nobody has defined such objects: an empty list where the caller says so
 PATCH                 `application/merge-patch+json`, so that doing it twice is doing it once
 DELETE                404 is success
+POST                  409 is success: an object of that name is there, and the name says what is in it
 401                   the token is read anew once
 429, 5xx, no answer   a GET is sent again twice, after a short wait; a write is not
 ====================  ==============================================================================================
@@ -15,18 +16,20 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-import requests
+import urllib3
+import urllib3.exceptions
 
-from autoscale_aks.errors import SchedulerError
+from autoscale_aks.access.connections import make_pools, resolved
+from autoscale_aks.errors import AuthError, SchedulerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from autoscale_aks.schedulers.kubernetes.access import Access
+    from autoscale_aks.access.kubeconfig import KubernetesAccess
 
 _TRIES: Final = 3
 _WAIT_S: Final = 0.5
@@ -40,6 +43,10 @@ class NotFoundError(SchedulerError):
     """The object, or its whole kind, is not there (404)."""
 
 
+class ExistsError(SchedulerError):
+    """There is an object of that name, or it was changed meanwhile (409)."""
+
+
 class ExpiredError(SchedulerError):
     """A continue token is too old (410)."""
 
@@ -48,13 +55,13 @@ class ExpiredError(SchedulerError):
 class KubeClient:
     """One API server. `timeout_s` bounds everything between two calls of `begin`."""
 
-    access: Access
+    access: KubernetesAccess
     timeout_s: float
     page_size: int
     page_bytes: int
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    _session: requests.Session = field(default_factory=requests.Session)
+    _pools: urllib3.PoolManager | None = None
     _deadline: float = 0.0
 
     def begin(self) -> None:
@@ -75,15 +82,15 @@ class KubeClient:
         """
         try:
             try:
-                return self._pages(path, query or {}, keep)
+                return self._all_pages(path, query or {}, keep)
             except ExpiredError:
-                return self._pages(path, query or {}, keep)
+                return self._all_pages(path, query or {}, keep)
         except NotFoundError:
             if optional:
                 return []
             raise
 
-    def _pages(self, path: str, query: Mapping[str, str], keep: Callable[[Any], Any]) -> list[Any]:
+    def _all_pages(self, path: str, query: Mapping[str, str], keep: Callable[[Any], Any]) -> list[Any]:
         found: list[Any] = []
         token = ""
         while True:
@@ -108,6 +115,13 @@ class KubeClient:
         """Merge a change into an object. Raises NotFoundError, SchedulerError."""
         return self._send("PATCH", path, change)
 
+    def create(self, path: str, body: Mapping[str, Any]) -> None:
+        """Make an object; one that is there already is a success. Raises NotFoundError, SchedulerError."""
+        try:
+            self._send("POST", path, body)
+        except ExistsError:
+            return
+
     def delete(self, path: str, preconditions: Mapping[str, str]) -> None:
         """Remove an object if it is still the one that was seen; an absent one is a success. Raises SchedulerError."""
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": dict(preconditions)}
@@ -118,59 +132,72 @@ class KubeClient:
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         tries = _TRIES if method == "GET" else 1
-        refreshed = False
+        refused = ""
         while True:
             tries -= 1
             try:
-                status, headers, content = self._exchange(method, path, body, fresh=refreshed)
-            except (requests.RequestException, OSError) as error:
+                token = self.access.tokens.token()
+                status, headers, content = self._exchange(method, path, body, token)
+            except AuthError as error:
+                raise SchedulerError(f"{error}; no token for the Kubernetes API") from error
+            except (urllib3.exceptions.HTTPError, OSError) as error:
                 if tries > 0 and self._wait(""):
                     continue
                 raise SchedulerError(f"{method} {_shown(path)}: {_first_words(error)} ({self.access.url})") from error
-            if status == 401 and not refreshed:
-                refreshed, tries = True, tries + 1
+            if status == 401 and token and not refused:
+                refused, tries = token, tries + 1
+                self.access.tokens.invalidate(refused)
                 continue
             if status in _AGAIN and tries > 0 and self._wait(headers.get("Retry-After", "")):
                 continue
             return _decode(method, path, status, content)
 
     def _exchange(
-        self, method: str, path: str, body: Mapping[str, Any] | None, *, fresh: bool
+        self, method: str, path: str, body: Mapping[str, Any] | None, token: str
     ) -> tuple[int, Mapping[str, str], bytes]:
         left = self._deadline - self.monotonic()
         if left <= 0:
-            raise requests.Timeout(f"no answer within {self.timeout_s:g} s (scheduler.timeout_s)")
+            raise urllib3.exceptions.TimeoutError(self._too_late())
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        headers = {"Accept": "application/json", **({"Content-Type": kind} if body is not None else {})}
-        token = self.access.token(fresh)
+        headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
+        if body is not None:
+            headers["Content-Type"] = kind
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        self._session.trust_env = False  # a .netrc must not replace the token; proxies stand in the kubeconfig
-        with self._session.request(
+        if self._pools is None:
+            self._pools = make_pools(resolved(self.access.route, self.access.url), connections=1)
+        answer = self._pools.urlopen(
             method,
             self.access.url + path,
-            data=None if body is None else json.dumps(body).encode(),
+            redirect=False,
+            body=None if body is None else json.dumps(body).encode(),
             headers=headers,
-            timeout=(min(_CONNECT_S, left), left),
-            allow_redirects=False,
-            stream=True,
-            verify=self.access.verify,
-            cert=self.access.client_cert,
-            proxies=self.access.proxies,
-        ) as answer:
-            return answer.status_code, answer.headers, self._read(answer)
+            timeout=urllib3.Timeout(connect=min(_CONNECT_S, left), read=left),
+            retries=False,
+            preload_content=False,
+        )
+        try:
+            content = self._read(answer)
+        except BaseException:
+            answer.close()
+            raise
+        answer.release_conn()
+        return answer.status, answer.headers, content
 
-    def _read(self, answer: requests.Response) -> bytes:
+    def _read(self, answer: urllib3.BaseHTTPResponse) -> bytes:
         parts: list[bytes] = []
         size = 0
-        for part in answer.iter_content(_BLOCK):
+        while part := answer.read1(_BLOCK, decode_content=True):
             size += len(part)
             if size > self.page_bytes:
-                raise requests.RequestException("the answer is larger than scheduler.max_output_bytes")
+                raise urllib3.exceptions.HTTPError("the answer is larger than scheduler.max_output_bytes")
             if self.monotonic() > self._deadline:
-                raise requests.Timeout(f"no answer within {self.timeout_s:g} s (scheduler.timeout_s)")
+                raise urllib3.exceptions.TimeoutError(self._too_late())
             parts.append(part)
         return b"".join(parts)
+
+    def _too_late(self) -> str:
+        return f"no answer within {self.timeout_s:g} s (scheduler.timeout_s)"
 
     def _wait(self, retry_after: str) -> bool:
         """Wait before sending again; False when there is no time left."""
@@ -194,6 +221,8 @@ def _decode(method: str, path: str, status: int, content: bytes) -> Mapping[str,
     message = f"{method} {_shown(path)}: {status}: {_plain(said) if isinstance(said, str) else 'it said nothing'}"
     if status == 404:
         raise NotFoundError(message)
+    if status == 409:
+        raise ExistsError(message)
     if status == 410:
         raise ExpiredError(message)
     hint = {401: "; is the token valid?", 403: "; see the role in conf/kubernetes"}.get(status, "")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.errors import SchedulerError
 from autoscale_aks.schedulers.kubernetes.access import access_of
 from autoscale_aks.schedulers.kubernetes.client import KubeClient, NotFoundError
 from autoscale_aks.schedulers.kubernetes.nodes import CLOSED_BY_US, read_node
+from autoscale_aks.schedulers.kubernetes.notes import Subject, encode_event, events_path, subjects_of
 from autoscale_aks.schedulers.kubernetes.objects import mapping_at, read_pod, text_at
 from autoscale_aks.schedulers.kubernetes.queue import read_state
 from autoscale_aks.schedulers.kubernetes.settings import read_settings
-from autoscale_aks.schedulers.kubernetes.source import NODES, PODS, CaptureSource, ServerSource, slim_pod
+from autoscale_aks.schedulers.kubernetes.source import NODES, PODS, CaptureSource, ServerSource, Slimmer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from autoscale_aks.schedulers.kubernetes.nodes import NodeObject
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from autoscale_aks.schedulers.kubernetes.source import LookSource
     from autoscale_aks.schedulers.port import NewNode, NodeRequest, SchedulerState
 
+_MOST_REASONS: Final = 200
+"""Events made in one cycle."""
 _ONE_BY_ONE: Final = 25
 """Nodes whose pods are asked for each on its own; for more, all pods are read once."""
 _SAFE_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
@@ -37,14 +42,28 @@ class KubernetesScheduler:
     open. Nodes join by themselves.
     """
 
-    def __init__(self, settings: KubernetesSettings, source: LookSource, client: KubeClient | None) -> None:
+    def __init__(
+        self,
+        settings: KubernetesSettings,
+        source: LookSource,
+        client: KubeClient | None,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._settings = settings
         self._source = source
         self._client = client
+        self._now = now
+        self._subjects: Mapping[str, Subject] = {}
 
     def read(self) -> SchedulerState:
         """One look. Raises SchedulerError when nodes or pods cannot be read."""
-        return read_state(self._source.look(), self._settings)
+        look = self._source.look()
+        state = read_state(look, self._settings)
+        if not self._settings.job_reasons:
+            return state
+        self._subjects = subjects_of(state.jobs, look.pods)
+        return replace(state, takes_reasons=_MOST_REASONS)
 
     def add_nodes(self, nodes: Sequence[NewNode]) -> None:
         """Nothing to do: the kubelet of a machine registers its node."""
@@ -88,9 +107,32 @@ class KubernetesScheduler:
     def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
         """Nothing to do: Kubernetes never asks for nodes by name."""
 
-    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG002 - the port's
-        """Nowhere: an event a pod would need a right to write that nothing else here needs."""
-        return ()
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:
+        """Say why jobs of the last look wait; those it was said of. Nothing of a pod is changed.
+
+        An event beside the pod, of several pods alike beside their controller. Events end by themselves, so that an
+        empty reason has nothing to take away. Raises SchedulerError when every one is refused.
+        """
+        if self._client is None or not self._settings.job_reasons:
+            return ()
+        self._client.begin()
+        said: list[str] = []
+        failure: SchedulerError | None = None
+        for name, reason in reasons.items():
+            subject = self._subjects.get(name)
+            try:
+                if reason and subject is not None:
+                    self._client.create(events_path(subject), encode_event(subject, reason, self._now()))
+            except NotFoundError:  # its namespace is gone
+                continue
+            except SchedulerError as error:
+                failure = failure or error
+                continue
+            if subject is not None or not reason:
+                said.append(name)
+        if failure is not None and not said:
+            raise failure
+        return tuple(said)
 
     def _each(self, names: Sequence[str]) -> Iterator[tuple[str, KubeClient]]:
         """Names that are node names, each once; none where nothing may be changed."""
@@ -110,7 +152,7 @@ class KubernetesScheduler:
         if self._client is None or not names:
             return set()
         if len(names) > _ONE_BY_ONE:
-            found = self._client.list_all(PODS, keep=slim_pod)
+            found = self._client.list_all(PODS, keep=Slimmer())
         else:
             found = [
                 raw for name in names for raw in self._client.list_all(PODS, {"fieldSelector": f"spec.nodeName={name}"})

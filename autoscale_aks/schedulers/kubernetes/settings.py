@@ -9,7 +9,14 @@ from frozendict import frozendict
 
 from autoscale_aks.model.node_labels import Taint, parse_taint
 from autoscale_aks.planning.reading import Reader, kind_of
-from autoscale_aks.schedulers.settings import finish, read_object, read_output_limit, read_path, read_timeout
+from autoscale_aks.schedulers.settings import (
+    finish,
+    read_job_reasons,
+    read_object,
+    read_output_limit,
+    read_path,
+    read_timeout,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +57,7 @@ class KubernetesSettings:
     known_zones       zone labels of machines to come; filled from nodearrays
     daemon_overhead   whether the pods of DaemonSets are taken off fresh nodes (true)
     pod_groups        whether PodGroup objects are read for the least size of a gang (true)
+    job_reasons       whether to say why a pod waits by an event beside it (false)
     kueue             whether Kueue workloads that have quota and wait for machines are demand (false)
     ================  ==================================================================================
     """
@@ -74,6 +82,7 @@ class KubernetesSettings:
     daemon_overhead: bool = True
     pod_groups: bool = True
     kueue: bool = False
+    job_reasons: bool = False
 
     def resource(self, name: str) -> str | None:
         """Our resource for one of Kubernetes; None: not counted."""
@@ -116,6 +125,7 @@ def read_settings(raw: Mapping[str, Any], *, path: str = "scheduler", base: Path
         daemon_overhead=reader.flag(raw, "daemon_overhead", path, default=True),
         pod_groups=reader.flag(raw, "pod_groups", path, default=True),
         kueue=reader.flag(raw, "kueue", path, default=False),
+        job_reasons=read_job_reasons(reader, raw, path),
     )
     if sum(key in raw for key in ("kubeconfig", "url", "capture_dir")) > 1:
         reader.wrong(path, 'expected at most one of "kubeconfig", "url" and "capture_dir"')

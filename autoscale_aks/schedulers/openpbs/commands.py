@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.errors import SchedulerError
-from autoscale_aks.schedulers.process import Answer
+from autoscale_aks.schedulers.process import Answer, stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from autoscale_aks.schedulers.openpbs.settings import PbsSettings
-    from autoscale_aks.schedulers.process import Runner
+    from autoscale_aks.schedulers.process import Output, Runner
 
 DROPPED: Final = ("PBS_",)
 KEPT: Final = frozenset({"PBS_CONF_FILE", "PBS_SERVER"})
@@ -43,10 +43,10 @@ class PbsCommands:
     runner: Runner
     settings: PbsSettings
 
-    def show_jobs(self) -> Answer:
-        """Every job that waits or runs; with subjobs where the settings say so."""
+    def stream_jobs(self) -> Output:
+        """Every job that waits or runs, as PBS prints them; with subjobs where the settings say so."""
         subjobs = ("-t",) if self.settings.subjobs else ()
-        return self._run(self.settings.qstat, *subjobs, "-f", "-F", "json")
+        return stream(self.runner, (self.settings.qstat, *subjobs, "-f", "-F", "json"), self._env())
 
     def show_queues(self) -> Answer:
         """Queues with limits, defaults and stocks."""
@@ -81,13 +81,20 @@ class PbsCommands:
         """Take the offline mark and the comment away."""
         self._run(self.settings.pbsnodes, "-C", "", "-r", *names)
 
+    def comment(self, job: str, words: str) -> None:
+        """Set a job's comment, which takes an operator."""
+        self._run(self.settings.qalter, "-W", f"comment={words}", job)
+
     def run_program(self, args: Sequence[str]) -> Answer:
         """A program of sched_config."""
         return self._run(*args)
 
     def _run(self, *args: str) -> Answer:
+        return self.runner.run(args, self._env())
+
+    def _env(self) -> Mapping[str, str]:
         conf = self.settings.pbs_conf
-        return self.runner.run(args, {} if conf is None else {"PBS_CONF_FILE": str(conf)})
+        return {} if conf is None else {"PBS_CONF_FILE": str(conf)}
 
 
 @dataclass(slots=True)

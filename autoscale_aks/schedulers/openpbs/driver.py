@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from frozendict import frozendict
 
 from autoscale_aks.errors import Problem, SchedulerError
+from autoscale_aks.schedulers.commanded import (
+    checked_names,
+    first_match,
+    jobs_by_node,
+    one_line,
+    raise_first,
+    report_warnings,
+    runner_of,
+    text_of,
+    try_chunks,
+    try_each,
+)
 from autoscale_aks.schedulers.openpbs.commands import DROPPED, KEPT, NODES_AT_ONCE, CaptureRunner, PbsCommands
 from autoscale_aks.schedulers.openpbs.facts import (
     PbsFacts,
@@ -22,13 +33,13 @@ from autoscale_aks.schedulers.openpbs.facts import (
 )
 from autoscale_aks.schedulers.openpbs.jobs import read_queue
 from autoscale_aks.schedulers.openpbs.nodes import MARK, parse_nodes, read_nodes
+from autoscale_aks.schedulers.openpbs.reasons import OUR_MARK
 from autoscale_aks.schedulers.openpbs.settings import read_settings
 from autoscale_aks.schedulers.openpbs.values import Kind, parse_value
 from autoscale_aks.schedulers.port import SchedulerState
-from autoscale_aks.schedulers.process import SubprocessRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from autoscale_aks.schedulers.openpbs.nodes import NodeRecord
     from autoscale_aks.schedulers.openpbs.settings import PbsSettings
@@ -36,9 +47,9 @@ if TYPE_CHECKING:
     from autoscale_aks.schedulers.process import Answer, Runner
     from autoscale_aks.units import Value
 
-_SAFE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,253}\Z")
 _ABSENT: Final = re.compile(r"\b15062\b|Unknown node", re.IGNORECASE)
 _PRESENT: Final = re.compile(r"\b15066\b|already exists", re.IGNORECASE)
+_SUBJOBS: Final = re.compile(r"\[[^\]]*\]")
 _SCHED_CONFIG: Final = "sched_config"
 
 
@@ -48,8 +59,8 @@ class PbsScheduler:
     Reading asks for nodes first and jobs after: a job that starts in between is then seen on its node rather than
     counted twice. What runs where is said by the nodes' own job lists and by the jobs, and either is believed.
 
-    Closing looks afterwards and returns only nodes that PBS shows offline and without a job. Users' job comments are
-    never written: PBS keeps its own reason there, which `read` needs.
+    Closing looks afterwards and returns only nodes that PBS shows offline and without a job. A reason for a job is
+    written behind the scheduler's own words in its comment, which `read` needs and finds there.
     """
 
     def __init__(self, settings: PbsSettings, runner: Runner) -> None:
@@ -57,24 +68,25 @@ class PbsScheduler:
         self._commands = PbsCommands(runner, settings)
         self._is_capture = isinstance(runner, CaptureRunner)
         self._reports_nodes = settings.capture_nodes or not self._is_capture
+        self._comments: Mapping[str, str] = {}
 
     def read(self) -> SchedulerState:
         """Nodes, facts and jobs. Raises SchedulerError when jobs or nodes cannot be asked for."""
         problems: list[Problem] = []
-        nodes_text = self._text("pbsnodes", self._commands.show_nodes(), problems) if self._reports_nodes else ""
+        nodes_text = text_of("pbsnodes", self._commands.show_nodes(), problems) if self._reports_nodes else ""
         facts = self._read_facts(problems)
-        queue = read_queue(self._text("qstat", self._commands.show_jobs(), problems), self._settings, facts)
+        printed = self._commands.stream_jobs()
+        queue = read_queue(printed, self._settings, facts)
+        report_warnings("qstat", printed.warnings, problems)
+        self._comments = queue.comments
         before = len(problems)
         nodes = read_nodes(nodes_text, self._settings, facts, problems) if self._reports_nodes else None
-        running: dict[str, tuple[str, ...]] = dict(queue.running)
-        for node in nodes or ():
-            if node.job_ids:
-                running[node.name] = tuple(dict.fromkeys((*node.job_ids, *running.get(node.name, ()))))
         return SchedulerState(
             jobs=queue.jobs,
             nodes=nodes,
             shared_resources=queue.shared,
-            running=frozendict(running),
+            running=frozendict(jobs_by_node(queue.running, nodes)),
+            takes_reasons=self._settings.takes_reasons,
             problems=(*problems, *queue.problems),
             complete=len(problems) == before,
         )
@@ -85,49 +97,49 @@ class PbsScheduler:
         A node that was left half made, offline and without its identity, is finished. Raises SchedulerError after the
         last one when some were refused: a name has to resolve on the server.
         """
-        wanted = tuple(_checked([node.name for node in nodes]))
+        wanted = tuple(checked_names([node.name for node in nodes]))
         known = self._records() if wanted else {}
         ours = [name for name in wanted if name in known and known[name].is_closed_by_us]
-        failures = self._each(ours, self._commands.reopen)
+        failures = try_chunks(ours, NODES_AT_ONCE, self._commands.reopen)
         for name in wanted:
-            resources = self._resources_of(name)
+            resources = first_match(self._settings.create_nodes, name)
             if resources is None or (name in known and not self._is_half_made(known[name])):
                 continue
             try:
                 self._create(name, resources)
             except SchedulerError as error:
                 failures.append(error)
-        _raise_first(failures)
+        raise_first(failures)
 
     def close_nodes(self, names: Sequence[str], reason: str) -> tuple[str, ...]:
         """Mark offline, then look: the names that are offline and without a job."""
-        wanted = tuple(_checked(names))
+        wanted = tuple(checked_names(names))
         if not wanted:
             return ()
         known = self._records()
         to_close = [name for name in wanted if name in known and not known[name].is_offline]
-        comment = _clean(f"{MARK}: {reason}")
-        failures = self._each(to_close, lambda chunk: self._commands.close(chunk, comment))
+        comment = one_line(f"{MARK}: {reason}")
+        failures = try_chunks(to_close, NODES_AT_ONCE, lambda chunk: self._commands.close(chunk, comment))
         after = known if self._is_capture else self._records()
         closed = tuple(name for name in wanted if name in after and _is_closed(after[name]))
         if not closed:
-            _raise_first(failures)
+            raise_first(failures)
         return closed
 
     def reopen_nodes(self, names: Sequence[str]) -> None:
         """Take the offline mark away and nothing else. Raises when one stays closed."""
-        wanted = tuple(_checked(names))
+        wanted = tuple(checked_names(names))
         known = self._records() if wanted else {}
         offline = [name for name in wanted if name in known and known[name].is_offline]
-        failures = self._each(offline, self._commands.reopen)
+        failures = try_chunks(offline, NODES_AT_ONCE, self._commands.reopen)
         if failures:
             after = self._records()
             if any(name in after and after[name].is_offline for name in offline):
-                _raise_first(failures)
+                raise_first(failures)
 
     def remove_nodes(self, names: Sequence[str]) -> None:
         """Delete nodes whose machines are gone. PBS refuses while it thinks that a job runs there: told again later."""
-        wanted = tuple(_checked(names))
+        wanted = tuple(checked_names(names))
         known = self._records() if wanted else {}
         failures: list[SchedulerError] = []
         for name in wanted:
@@ -138,14 +150,32 @@ class PbsScheduler:
             except SchedulerError as error:
                 if not _ABSENT.search(str(error)):
                     failures.append(error)
-        _raise_first(failures)
+        raise_first(failures)
+
+    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:
+        """Write why jobs of the last look wait; the jobs it was written to. An empty reason takes ours away.
+
+        Raises SchedulerError when PBS refuses every one of them: it takes an operator.
+        """
+        if not self._settings.job_reasons:
+            return ()
+        said: list[str] = []
+
+        def write(item: tuple[str, str]) -> None:
+            name, reason = item
+            job = _SUBJOBS.sub("[]", name, count=1)
+            if job in self._comments:
+                ours = f"{OUR_MARK}{one_line(reason)}" if reason else ""
+                self._commands.comment(job, f"{self._comments[job]}{ours}")
+                said.append(name)
+
+        failures = try_each(reasons.items(), write)
+        if not said:
+            raise_first(failures)
+        return tuple(said)
 
     def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
         """Nothing to do: PBS never asks for nodes by name."""
-
-    def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG002 - the port's
-        """Nowhere: PBS keeps its own reason in a job's comment, and `read` needs it."""
-        return ()
 
     # -- inner
 
@@ -168,23 +198,6 @@ class PbsScheduler:
         has_identity = isinstance(given, dict) and self._settings.identity_resource in given
         return record.is_offline and not record.is_busy and not has_identity and not record.attributes.get("comment")
 
-    def _resources_of(self, name: str) -> Mapping[str, str] | None:
-        for pattern, resources in self._settings.create_nodes.items():
-            if fnmatchcase(name, pattern):
-                return resources
-        return None
-
-    def _each(self, names: Sequence[str], act: Callable[[Sequence[str]], None]) -> list[SchedulerError]:
-        """Act on names in chunks; a chunk that fails is tried name by name."""
-        failures: list[SchedulerError] = []
-        for start in range(0, len(names), NODES_AT_ONCE):
-            chunk = names[start : start + NODES_AT_ONCE]
-            try:
-                act(chunk)
-            except SchedulerError as error:
-                failures.extend(_one_by_one(chunk, act) if len(chunk) > 1 else [error])
-        return failures
-
     def _records(self) -> dict[str, NodeRecord]:
         return {record.name: record for record in parse_nodes(self._commands.show_nodes().text, [])}
 
@@ -192,8 +205,8 @@ class PbsScheduler:
         sched = self._read_sched_config(problems)
         types = parse_types(self._optional("qmgr list resource", lambda: self._commands.list("resource"), problems))
         dynamic = self._ask_dynamic(sched, problems) if self._settings.run_server_dyn_res else {}
-        queues = self._text("qstat -Qf", self._commands.show_queues(), problems)
-        server = self._text("qstat -Bf", self._commands.show_server(), problems)
+        queues = text_of("qstat -Qf", self._commands.show_queues(), problems)
+        server = text_of("qstat -Bf", self._commands.show_server(), problems)
         return PbsFacts(
             queues=parse_queues(queues, problems) if queues.strip() else frozendict(),
             server=parse_server(server, problems) if server.strip() else frozendict(),
@@ -235,60 +248,17 @@ class PbsScheduler:
     def _optional(self, what: str, ask: Callable[[], Answer], problems: list[Problem]) -> str:
         """An answer that reading can do without."""
         try:
-            return self._text(what, ask(), problems)
+            return text_of(what, ask(), problems)
         except SchedulerError as error:
             problems.append(Problem(what, f"not known: {error}"))
             return ""
-
-    def _text(self, what: str, answer: Answer, problems: list[Problem]) -> str:
-        problems.extend(Problem(what, line[:200]) for line in answer.warnings[:10])
-        return answer.text
-
-
-def _one_by_one(names: Sequence[str], act: Callable[[Sequence[str]], None]) -> list[SchedulerError]:
-    failures: list[SchedulerError] = []
-    for name in names:
-        try:
-            act([name])
-        except SchedulerError as error:
-            failures.append(error)
-    return failures
-
-
-def _raise_first(failures: Sequence[SchedulerError]) -> None:
-    if failures:
-        raise failures[0]
 
 
 def _is_closed(record: NodeRecord) -> bool:
     return record.is_offline and not record.is_busy
 
 
-def _checked(names: Sequence[str]) -> Iterator[str]:
-    """Names that qmgr takes for one node each. Raises SchedulerError for others."""
-    for name in dict.fromkeys(names):
-        if not _SAFE_NAME.match(name):
-            raise SchedulerError(f"{name[:60]!r} is no node name")
-        yield name
-
-
-def _clean(reason: str) -> str:
-    """A comment as PBS keeps it: printable, on one line, short."""
-    return "".join(char if char.isprintable() else " " for char in reason)[:200]
-
-
 def build(settings: Mapping[str, Any], *, environment: Mapping[str, str], base: Path | None = None) -> PbsScheduler:
     """`{"type": "openpbs", …}` → a scheduler. Raises ConfigError."""
     parsed = read_settings(settings, base=base)
-    if parsed.capture_dir is not None:
-        return PbsScheduler(parsed, CaptureRunner(parsed.capture_dir))
-    return PbsScheduler(
-        parsed,
-        SubprocessRunner(
-            environment=environment,
-            timeout_s=parsed.timeout_s,
-            output_limit=parsed.max_output_bytes,
-            dropped=DROPPED,
-            kept=KEPT,
-        ),
-    )
+    return PbsScheduler(parsed, runner_of(parsed, environment, CaptureRunner, dropped=DROPPED, kept=KEPT))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from autoscale_aks.schedulers.openpbs.facts import PbsFacts
-    from autoscale_aks.schedulers.openpbs.records import JobRecord
+    from autoscale_aks.schedulers.openpbs.records import JobFacts
     from autoscale_aks.units import Number
 
 _RULE: Final = re.compile(r"\[\s*([ougp]):\s*\"?([^\]=\"]+?)\"?\s*=\s*([^\]]+?)\s*\]")
@@ -46,11 +46,11 @@ class _Limit:
     """None: jobs are counted."""
     rules: Mapping[str, Number]
 
-    def entities(self, record: JobRecord) -> Iterator[tuple[str, Number]]:
+    def entities(self, job: JobFacts) -> Iterator[tuple[str, Number]]:
         """Whose stocks a job draws on, with the limit: somebody's own limit stands above the generic one."""
         if f"o:{_EVERYBODY}" in self.rules:
             yield f"o:{_EVERYBODY}", self.rules[f"o:{_EVERYBODY}"]
-        for letter, name in (("u", record.user), ("g", record.group), ("p", record.project)):
+        for letter, name in (("u", job.user), ("g", job.group), ("p", job.project)):
             limit = self.rules.get(f"{letter}:{name}", self.rules.get(f"{letter}:{_EACH}"))
             if limit is not None and name:
                 yield f"{letter}:{name}", limit
@@ -82,26 +82,26 @@ class Stocks:
             self._initial[name] = number_of(left) or 0
             self._used[name] = 0
 
-    def count_running(self, record: JobRecord, tasks: int) -> None:
+    def count_running(self, job: JobFacts, tasks: int) -> None:
         """Note what running work holds: `tasks` of one array, or a job. (Pools say themselves what is assigned.)"""
-        for limit in self._limits_on(record):
-            amount = self._amount(limit, record)
-            for entity, most in limit.entities(record):
+        for limit in self._limits_on(job):
+            amount = self._amount(limit, job)
+            for entity, most in limit.entities(job):
                 name = limit.name(entity)
                 self._initial.setdefault(name, most)
                 self._used[name] = self._used.get(name, 0) + amount * tasks
 
-    def takings(self, record: JobRecord) -> Takings:
+    def takings(self, job: JobFacts) -> Takings:
         """What one waiting job takes, and of which shared resources. Raises ValueError for an unreadable amount."""
         taken: list[tuple[str, Number]] = []
-        for limit in self._limits_on(record):
-            amount = self._amount(limit, record)
-            for entity, most in limit.entities(record):
+        for limit in self._limits_on(job):
+            amount = self._amount(limit, job)
+            for entity, most in limit.entities(job):
                 name = limit.name(entity)
                 self._initial.setdefault(name, most)
                 taken.append((name, amount))
-        for name, text in record.resources:
-            for scope in (None, record.queue):
+        for name, text in job.resources:
+            for scope in (None, job.queue):
                 pool = self._pools.get((scope, name))
                 if pool is not None:
                     taken.append((pool, number_of(self.facts.value(name, text)) or 0))
@@ -116,13 +116,13 @@ class Stocks:
             }
         )
 
-    def _limits_on(self, record: JobRecord) -> Iterator[_Limit]:
-        return (limit for limit in self._limits if limit.queue in {None, record.queue})
+    def _limits_on(self, job: JobFacts) -> Iterator[_Limit]:
+        return (limit for limit in self._limits if limit.queue in {None, job.queue})
 
-    def _amount(self, limit: _Limit, record: JobRecord) -> Number:
+    def _amount(self, limit: _Limit, job: JobFacts) -> Number:
         if limit.resource is None:
             return 1
-        text = next((value for name, value in record.resources if name == limit.resource), None)
+        text = next((value for name, value in job.resources if name == limit.resource), None)
         if text is None:
             return 0
         try:

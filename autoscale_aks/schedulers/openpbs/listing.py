@@ -14,37 +14,71 @@ from typing import TYPE_CHECKING, Any, Final
 from autoscale_aks.errors import Problem, SchedulerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _SHOWN_PROBLEMS: Final = 20
 _FRAME: Final = '"timestamp"'
+_LONGEST_FRAME: Final = 1 << 22
+"""Characters in which the first object has to open; a listing where it does not is read whole."""
+_LONGEST_OPENING: Final = 1 << 10
+"""A line that opens an object may lie across two pieces."""
 _LINE: Final = re.compile(r'[ \t]*"([^"]+)":[ \t]*(.*?),?[ \t\r]*\Z')
 
 
-def cut_objects(text: str, section: str, source: str) -> Iterator[tuple[str, str]]:
+def cut_objects(text: str | Iterable[str], section: str, source: str) -> Iterator[tuple[str, str]]:
     """Name and text of every object in `"section": {…}`; the text begins behind the brace that opens it.
 
-    Raises SchedulerError when this is no listing at all. One printed in a single line is read whole.
+    `text` may come in pieces, cut anywhere; of those no more than one object and one piece are kept. Raises
+    SchedulerError when this is no listing at all. One printed in a single line is read whole.
     """
-    start = text.find(f'"{section}":')
-    if start < 0:
-        if _FRAME in text or not text.strip():
+    pieces = iter((text,) if isinstance(text, str) else text)
+    head = ""
+    for piece in pieces:
+        head += piece
+        opening = _opening(head, section)
+        if opening is not None:
+            yield from _cut(head, pieces, opening)
             return
-        raise SchedulerError(f"{source}: printed no listing; it begins {text.strip()[:60]!r}")
-    section_at = text.rfind("\n", 0, start) + 1
+        if len(head) > _LONGEST_FRAME:
+            break
+    head += "".join(pieces)
+    opening = _opening(head, section)
+    if opening is not None:
+        yield from _cut(head, iter(()), opening)
+    elif f'"{section}":' in head:
+        yield from _whole(head, section, source)
+    elif _FRAME not in head and head.strip():
+        raise SchedulerError(f"{source}: printed no listing; it begins {head.strip()[:60]!r}")
+
+
+def _opening(head: str, section: str) -> re.Pattern[str] | None:
+    """How the lines that open an object look, once the first of them is there; None before, and in other forms."""
+    start = head.find(f'"{section}":')
+    if start < 0:
+        return None
+    section_at = head.rfind("\n", 0, start) + 1
     # The section stands one step in, its objects two, whatever a malformed one looks like.
-    indent = text[section_at:start] * 2 if not text[section_at:start].strip() else ""
+    indent = head[section_at:start] * 2 if not head[section_at:start].strip() else ""
     # Begins with a line break, not with ^: that is searched for many times as fast.
     opening = re.compile(rf'\n{indent}"([^"\n]+)":[ \t]*\{{[ \t\r]*(?=\n)')
-    if not indent or opening.search(text, start) is None:
-        yield from _whole(text, section, source)
-        return
-    name, begin = "", -1
-    for match in opening.finditer(text, start):
-        if begin >= 0:
-            yield name, text[begin : match.start()]
-        name, begin = match[1], match.end()
-    yield name, text[begin:]
+    return opening if indent and opening.search(head, start) is not None else None
+
+
+def _cut(text: str, pieces: Iterator[str], opening: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+    name, begin, seen = "", -1, 0
+    while True:
+        for match in opening.finditer(text, seen):
+            if begin >= 0:
+                yield name, text[begin : match.start()]
+            name, begin = match[1], match.end()
+        piece = next(pieces, None)
+        if piece is None:
+            break
+        kept = max(begin, 0)
+        seen = max(len(text) - kept - _LONGEST_OPENING, 0)
+        text, begin = text[kept:] + piece, begin - kept
+    if begin >= 0:
+        yield name, text[begin:]
 
 
 def _whole(text: str, section: str, source: str) -> Iterator[tuple[str, str]]:

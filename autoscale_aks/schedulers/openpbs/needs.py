@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.job import JobShape
     from autoscale_aks.schedulers.openpbs.facts import PbsFacts
     from autoscale_aks.schedulers.openpbs.limits import Stocks, Takings
-    from autoscale_aks.schedulers.openpbs.records import JobRecord
+    from autoscale_aks.schedulers.openpbs.records import JobFacts
     from autoscale_aks.schedulers.openpbs.select import Place, Wanted
     from autoscale_aks.schedulers.openpbs.settings import PbsSettings
     from autoscale_aks.units import Number, Value
@@ -68,26 +68,26 @@ class Translator:
         self._store = ShapeStore()
         self._seen: dict[Any, tuple[JobShape, tuple[str, ...]]] = {}
 
-    def shape_of(self, record: JobRecord) -> tuple[JobShape, tuple[str, ...]]:
+    def shape_of(self, job: JobFacts) -> tuple[JobShape, tuple[str, ...]]:
         """The shape of a job and what could not be said of it. Raises ValueError when a request cannot be read."""
-        takings = self._stocks.takings(record)
-        place = next((value for name, value in record.resources if name == "place"), "")
-        key = (record.select, place, record.queue, takings, self._dynamic_of(record))
+        takings = self._stocks.takings(job)
+        place = next((value for name, value in job.resources if name == "place"), "")
+        key = (job.select, place, job.queue, takings, self._dynamic_of(job))
         found = self._seen.get(key)
         if found is None:
-            found = self._seen[key] = self._translate(record, place, takings)
+            found = self._seen[key] = self._translate(job, place, takings)
         return found
 
-    def _dynamic_of(self, record: JobRecord) -> tuple[str, ...]:
+    def _dynamic_of(self, job: JobFacts) -> tuple[str, ...]:
         """Server dynamic resources that a job asks for and nobody counted."""
         known = self._facts.sched.dynamic
-        return tuple(name for name, _ in record.resources if name in known and name not in self._facts.dynamic)
+        return tuple(name for name, _ in job.resources if name in known and name not in self._facts.dynamic)
 
-    def _translate(self, record: JobRecord, place: str, takings: Takings) -> tuple[JobShape, tuple[str, ...]]:
+    def _translate(self, job: JobFacts, place: str, takings: Takings) -> tuple[JobShape, tuple[str, ...]]:
         placing = parse_place(place)
-        notes = [_DYNAMIC.format(name) for name in self._dynamic_of(record)]
-        parts = _merged([self._part(wanted) for wanted in parse_select(record.select)])
-        whole = self._whole(record.queue, takings)
+        notes = [_DYNAMIC.format(name) for name in self._dynamic_of(job)]
+        parts = _merged([self._part(wanted) for wanted in parse_select(job.select)])
+        whole = self._whole(job.queue, takings)
         if placing.arrangement == "pack" or placing.group == "host":
             alone: tuple[dict[str, Any], ...] = ({"exclusive": True},) if placing.is_exclusive else ()
             return self._store.slots(frozen((*_constraints(_summed(parts)), *alone, *whole))), tuple(notes)

@@ -12,6 +12,9 @@ from typing import Final
 
 from autoscale_aks.schedulers.verdict import WORTH_A_MACHINE, Verdict, unknown_reason
 
+OUR_MARK: Final = " | azaks: "
+"""What stands in a job's comment between the scheduler's words and ours. The scheduler may replace both at any time."""
+
 _PREFIX: Final = re.compile(r"\s*(?:Not Running|Can Never Run)\s*:\s*", re.IGNORECASE)
 _WORTH: Final = re.compile(
     r"""not\ enough\ (free\ |total\ |of\ the\ right\ type)|no\ available\ resources\ on\ nodes|nodes\ not\ available

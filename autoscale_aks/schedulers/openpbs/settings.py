@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from frozendict import frozendict
 
 from autoscale_aks.planning.reading import Reader
-from autoscale_aks.schedulers.process import DEFAULT_OUTPUT_LIMIT, DEFAULT_TIMEOUT_S
-from autoscale_aks.schedulers.settings import (
-    finish,
-    read_lists,
-    read_object,
-    read_output_limit,
-    read_path,
-    read_timeout,
-    read_unknown_reasons,
-    read_word,
-)
+from autoscale_aks.schedulers.commanded import COMMANDED_KEYS, CommandedSettings, read_commanded
+from autoscale_aks.schedulers.settings import finish, read_lists, read_object, read_path, read_texts, read_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,13 +21,14 @@ _VALUE = re.compile(r"[A-Za-z0-9._:/@+-]{1,200}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PbsSettings:
+class PbsSettings(CommandedSettings):
     """How this site's OpenPBS is asked, and how its words become constraints.
 
     ========================  ==========================================================================
     key                       meaning
     ========================  ==========================================================================
-    qstat, qmgr, pbsnodes     the commands; full paths where PATH lacks them (cron)
+    qstat, qmgr, pbsnodes,    the commands; full paths where PATH lacks them (cron)
+    qalter
     pbs_conf                  PBS_CONF_FILE for them
     timeout_s                 seconds one command may take (60)
     max_output_bytes          most bytes one command may print (1 GiB)
@@ -52,6 +44,7 @@ class PbsSettings:
     sched_config              PBS's sched_config; null: where `qmgr -c 'list sched'` says
     run_server_dyn_res        whether the programs of `server_dyn_res` lines are run (false)
     unknown_reasons           "runnable" (default) or "waiting": jobs that wait for a reason not known here
+    job_reasons               whether to write why a job waits behind PBS's own words in its comment (false)
     create_nodes              node name pattern → resources for `qmgr create node`, such as
                               {"az1-htc-*": {"ncpus": 4, "mem": "15gb", "slot_type": "htc"}}
     ========================  ==========================================================================
@@ -60,25 +53,20 @@ class PbsSettings:
     qstat: str = "qstat"
     qmgr: str = "qmgr"
     pbsnodes: str = "pbsnodes"
+    qalter: str = "qalter"
     pbs_conf: Path | None = None
-    timeout_s: float = DEFAULT_TIMEOUT_S
-    max_output_bytes: int = DEFAULT_OUTPUT_LIMIT
-    capture_dir: Path | None = None
-    capture_nodes: bool = False
     queues: Mapping[str, tuple[str, ...]] = field(default_factory=frozendict)
     group_resource: str = "group_id"
     identity_resource: str = "ccnodeid"
     subjobs: bool = False
     sched_config: Path | None = None
     run_server_dyn_res: bool = False
-    unknown_is_runnable: bool = True
     create_nodes: Mapping[str, Mapping[str, str]] = field(default_factory=frozendict)
 
 
 _KEYS: Final = (
-    "type", "qstat", "qmgr", "pbsnodes", "pbs_conf", "timeout_s", "max_output_bytes", "capture_dir", "capture_nodes",
-    "queues", "group_resource", "identity_resource", "subjobs", "sched_config", "run_server_dyn_res",
-    "unknown_reasons", "create_nodes",
+    *COMMANDED_KEYS, "qstat", "qmgr", "pbsnodes", "qalter", "pbs_conf", "queues", "group_resource", "identity_resource",
+    "subjobs", "sched_config", "run_server_dyn_res", "create_nodes",
 )  # fmt: skip
 
 
@@ -87,21 +75,18 @@ def read_settings(raw: Mapping[str, Any], *, path: str = "scheduler", base: Path
     reader = Reader()
     reader.keys(raw, path, _KEYS)
     settings = PbsSettings(
+        **read_commanded(reader, raw, path, base),
         qstat=read_word(reader, raw, "qstat", path, "qstat"),
         qmgr=read_word(reader, raw, "qmgr", path, "qmgr"),
         pbsnodes=read_word(reader, raw, "pbsnodes", path, "pbsnodes"),
+        qalter=read_word(reader, raw, "qalter", path, "qalter"),
         pbs_conf=read_path(reader, raw, "pbs_conf", path, base),
-        timeout_s=read_timeout(reader, raw, path, DEFAULT_TIMEOUT_S),
-        max_output_bytes=read_output_limit(reader, raw, path, DEFAULT_OUTPUT_LIMIT),
-        capture_dir=read_path(reader, raw, "capture_dir", path, base),
-        capture_nodes=reader.flag(raw, "capture_nodes", path, default=False),
         queues=read_lists(reader, raw, "queues", path),
         group_resource=read_word(reader, raw, "group_resource", path, "group_id"),
         identity_resource=read_word(reader, raw, "identity_resource", path, "ccnodeid"),
         subjobs=reader.flag(raw, "subjobs", path, default=False),
         sched_config=read_path(reader, raw, "sched_config", path, base),
         run_server_dyn_res=reader.flag(raw, "run_server_dyn_res", path, default=False),
-        unknown_is_runnable=read_unknown_reasons(reader, raw, path),
         create_nodes=_resources_by_pattern(reader, raw, "create_nodes", path),
     )
     finish(reader)
@@ -113,17 +98,8 @@ def _resources_by_pattern(
 ) -> Mapping[str, Mapping[str, str]]:
     """Node name patterns → resources as qmgr writes them."""
     patterns = read_object(reader, raw, key, path)
-    found: dict[str, Mapping[str, str]] = {}
-    for pattern in patterns:
-        where = f"{path}.{key}.{pattern}"
-        resources: dict[str, str] = {}
-        for name, value in read_object(reader, patterns, pattern, f"{path}.{key}").items():
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            if not _RESOURCE.match(name):
-                reader.wrong(f"{where}.{name[:60]}", "is no name of a resource")
-            elif isinstance(value, dict | list) or value is None or not _VALUE.match(text):
-                reader.wrong(f"{where}.{name}", 'expected a number, true, false or a word such as "15gb"')
-            else:
-                resources[name] = text
-        found[pattern] = frozendict(resources)
+    found = {
+        pattern: read_texts(reader, patterns, pattern, f"{path}.{key}", name=_RESOURCE, value=_VALUE)
+        for pattern in patterns
+    }
     return frozendict(found)

@@ -48,7 +48,7 @@ def test_a_kubeconfigs_authority_lives_as_long_as_the_client(tmp_path: Path) -> 
     config = configured(tmp_path, kubernetes_config_file=kubeconfig(tmp_path))
     client = build_client(config, None)
     assert client.endpoints.kubernetes_url == "https://c.example"
-    stored = Path(client.endpoints.kubernetes_ca or "")
+    stored = Path(client.endpoints.kubernetes_route.ca or "")
     assert stored.read_text() == "a certificate"
     client.close()
     del client

@@ -13,10 +13,11 @@ from aks_fakes import EPOCH, FakeClock
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
+from autoscale_aks.access.addresses import is_loopback
+from autoscale_aks.access.tokens import FileTokenSource
 from autoscale_aks.cloud.aks.auth import (
     AzureTokenSource,
     CredentialKind,
-    FileTokenSource,
     StaticTokenSource,
     azure_credentials,
 )
@@ -26,7 +27,6 @@ from autoscale_aks.cloud.aks.endpoints import (
     check_machine_name,
     check_pool_name,
     find_cloud,
-    is_loopback,
 )
 from autoscale_aks.config import addresses
 from autoscale_aks.errors import AuthError

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from aks_fakes import EPOCH, FakeClock
 
-from autoscale_aks.cloud.aks.exec_tokens import ExecCommand, ExecTokenSource
-from autoscale_aks.cloud.aks.kubeconfig import in_cluster_access, kubeconfig_access
+from autoscale_aks.access.exec_tokens import ExecCommand, ExecTokenSource
+from autoscale_aks.access.kubeconfig import in_cluster_access, kubeconfig_access
 from autoscale_aks.cloud.aks.wire import format_timestamp
 from autoscale_aks.errors import AuthError, ConfigError
 
@@ -42,16 +42,15 @@ def test_a_token_and_an_authority_inside_the_file(tmp_path: Path) -> None:
     data = base64.b64encode(AUTHORITY).decode()
     access = kubeconfig_access(write(tmp_path, document(**{"certificate-authority-data": data})))
     assert (access.url, access.tokens.token()) == ("https://k8s.example:443", "secret-1")
-    assert access.ca is not None
-    assert Path(access.ca).read_bytes() == AUTHORITY
-    assert access.stored_ca is not None
-    access.stored_ca.close()
-    assert not Path(access.ca).exists(), "nothing is left behind"
+    assert access.route.ca is not None
+    assert Path(access.route.ca).read_bytes() == AUTHORITY
+    access.close()
+    assert not Path(access.route.ca).exists(), "nothing is left behind"
 
 
 def test_yaml_is_read_like_json(tmp_path: Path) -> None:
     access = kubeconfig_access(write(tmp_path, yaml.safe_dump(document())))
-    assert (access.url, access.ca, access.tokens.token()) == ("https://k8s.example:443", None, "secret-1")
+    assert (access.url, access.route.ca, access.tokens.token()) == ("https://k8s.example:443", None, "secret-1")
 
 
 def test_yaml_without_its_reader_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +64,7 @@ def test_paths_in_the_file_start_at_its_directory(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret-2\n")
     path = write(tmp_path, document({"tokenFile": "token"}, **{"certificate-authority": "ca.crt"}))
     access = kubeconfig_access(path)
-    assert (access.ca, access.tokens.token()) == (str(tmp_path / "ca.crt"), "secret-2")
+    assert (access.route.ca, access.tokens.token()) == (str(tmp_path / "ca.crt"), "secret-2")
 
 
 def test_a_refused_token_is_looked_for_in_the_file_again(tmp_path: Path) -> None:
@@ -86,12 +85,14 @@ def test_a_refused_token_is_looked_for_in_the_file_again(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (document({"client-certificate-data": "x", "client-key-data": "y"}), "client certificates alone"),
+        (document({"client-certificate-data": "eA=="}), "of use only together"),
+        (document({"client-certificate-data": "eA==", "client-key-data": "%%"}), "client-key-data: is not base64"),
+        (document({}), "neither a token, nor exec, nor a client certificate"),
+        (document({"username": "me", "password": "secret-5"}), "username: is not supported"),
         (document({"auth-provider": {"name": "azure"}}), "kubelogin convert-kubeconfig"),
         (document({"exec": {"args": []}}), "needs a command"),
         (document({"exec": {"command": "x", "args": "a b"}}), "lists for args"),
         (document(**{"insecure-skip-tls-verify": True}), "show our token to anybody"),
-        (document(**{"proxy-url": "http://p"}), "HTTPS_PROXY"),
         (document(server="http://k8s.example"), "in clear"),
         (document(server=""), "is not an http"),
         (document(**{"certificate-authority-data": "?"}), "not base64"),
@@ -126,7 +127,7 @@ def test_a_pod_uses_its_service_account(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret-3")
     (tmp_path / "ca.crt").write_bytes(AUTHORITY)
     access = in_cluster_access({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "6443"}, tmp_path)
-    assert (access.url, access.ca, access.tokens.token()) == (
+    assert (access.url, access.route.ca, access.tokens.token()) == (
         "https://10.0.0.1:6443",
         str(tmp_path / "ca.crt"),
         "secret-3",
@@ -161,7 +162,7 @@ print(json.dumps({"kind": "ExecCredential", "status": {"token": f"secret-{number
 def test_a_program_is_run_once_until_a_minute_before_its_tokens_end_or_a_refusal(tmp_path: Path) -> None:
     clock = FakeClock()
     body = COUNTING.replace("WHEN", format_timestamp(EPOCH + 600))
-    source = ExecTokenSource(program(tmp_path, body), effects=clock.effects())
+    source = ExecTokenSource(program(tmp_path, body), now=clock.effects().now)
     assert [source.token(), source.token()] == ["secret-1", "secret-1"]
     source.invalidate("something older")
     assert source.token() == "secret-1"

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import urllib3.exceptions
 
+from autoscale_aks.access.connections import Route, proxy_of
 from autoscale_aks.cloud.aks.transport import (
     HttpTransport,
     Request,
@@ -23,7 +24,6 @@ from autoscale_aks.cloud.aks.transport import (
     SendFailure,
     Sent,
     _never_left,
-    _proxy_of,
 )
 
 if TYPE_CHECKING:
@@ -177,14 +177,14 @@ def test_no_proxy_names_hosts_domains_and_networks(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("no_proxy", "example.org, 10.0.0.0/8,not/anetwork")
     monkeypatch.delenv("NO_PROXY", raising=False)
     parts = urlsplit(url)
-    found = _proxy_of(parts.scheme, parts.hostname or "", url)
+    found = proxy_of(parts.scheme, parts.hostname or "", url)
     assert found == ("http://proxy.example:3128" if proxied else None)
 
 
 def test_certificate_authorities_that_are_not_there_are_a_clear_refusal(
     transport: HttpTransport, tmp_path: Path
 ) -> None:
-    result = transport.send(request("https://127.0.0.1:1/", ca=str(tmp_path / "none.pem")))
+    result = transport.send(request("https://127.0.0.1:1/", route=Route(ca=str(tmp_path / "none.pem"))))
     assert isinstance(result, SendFailure)
     assert result.sent is Sent.NOT_SENT
     assert "No such file" in result.detail

@@ -82,9 +82,9 @@ class HookDir:
         path = self.path / "cycles"
         return len(path.read_text().splitlines()) if path.exists() else 0
 
-    def wait_idle(self) -> None:
+    def wait_idle(self, patience_s: float = PATIENCE_S) -> None:
         """Wait until no detached cycle runs or is owed."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while time.monotonic() < deadline:
             with (self.path / "wake.lock").open("a") as lock:
                 try:

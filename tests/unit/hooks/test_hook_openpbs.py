@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket as socket_module
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -78,3 +79,49 @@ def test_whatever_breaks_the_event_is_accepted(hook_dir: HookDir, broken: str, s
 def test_a_server_that_gives_no_event_is_left_alone(hook_dir: HookDir) -> None:
     hook_dir.configure()
     assert serve(hook_dir, broken="def nothing(): raise RuntimeError('no event')\npbs.event = nothing") == ""
+
+
+@pytest.mark.parametrize("what", ["left behind", "a directory", "full", "no state directory", "no settings"])
+def test_a_socket_that_is_gone_or_full_holds_no_server(hook_dir: HookDir, what: str) -> None:
+    """The event is accepted, nothing is raised into the server, and no descriptor or child of ours is left in it."""
+    hook_dir.configure(runner=["/bin/true"])
+    socket, config = hook_dir.path / "wake.sock", ""
+    loop = None
+    if what == "left behind":
+        hook_dir.listen().close()
+    elif what == "a directory":
+        socket.mkdir()
+    elif what == "full":
+        loop = hook_dir.listen()
+        with pytest.raises(BlockingIOError):
+            fill(str(socket))
+    elif what == "no state directory":
+        hook_dir.configure(runner=["/bin/true"], state_dir=str(hook_dir.path / "gone"))
+    else:
+        config = str(hook_dir.path / "none.json")
+    left = "import os; before = len(os.listdir('/proc/self/fd'))"
+    told = serve(hook_dir, broken=left + AFTERWARDS, config=config)
+    assert told.endswith("accepted\nnothing left\n")
+    if loop is not None:
+        loop.close()
+
+
+AFTERWARDS = """
+def accept(self):
+    print("accepted")
+    try:
+        os.waitpid(-1, os.WNOHANG)
+        print("a child is left")
+    except ChildProcessError:
+        print("nothing left" if len(os.listdir("/proc/self/fd")) == before else "a descriptor is left")
+    raise SystemExit(0)
+Event.accept = accept
+"""
+
+
+def fill(path: str) -> None:
+    """Send until the queue is full. Raises BlockingIOError."""
+    with socket_module.socket(socket_module.AF_UNIX, socket_module.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        while True:
+            sender.sendto(b"x", path)

@@ -168,7 +168,7 @@ def test_a_host_that_is_still_named_is_told_of_and_one_that_is_gone_is_fine() ->
 
 @pytest.mark.parametrize("name", ["-x", "a b", "a,b", "@htc", "", "global", "template", "all"])
 def test_names_that_are_no_single_host_are_refused(name: str) -> None:
-    with pytest.raises(SchedulerError, match="is no host name"):
+    with pytest.raises(SchedulerError, match="is no node name"):
         scheduler(FakeGridEngine()).remove_nodes([name])
 
 
@@ -214,3 +214,16 @@ def test_settings_report_every_mistake_at_once() -> None:
         "scheduler.unknown_reasons",
         "scheduler.join.a*.hostgroups", "scheduler.join.a*.slots", "scheduler.join.a*.complex_values.mem free",
     }  # fmt: skip
+
+
+def test_a_jobs_reason_goes_into_its_context_where_the_site_asks_for_it() -> None:
+    cell = FakeGridEngine(jobs=listing(job(1), job(7)), hosts=qhost())
+    chosen = scheduler(cell, job_reasons=True)
+    assert chosen.read().takes_reasons > 0
+    assert chosen.explain_jobs({"1": "QUOTA: a, b\nc", "7.1-3": "LIMIT", "12": ""}) == ("1", "7.1-3", "12")
+    assert [call for call in cell.calls if call[0] == "qalter"] == [
+        ("qalter", "-ac", "azaks=QUOTA: a; b c", "1"), ("qalter", "-ac", "azaks=LIMIT", "7"),
+        ("qalter", "-dc", "azaks", "12"),
+    ]  # fmt: skip
+    quiet = scheduler(FakeGridEngine(jobs=listing(job(1)), hosts=qhost()))
+    assert (quiet.read().takes_reasons, quiet.explain_jobs({"1": "QUOTA"})) == (0, ())

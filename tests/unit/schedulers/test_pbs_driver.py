@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,13 +14,14 @@ from pbs_site import BUSY, FakePbs, job, listing, node
 from autoscale_aks.errors import ConfigError, SchedulerError
 from autoscale_aks.schedulers.openpbs.commands import CaptureRunner
 from autoscale_aks.schedulers.openpbs.driver import PbsScheduler
+from autoscale_aks.schedulers.openpbs.listing import cut_objects
 from autoscale_aks.schedulers.openpbs.settings import read_settings
 from autoscale_aks.schedulers.process import Answer
 from autoscale_aks.schedulers.registry import build_scheduler, known_types
 from autoscale_aks.units import Size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 CREATE = {"az1-htc-*": {"ncpus": 4, "mem": "15gb", "ungrouped": True}}
@@ -295,3 +298,83 @@ def test_both_are_chosen_by_their_type() -> None:
     assert {"openpbs", "gridengine"} <= set(known_types())
     settings = {"type": "openpbs", "capture_dir": str(BUSY)}
     assert build_scheduler(settings, environment={}).read().jobs
+
+
+def test_a_jobs_reason_stands_behind_the_schedulers_own_words_which_are_still_read() -> None:
+    jobs = listing(
+        j1=job(comment="Not Running: Queue express job limit has been reached."),
+        a2=job(array_indices_remaining="1-3", job_state="B"),
+        j3=job(comment="Not Running: licence of the moon | azaks: QUOTA: none left"),
+    )
+    pbs = FakePbs({}, jobs=jobs)
+    kube = scheduler(pbs, job_reasons=True)
+    state = kube.read()
+    assert state.takes_reasons > 0
+    assert [job.name for job in state.jobs if not job.runnable] == ["1.server"]
+    assert any("licence of the moon'" in problem.message for problem in state.problems), "ours is no part of it"
+    reasons = {"1.server": "QUOTA: no\ncores", "2[1-3].server": "LIMIT: full", "3.server": "", "9.server": "gone"}
+    assert kube.explain_jobs(reasons) == ("1.server", "2[1-3].server", "3.server")
+    assert [call for call in pbs.calls if call[0] == "qalter"] == [
+        ("qalter", "-W", "comment=Not Running: Queue express job limit has been reached. | azaks: QUOTA: no cores",
+         "1.server"),
+        ("qalter", "-W", "comment= | azaks: LIMIT: full", "2[].server"),
+        ("qalter", "-W", "comment=Not Running: licence of the moon", "3.server"),
+    ]  # fmt: skip
+
+
+def test_no_comment_is_written_where_the_site_did_not_ask_for_it() -> None:
+    pbs = FakePbs({}, jobs=listing(j1=job()))
+    quiet = scheduler(pbs)
+    assert quiet.read().takes_reasons == 0
+    assert quiet.explain_jobs({"1.server": "QUOTA"}) == ()
+    assert not [call for call in pbs.calls if call[0] == "qalter"]
+
+
+class Strict(FakePbs):
+    """A server on which we are no operator."""
+
+    def run(self, args: Sequence[str], env: Mapping[str, str]) -> Answer:
+        if args[0] == "qalter":
+            raise SchedulerError("qalter: Unauthorized Request")
+        return super().run(args, env)
+
+
+def test_a_server_that_refuses_every_reason_is_an_error() -> None:
+    strict = scheduler(Strict({}, jobs=listing(j1=job())), job_reasons=True)
+    strict.read()
+    with pytest.raises(SchedulerError, match="Unauthorized"):
+        strict.explain_jobs({"1.server": "QUOTA"})
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 4096])
+def test_a_listing_that_comes_in_pieces_is_the_listing(size: int) -> None:
+    text = (BUSY / "qstat-f.json").read_text()
+
+    def pieces(program: str) -> list[tuple[str, str]]:
+        return list(cut_objects((program[at : at + size] for at in range(0, len(program), size)), "Jobs", "qstat"))
+
+    whole = list(cut_objects(text, "Jobs", "qstat"))
+    assert pieces(text) == whole
+    assert len(whole) > 20
+    in_one_line = json.dumps(json.loads(text))
+    assert [name for name, _ in pieces(in_one_line)] == [name for name, _ in whole]
+    assert pieces('{"timestamp": 1}') == []
+    with pytest.raises(SchedulerError, match="printed no listing; it begins 'Connection refused"):
+        pieces("Connection refused, qstat: cannot connect to server")
+
+
+def test_of_a_long_listing_only_a_piece_and_a_job_are_kept() -> None:
+    """An endless value in one job's environment is no reason to keep all others."""
+    head, body = '{\n\t"Jobs":{\n', '\t\t"%d.s":{\n\t\t\t"job_state":"Q",\n\t\t\t"x":"' + "y" * 2000 + '"\n\t\t},\n'
+
+    def endless() -> Iterator[str]:
+        yield head
+        for number in range(20_000):
+            yield body % number
+
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in cut_objects(endless(), "Jobs", "qstat")) == 20_000
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000, "of 40 MB"
+    finally:
+        tracemalloc.stop()

@@ -83,3 +83,24 @@ def test_endless_complaints_fill_no_memory() -> None:
     answer = runner().run(python(code), {})
     assert answer.text == "ok\n"
     assert len(answer.warnings) <= 32 * 1024 + 1
+
+
+def test_output_comes_in_pieces_while_the_program_runs_and_a_failure_comes_last() -> None:
+    code = "import sys, time; print('x' * 300_000, flush=True); print('bad', file=sys.stderr); sys.exit(3)"
+    sizes: list[int] = []
+    with pytest.raises(SchedulerError, match="exit code 3: bad"):
+        sizes.extend(len(piece) for piece in runner().stream(python(code), {}))
+    assert (sum(sizes), len(sizes) > 1) == (300_001, True)
+
+
+def test_a_character_that_lies_across_two_pieces_is_one_character() -> None:
+    code = "import os, time; os.write(1, b'\\xe2\\x82'); time.sleep(.2); os.write(1, b'\\xac')"
+    assert "".join(runner().stream(python(code), {})) == "€"
+
+
+def test_a_reader_that_stops_ends_the_program() -> None:
+    pieces = iter(runner().stream(["yes"], {}))
+    next(pieces)
+    began = time.monotonic()
+    pieces.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - began < 5

@@ -35,7 +35,8 @@ def pod(name: str = "p", *, labels: dict[str, str] | None = None, node: str = ""
 
 
 def owned(kind: str, name: str) -> dict[str, Any]:
-    return {"ownerReferences": [{"kind": kind, "name": name, "uid": f"uid-{name}", "controller": True}]}
+    owner = {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": f"uid-{name}", "controller": True}
+    return {"ownerReferences": [owner]}
 
 
 def node(name: str, *, labels: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
+    import ssl
     from types import TracebackType
 
     from typing_extensions import Self
 
-PREFIXES = ("/api/v1/", "/apis/apps/v1/", "/apis/scheduling.x-k8s.io/v1alpha1/", "/apis/storage.k8s.io/v1/")
+PREFIXES = (
+    "/api/v1/", "/apis/apps/v1/", "/apis/scheduling.x-k8s.io/v1alpha1/", "/apis/storage.k8s.io/v1/",
+    "/apis/events.k8s.io/v1/",
+)  # fmt: skip
 
 
 @dataclass
@@ -29,6 +33,8 @@ class KubeServer:
     missing: tuple[str, ...] = ()
     """Kinds nobody has defined (404)."""
     revision: int = 100
+    tls: ssl.SSLContext | None = None
+    headers: list[tuple[str, str]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         outer = self
@@ -48,13 +54,15 @@ class KubeServer:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_PATCH = do_DELETE = _serve  # noqa: N815
+            do_GET = do_PATCH = do_DELETE = do_POST = do_PUT = _serve  # noqa: N815
 
             def log_message(self, *arguments: Any) -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
@@ -66,7 +74,8 @@ class KubeServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def put(self, kind: str, *items: dict[str, Any]) -> None:
         for item in items:
@@ -82,13 +91,16 @@ class KubeServer:
 
     def answer(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
         self.requests.append((method, path, body))
+        self.headers.extend(headers.items())
         for index, (part, status, answer) in enumerate(self.faults):
             if part in path:
                 del self.faults[index]
                 return status, answer
-        if headers.get("Authorization") != f"Bearer {self.token}":
+        if self.token and headers.get("Authorization") != f"Bearer {self.token}":
             return _status(401, "Unauthorized")
         parts = urlsplit(path)
+        if method == "POST":
+            return self._create(parts.path.rpartition("/")[2], body)
         kind, _, name = next(
             (parts.path.removeprefix(prefix) for prefix in PREFIXES if parts.path.startswith(prefix)), ""
         ).partition("/")
@@ -98,6 +110,13 @@ class KubeServer:
         if not name:
             return self._list(kind, {key: values[0] for key, values in parse_qs(parts.query).items()})
         return self._one(method, found, f"/{name}", body, headers)
+
+    def _create(self, kind: str, body: Any) -> tuple[int, Any]:
+        key = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
+        if key in self.objects.setdefault(kind, {}):
+            return _status(409, f'{kind} "{key}" already exists')
+        self.objects[kind][key] = body
+        return 201, body
 
     def _one(self, method: str, found: dict[str, Any], key: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
         if key not in found:

@@ -172,16 +172,6 @@ def test_the_manifests_are_what_kubernetes_takes(path: Path, version: str) -> No
         kubernetes_validate.validate(document, version, strict=True)
 
 
-def test_the_role_allows_what_the_driver_asks_for_and_no_more() -> None:
-    documents = list(yaml.safe_load_all((ROOT / "conf" / "kubernetes" / "rbac.yaml").read_text()))
-    role = next(document for document in documents if document["kind"] == "ClusterRole")
-    verbs = {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
-    assert {resource for resource, verb in verbs if verb not in {"get", "list"}} == {"nodes"}
-    assert ("pods", "list") in verbs
-    assert not {"secrets", "*"} & {resource for resource, _ in verbs}
-    assert not {"create", "update", "*"} & {verb for _, verb in verbs}
-
-
 def test_the_configuration_that_is_shipped_can_be_read() -> None:
     config = load_config(ROOT / "conf" / "kubernetes" / "autoscale.json")
     assert config.scheduler.settings["known_zones"] == [f"southcentralus-{zone}" for zone in (1, 2, 3)]

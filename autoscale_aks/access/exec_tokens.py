@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import threading
+import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from frozendict import frozendict
 
-from autoscale_aks.cloud.aks.auth import MARGIN_S
-from autoscale_aks.cloud.aks.effects import Effects
-from autoscale_aks.cloud.aks.faults import clean_text, parse_object
-from autoscale_aks.cloud.aks.wire import at, parse_timestamp
+from autoscale_aks.access.tokens import MARGIN_S, is_token
 from autoscale_aks.errors import AuthError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 TIMEOUT_S: Final = 60.0
+_DECIMALS: Final = re.compile(r"\.\d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +37,11 @@ class ExecCommand:
 class ExecTokenSource:
     """Runs the program when there is no token, when less than a minute of it is left, and after a 401."""
 
-    def __init__(self, command: ExecCommand, *, effects: Effects | None = None, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, command: ExecCommand, *, now: Callable[[], float] = time.time, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._command = command
-        self._now = (effects or Effects()).now
+        self._now = now
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._token = ""
@@ -62,12 +65,12 @@ class ExecTokenSource:
 
     def _renew(self) -> None:
         program = self._command.arguments[0]
-        status = at(parse_object(self._run(program)), "status")
-        token, expires = at(status, "token"), at(status, "expirationTimestamp")
-        if not isinstance(token, str) or not token or not token.isascii() or any(map(str.isspace, token)):
+        status = _status(self._run(program))
+        token, expires = status.get("token"), status.get("expirationTimestamp")
+        if not isinstance(token, str) or not is_token(token):
             raise AuthError(f"{program} printed no ExecCredential with a token")
         self._token = token
-        self._expires_at = parse_timestamp(expires) if isinstance(expires, str) else None
+        self._expires_at = _moment(expires) if isinstance(expires, str) else None
 
     def _run(self, program: str) -> bytes:
         """What the program prints. Its standard error is shown only by its first line, its output never."""
@@ -82,11 +85,34 @@ class ExecTokenSource:
                 check=False,
             )
         except FileNotFoundError as error:
-            hint = f"; {clean_text(self._command.hint, 300)}" if self._command.hint else ""
+            hint = f"; {_clean(self._command.hint)}" if self._command.hint else ""
             raise AuthError(f"{program}, which the kubeconfig names for tokens, is not installed{hint}") from error
         except (OSError, subprocess.TimeoutExpired) as error:
             raise AuthError(f"{program} gave no token: {type(error).__name__}") from error
         if done.returncode:
             first = (done.stderr.decode("utf-8", "replace").strip().splitlines() or [""])[0]
-            raise AuthError(f"{program} ended with status {done.returncode}: {clean_text(first, 300)}")
+            raise AuthError(f"{program} ended with status {done.returncode}: {_clean(first)}")
         return done.stdout
+
+
+def _status(printed: bytes) -> dict[str, object]:
+    """`status` of an ExecCredential; empty where it is none."""
+    try:
+        found = json.loads(printed)
+    except (ValueError, RecursionError):
+        return {}
+    status = found.get("status") if isinstance(found, dict) else None
+    return status if isinstance(status, dict) else {}
+
+
+def _moment(text: str) -> float | None:
+    """RFC 3339 in seconds since the epoch, decimals left away; None when it is something else."""
+    try:
+        moment = datetime.fromisoformat(_DECIMALS.sub("", text).replace("Z", "+00:00"))
+        return moment.timestamp() if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _clean(text: str) -> str:
+    return "".join(one if one.isprintable() else " " for one in text[:300])
