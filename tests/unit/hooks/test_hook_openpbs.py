@@ -84,7 +84,7 @@ def test_a_server_that_gives_no_event_is_left_alone(hook_dir: HookDir) -> None:
 @pytest.mark.parametrize("what", ["left behind", "a directory", "full", "no state directory", "no settings"])
 def test_a_socket_that_is_gone_or_full_holds_no_server(hook_dir: HookDir, what: str) -> None:
     """The event is accepted, nothing is raised into the server, and no descriptor or child of ours is left in it."""
-    hook_dir.configure(runner=["/bin/true"])
+    hook_dir.configure()
     socket, config = hook_dir.path / "wake.sock", ""
     loop = None
     if what == "left behind":
@@ -96,7 +96,7 @@ def test_a_socket_that_is_gone_or_full_holds_no_server(hook_dir: HookDir, what: 
         with pytest.raises(BlockingIOError):
             fill(str(socket))
     elif what == "no state directory":
-        hook_dir.configure(runner=["/bin/true"], state_dir=str(hook_dir.path / "gone"))
+        hook_dir.configure(state_dir=str(hook_dir.path / "gone"))
     else:
         config = str(hook_dir.path / "none.json")
     left = "import os; before = len(os.listdir('/proc/self/fd'))"
