@@ -8,8 +8,7 @@ import click
 from rich.padding import Padding
 from rich.text import Text
 
-from autoscale_aks.cli.buckets import read_question, source_options
-from autoscale_aks.cli.options import format_option
+from autoscale_aks.cli.options import format_option, read_question, source_options
 from autoscale_aks.cli.output import console, print_json, table
 from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import InputError, Problem

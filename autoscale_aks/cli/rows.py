@@ -8,8 +8,10 @@ booleans, null, or tuples of these. docs/rows.md tells the user's side.
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -45,11 +47,13 @@ class Column:
     """Whether a table shows it when no columns were chosen."""
     show: Callable[[Any], str] | None = None
     """How people see a value; null and absent ones are never handed to it."""
+    absent: str = ""
+    """What people see for null."""
 
     def shown(self, value: Any) -> str:
-        """A value for people: empty for null."""
+        """A value for people."""
         if value is None:
-            return ""
+            return self.absent
         if self.show is not None:
             return self.show(value)
         if isinstance(value, tuple | list):
@@ -199,7 +203,7 @@ def plain(row: Row, columns: Sequence[Column]) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Size):
         return size_text(value) if Fraction(value.bytes).denominator == 1 else f"size::{value}"
-    if isinstance(value, Fraction):
+    if isinstance(value, Fraction | Decimal):
         return float(value)
     if hasattr(value, "items"):
         return {name: _plain(one) for name, one in value.items()}
@@ -215,12 +219,13 @@ def _print_csv(rows: Sequence[Row], columns: Sequence[Column]) -> None:
 
 
 def _field(value: Any) -> str:
+    """A value in one field: lists of words with blanks between them, objects as JSON."""
+    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value)):
+        return json.dumps(value, ensure_ascii=False)
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, dict):
-        return " ".join(f"{name}={_field(one)}" for name, one in value.items())
     return " ".join(map(_field, value)) if isinstance(value, list) else str(value)
 
 
@@ -247,3 +252,9 @@ def _table(title: str, rows: Sequence[Row], columns: Sequence[Column]) -> Iterat
 
 def _title(column: Column) -> str:
     return column.title or column.name.replace("_", " ")
+
+
+def print_notes(notes: Sequence[str], choice: RowChoice, kind: str = "note") -> None:
+    """Sentences beside the rows: below a table, on standard error where a program reads."""
+    for note in notes:
+        click.echo(f"{kind}: {printable(note)}", err=not choice.is_for_people)

@@ -15,6 +15,7 @@ from autoscale_aks.reconcile.lessons import learn
 from autoscale_aks.reconcile.names import machine_prefix, number_of_name
 from autoscale_aks.reconcile.queue_view import QueueView
 from autoscale_aks.reconcile.shrinking import FLAG, Doubts
+from autoscale_aks.reconcile.sparing import spare, spared_notices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,8 +89,9 @@ def observe(world: World) -> Observation:
     for record in (*known.values(), *unrecorded, *only_scheduled(world, cloud, queue, known, now)):
         joined.add(record)
     learned = learn(world, joined)
+    snapshot = _snapshot(world, joined, learned)
     return Observation(
-        snapshot=_snapshot(world, joined, learned),
+        snapshot=snapshot,
         records=joined.records,
         unrecorded=unrecorded,
         gone=tuple(joined.gone),
@@ -107,7 +109,7 @@ def observe(world: World) -> Observation:
         small=learned.small,
         doubted=frozendict(doubts.since),
         proposals=world.ledger.proposals(now - _PROPOSALS_KEPT_S),
-        notices=learned.notices,
+        notices=(*spared_notices(snapshot.nodes, world.config), *learned.notices),
         pools=cloud.pools,
     )
 
@@ -120,7 +122,7 @@ def _snapshot(world: World, joined: Joiner, learned: Lessons) -> Snapshot:
         disable_default_resources=config.disable_default_resources,
         limits=config.limits,
         nodearrays=learned.arrays,
-        nodes=tuple(joined.nodes),
+        nodes=spare(joined.nodes, config),
         shared_resources=frozendict({**config.shared_resources, **queue.state.shared_resources}),
         jobs=queue.state.jobs,
         naming=frozendict({array.name: _series(world, array, joined.records) for array in config.arrays}),
