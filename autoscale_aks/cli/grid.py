@@ -56,14 +56,14 @@ def _padded(text: str, width: int, *, is_right: bool) -> str:
 
 
 def _folded(text: str, width: int) -> list[str]:
-    """The text in pieces of at most `width`, cut at blanks where that wastes less than half a line."""
+    """The text in pieces of at most `width`, cut at blanks where that wastes less than most of a line."""
     if _length(text) <= width:
         return [text]
     pieces = []
     while _length(text) > width:
         cut = _fitting(text, width)
         blank = text.rfind(" ", 0, cut + 1)
-        if blank > cut // 2:
+        if blank > cut // 4:
             cut = blank
         pieces.append(text[:cut].rstrip())
         text = text[cut:].lstrip()

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from autoscale_aks.config import AksConfig, Config, LeaseConfig
     from autoscale_aks.loop import Heart, LockPort
+    from autoscale_aks.schedulers.port import SchedulerPort
 
 _EMULATOR_TOKEN: Final = "emulator"  # noqa: S105  stands in for a token where there is none to have
 
@@ -132,9 +133,7 @@ def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> W
     parse_default_resources(config.default_resources, disable_defaults=config.disable_default_resources)
     return World(
         config=config,
-        scheduler=build_scheduler(
-            {"type": config.scheduler.type, **config.scheduler.settings}, base=Path(config.source).parent
-        ),
+        scheduler=scheduler_of(config),
         cloud=client,
         ledger=ledger,
         clock=clock,
@@ -142,6 +141,13 @@ def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> W
         reads_cluster_nodes=config.aks.reads_nodes,
         kinds=frozendict(),
         new_plan_id=lambda: uuid.uuid4().hex[:12],
+    )
+
+
+def scheduler_of(config: Config) -> SchedulerPort:
+    """The scheduler's driver. Raises ConfigError for settings that it cannot use."""
+    return build_scheduler(
+        {"type": config.scheduler.type, **config.scheduler.settings}, base=Path(config.source).parent
     )
 
 

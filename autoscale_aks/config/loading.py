@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.config.building import build_config
 from autoscale_aks.config.checks import check_document
+from autoscale_aks.config.comments import without_comments
 from autoscale_aks.config.findings import Finding
 from autoscale_aks.config.leaving_out import leave_out
 from autoscale_aks.config.locating import problems_of
@@ -46,31 +47,42 @@ def parse_config(text: str, source: str = "autoscale.json") -> Config:
 
     Raises ConfigError with every problem at once, each with its path and line, in the order of the file.
     """
-    document, first = read_document(text, source)
-    findings, _ = _findings(document, first)
+    return build_config(checked_document(text, source), source)
+
+
+def checked_document(text: str, source: str) -> Document:
+    """The document of a configuration, without comments. Raises ConfigError as `parse_config` does."""
+    document, findings, _ = _read(text, source)
     if findings:
         raise ConfigError(problems_of(findings, text))
-    return build_config(document, source)
+    return document
 
 
 def parse_usable(text: str, source: str = "autoscale.json") -> Config:
     """As `parse_config`, with `load_usable`'s leniency."""
-    document, first = read_document(text, source)
-    findings, secrets = _findings(document, first)
+    document, findings, secrets = _read(text, source)
     if not findings:
         return build_config(document, source)
     problems = problems_of(findings, text)
     reduced = None if secrets else leave_out(document, findings, nodearray_keys())
-    if reduced is None or not reduced.agrees_with(_findings(reduced.document, [])[0]):
+    if reduced is None or not reduced.agrees_with(_findings(reduced.document, [])):
         raise ConfigError(problems)
     left_out = LeftOut(problems=tuple(problems), nodearrays=reduced.nodearrays, of_buckets=reduced.of_buckets)
     return replace(build_config(reduced.document, source), left_out=left_out)
 
 
-def _findings(document: Document, first: list[Finding]) -> tuple[list[Finding], list[Finding]]:
-    """Everything wrong with a document, `first` being known already, and those that are secrets."""
-    secrets = list(find_secrets(document))
-    findings = [*first, *secrets, *islice(schema_findings(document), MOST_PROBLEMS + 1)]
+def _read(text: str, source: str) -> tuple[Document, list[Finding], list[Finding]]:
+    """The document without its comments, everything wrong with it, and which of that are secrets."""
+    raw, first = read_document(text, source)
+    secrets = list(find_secrets(raw))
+    document = without_comments(raw)
+    findings = _findings(document, [*first, *secrets])
+    return document, (_kept(findings, secrets) if findings else []), secrets
+
+
+def _findings(document: Document, first: list[Finding]) -> list[Finding]:
+    """Everything wrong with a document, `first` being known already."""
+    findings = [*first, *islice(schema_findings(document), MOST_PROBLEMS + 1)]
     nodearrays = document.get("nodearrays") if isinstance(document, dict) else None
     names = list(nodearrays) if isinstance(nodearrays, dict) else []
     pruned = _pruned(document, {finding.path for finding in findings if not finding.on_name})
@@ -78,7 +90,7 @@ def _findings(document: Document, first: list[Finding]) -> tuple[list[Finding], 
         faulty = {finding.path for finding in findings}
         checks = (finding for finding in check_document(pruned, names) if faulty.isdisjoint(finding.about))
         findings += islice(checks, MOST_PROBLEMS)
-    return (_kept(findings, secrets) if findings else []), secrets
+    return findings
 
 
 def _kept(findings: Iterable[Finding], secrets: list[Finding]) -> list[Finding]:

@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 def node_rows(snapshot: Snapshot) -> list[Row]:
     """One row a node: those of the cloud, then those that only the scheduler has."""
-    offerings = {
+    offerings: dict[tuple[str | None, str | None, str | None], Offering] = {
         (array.name, offering.vm_size, offering.zone): offering
         for array in snapshot.nodearrays
         for offering in array.offerings
