@@ -211,7 +211,8 @@ def _stood_in(told: dict[str, Any]) -> Start:
         "cluster": "aks",
         "location": "southcentralus",
     }
-    return Start(**{key: names.get(key) if value is None else value for key, value in told.items()})
+    known: dict[str, Any] = {key: names.get(key) if value is None else value for key, value in told.items()}
+    return Start(**known)
 
 
 def _check_free(output: Path, *, force: bool) -> None:

@@ -80,7 +80,7 @@ def _run(script: Path, space: dict[str, Any]) -> None:
         exec(compiled, space)  # noqa: S102  the user's own file, as the user
     except AutoscaleError:
         raise
-    except Exception as error:  # noqa: BLE001  it is the user's code: its mistakes are bad input, not ours
+    except Exception as error:  # the user's code: its mistakes are bad input, not ours
         raise InputError([Problem(_place(error, script), f"{type(error).__name__}: {error}")]) from error
 
 
@@ -109,7 +109,7 @@ def namespace(world: World) -> dict[str, Any]:
         "jobs": {job.name: job for job in snapshot.jobs},
         "nodes": {node.name: node for node in snapshot.nodes},
         "buckets": {bucket.id: bucket for array in snapshot.nodearrays for bucket in expand_buckets(array)},
-        "explain": lambda job: _explain(world, snapshot, plan, getattr(job, "name", job)),
+        "explain": lambda job: _explain(world, snapshot, plan, str(getattr(job, "name", job))),
         "api": api,
         "names": _names,
     }
@@ -159,7 +159,7 @@ def only_looking(world: World) -> World:
 
     return replace(
         world,
-        scheduler=_OnlyLooks(world.scheduler, ("read",), SchedulerError),  # type: ignore[arg-type]
-        cloud=_OnlyLooks(world.cloud, _CLOUD, CloudError),  # type: ignore[arg-type]
+        scheduler=_OnlyLooks(world.scheduler, ("read",), SchedulerError),
+        cloud=_OnlyLooks(world.cloud, _CLOUD, CloudError),
         ledger=_OnlyLooks(world.ledger, _LEDGER, LedgerError),  # type: ignore[arg-type]
     )
