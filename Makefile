@@ -60,6 +60,10 @@ bench: $(DEV_STAMP)  ## Measure the planner and audit every plan (BENCH='--case 
 bench-wire: $(DEV_STAMP)  ## Measure the requests to AKS against an emulator of its own process (BENCH='--repeat 40')
 	$(BIN)/python -m benchmarks.wire $(BENCH)
 
+.PHONY: docs-cli
+docs-cli: $(STAMP)  ## Write docs/cli.md from the program
+	$(BIN)/python -m autoscale_aks.cli.reference docs/cli.md
+
 format: $(DEV_STAMP)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .

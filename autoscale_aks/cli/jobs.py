@@ -48,7 +48,7 @@ def command(config_path: Path | None, scenario: str | None, choice: RowChoice) -
     The reasons are those of `azaks demand`; `azaks explain JOB` tells more of one. Running jobs are not listed.
 
     \b
-    Example: azaks jobs -c autoscale.json --filter reason=QUOTA --columns name,message
+    Example: azaks jobs --filter reason=QUOTA --columns name,message
     """
     from autoscale_aks.collector import paused_collector  # noqa: PLC0415  --help needs no planner
     from autoscale_aks.planning.planner import plan  # noqa: PLC0415

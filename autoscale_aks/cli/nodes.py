@@ -53,7 +53,7 @@ def command(config_path: Path | None, scenario: str | None, choice: RowChoice) -
     Scheduler, cloud and ledger are joined as a cycle would join them. What a source did not say is named below.
 
     \b
-    Example: azaks nodes -c autoscale.json --filter stage=existing --filter idle_s=300
+    Example: azaks nodes --filter stage=existing --filter idle_s=300
     """
     from autoscale_aks.reports.nodes import node_rows  # noqa: PLC0415
 
