@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -138,6 +139,7 @@ def cli(debug: bool) -> None:
 def main(args: list[str] | None = None) -> int:
     """Run `azaks`; returns the exit status. No exception leaves it."""
     arguments, debug = _without_debug(sys.argv[1:] if args is None else args)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads that nothing here ever uses
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a character the terminal lacks is no reason to fail
             stream.reconfigure(errors="backslashreplace")

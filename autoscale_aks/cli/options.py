@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from frozendict import frozendict
 
+from autoscale_aks.cli.terminal import busy
 from autoscale_aks.errors import ConfigError, Problem, ScenarioError
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _look(config_path: Path) -> Question:
 
     config = load_usable(config_path)
     configure_logging(config.logging)
-    with reading_world(config) as world:
+    with busy("reading scheduler, cloud and ledger"), reading_world(config) as world:
         seen = observe(world)
         return Question(seen.snapshot, effective_policy(world), world.kinds, seen.notices, config.default_columns)
 

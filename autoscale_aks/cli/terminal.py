@@ -6,10 +6,11 @@ import json
 import os
 import shutil
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 WIDTH: Final = 80
 """Where there is no terminal to ask."""
@@ -33,6 +34,21 @@ def heading(text: str) -> str:
 def write_lines(lines: Iterable[str]) -> None:
     """Lines on standard output."""
     sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Says on a terminal what is waited for, and takes it back; says nothing elsewhere."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield
+        return
+    sys.stderr.write(f"{what} …")
+    sys.stderr.flush()
+    try:
+        yield
+    finally:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
 
 
 def print_json(document: Any, indent: int | None = 2) -> None:

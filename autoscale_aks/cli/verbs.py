@@ -28,7 +28,7 @@ THEMES: Final[dict[str, dict[str, str]]] = {
         "machines": "List, create and delete machines directly.",
     },
     "Check and set up": {
-        "validate": "Check the configuration, and with --online all around it.",
+        "validate": "Check the configuration, and its scheduler on request.",
         "validate-constraint": "Show how a constraint is read, and what matches it.",
         "config": "Show, start, describe or import a configuration.",
         "columns": "Show the columns of the verbs that list something.",
