@@ -20,24 +20,34 @@ def lay_out(header: Sequence[str], rows: Sequence[Sequence[str]], right: frozens
     `right` holds the indices of columns of numbers.
     """
     cells = [[printable(cell) for cell in row] for row in (header, *rows)]
-    widths = _fitted([max(map(_length, column)) for column in zip(*cells, strict=True)], width)
+    columns = list(zip(*cells, strict=True))
+    widths = [max(map(_length, column)) for column in columns]
+    room = width - GAP * (len(widths) - 1)
+    if sum(widths) > room:
+        words = [max(_longest_word(cell) for cell in column) for column in columns]
+        widths = _fitted(_fitted(widths, words, room), [_LEAST] * len(widths), room)
     for row in cells:
         yield from _lines(row, widths, right)
 
 
-def _fitted(widths: list[int], width: int) -> list[int]:
-    """Widths that fit, taken from the widest columns first."""
-    room = width - GAP * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > _LEAST:
-        widest = max(widths)
-        rivals = [index for index, one in enumerate(widths) if one == widest]
-        second = max((one for one in widths if one < widest), default=0)
-        floor = max(second, _LEAST, widest - -(-(sum(widths) - room) // len(rivals)))
-        for index in rivals:
-            widths[index] = min(widest, floor)
-        if floor == widest:
+def _longest_word(text: str) -> int:
+    return max(map(_length, text.split()), default=0)
+
+
+def _fitted(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Widths that fit, taken from the widest columns first, none below its least; wider where that cannot be."""
+    found = list(widths)
+    while sum(found) > room:
+        open_ones = [index for index, one in enumerate(found) if one > least[index]]
+        if not open_ones:
             break
-    return widths
+        widest = max(found[index] for index in open_ones)
+        rivals = [index for index in open_ones if found[index] == widest]
+        second = max((found[index] for index in open_ones if found[index] < widest), default=0)
+        share = widest - -(-(sum(found) - room) // len(rivals))
+        for index in rivals:
+            found[index] = max(second, least[index], share)
+    return found
 
 
 def _lines(row: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> Iterator[str]:
