@@ -58,6 +58,20 @@ def test_1_done_in_part(office: Office, capsys: pytest.CaptureFixture[str]) -> N
     assert "site-htc-2" in said
 
 
+def test_1_a_bucket_that_is_left_out_for_a_mistake(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    document = json.loads((office.directory / "autoscale.json").read_text())
+    document["nodearrays"]["htc"]["buckets"].append({"vm_size": "Standard_E4s_v5", "vcpu_count": 0, "memory_gb": 32})
+    office.write("autoscale.json", json.dumps(document, indent=1))
+    assert main(["autoscale", "-c", office.config]) == IN_PART
+    said = " ".join(capsys.readouterr().out.split())
+    assert "left out of the configuration: nodearrays.htc.buckets[1].vcpu_count: expected a number from 1" in said
+    assert len(office.machines()) == 3, "the rest goes on"
+    assert main(["demand", "-c", office.config]) == DONE
+    assert "left out of the configuration" in capsys.readouterr().out
+    assert main(["validate", "-c", office.config]) == BAD_INPUT
+    assert main(["machines", "list", "-c", office.config]) == BAD_INPUT, "direct tools take only whole files"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
