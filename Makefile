@@ -69,6 +69,10 @@ docs: $(DEV_STAMP)  ## Build the documentation as pages into build/docs
 reference: $(DEV_STAMP)  ## Write the generated pages of docs/ anew
 	$(BIN)/python -c 'from autoscale_aks.config.reference import render_reference; print(render_reference(), end="")' > docs/configuration.md
 
+.PHONY: docs-cli
+docs-cli: $(STAMP)  ## Write docs/cli.md from the program
+	$(BIN)/python -m autoscale_aks.cli.reference docs/cli.md
+
 format: $(DEV_STAMP)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .

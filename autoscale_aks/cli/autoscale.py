@@ -15,7 +15,7 @@ from autoscale_aks.cli.progress import ChunkProgress
 from autoscale_aks.cli.wiring import writing_world
 from autoscale_aks.clock import SystemClock
 from autoscale_aks.cloud.gate import Gate
-from autoscale_aks.config import load_config
+from autoscale_aks.config import load_usable
 from autoscale_aks.loop import Signals
 from autoscale_aks.model.launch import LaunchState
 from autoscale_aks.reconcile import run_cycle
@@ -36,13 +36,14 @@ if TYPE_CHECKING:
 def command(config_path: Path, form: str, quiet: bool) -> int:
     """Run one cycle: observe, plan, apply, record.
 
-    For cron. Only one run writes at a time: a second one exits with status 4 and says who is at it.
+    For cron. Only one run writes at a time: a second one exits with status 4 and says who is at it. A mistake in one
+    bucket or node array leaves out only that, with status 1; its machines stay.
 
     \b
     Example: azaks autoscale -c autoscale.json
     """
     out = console(stderr=form == "json")
-    config = load_config(config_path)
+    config = load_usable(config_path)
     configure_logging(config.logging)
     clock = SystemClock()
     gate = Gate(clock.now)
@@ -60,7 +61,7 @@ def command(config_path: Path, form: str, quiet: bool) -> int:
         print_cycle(report, out)
     if report.is_cloud_down:
         return UNAVAILABLE
-    return DONE if report.is_clean else IN_PART
+    return DONE if report.is_clean and not config.left_out.problems else IN_PART
 
 
 def print_cycle(report: CycleReport, out: Console) -> None:

@@ -3,82 +3,55 @@
 from __future__ import annotations
 
 import json
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from autoscale_aks.cli.options import format_option
-from autoscale_aks.cli.output import console, money, print_json, table
-from autoscale_aks.cli.wiring import reading_world
-from autoscale_aks.config import load_config
-from autoscale_aks.errors import Problem, ScenarioError
-from autoscale_aks.planning.scenario import decode_scenario, parse_json
-from autoscale_aks.reconcile.cycle import effective_policy
-from autoscale_aks.reconcile.observe import observe
-from autoscale_aks.reports.buckets import check_resource, list_buckets, render_buckets
-from autoscale_aks.reports.explain import render_binding
+from autoscale_aks.cli import shown
+from autoscale_aks.cli.options import read_question, source_options
+from autoscale_aks.cli.rows import Column, Listing, RowChoice, print_notes, print_rows, row_options, selected
+from autoscale_aks.cli.terminal import print_json
 from autoscale_aks.units import format_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
+    from pathlib import Path
 
-    from rich.console import Console
-
-    from autoscale_aks.matching.parse import Kinds
-    from autoscale_aks.model.policy import Policy
-    from autoscale_aks.model.snapshot import Snapshot
     from autoscale_aks.reports.buckets import BucketListing, BucketRow
 
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a question is asked about: a live look at everything, or a scenario."""
-
-    snapshot: Snapshot
-    policy: Policy
-    kinds: Kinds
-
-
-def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`-c CONFIG` or `--scenario FILE|-`, one of them."""
-    scenario = click.option("--scenario", metavar="FILE|-", help="A scenario file instead; - reads stdin.")
-    config = click.option(
-        "-c",
-        "--config",
-        "config_path",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="The configuration file (autoscale.json): scheduler, cloud and ledger are read.",
-    )
-    return config(scenario(command))
-
-
-def read_question(config_path: Path | None, scenario: str | None) -> Question:
-    """Look at everything once, or read the scenario. Writes nothing anywhere. Raises what reading them raises."""
-    if (config_path is None) == (scenario is None):
-        raise click.UsageError("Give either -c CONFIG or --scenario FILE.")
-    if config_path is not None:
-        with reading_world(load_config(config_path)) as world:
-            seen = observe(world)
-            return Question(seen.snapshot, effective_policy(world, seen.requested), world.kinds)
-    snapshot, policy = decode_scenario(parse_json(_text(str(scenario))))
-    return Question(snapshot, policy, {})
-
-
-def _text(source: str) -> str:
-    try:
-        return sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError([Problem(source, f"cannot be read: {error}")]) from error
+_FACTS: Final = (
+    Column(name="bucket", meaning="Node array, VM size, zone and placement group."),
+    Column(name="nodearray", meaning="Its node array.", is_default=False),
+    Column(name="vm_size", meaning="Its VM size.", is_default=False),
+    Column(name="vm_family", meaning="The quota family.", is_default=False),
+    Column(name="placement_group", meaning="Placement group.", is_default=False),
+    Column(name="location", meaning="Region.", is_default=False),
+    Column(name="zone", meaning="Availability zone.", is_default=False),
+    Column(name="spot", meaning="Whether its machines are spot.", is_default=False),
+    Column(name="enabled", meaning="Whether new machines may be made.", is_default=False),
+    Column(name="priority", meaning="Higher ones are used first.", is_number=True, is_default=False),
+    Column(name="vcpu_count", title="cores", meaning="vCPUs.", is_number=True),
+    Column(name="pcpu_count", meaning="Physical cores.", is_number=True, is_default=False),
+    Column(name="gpu_count", meaning="GPUs.", is_number=True, is_default=False),
+    Column(name="memory", meaning="Memory the cloud promises.", is_number=True),
+    Column(name="price_per_hour", title="$/h", meaning="Price an hour.", is_number=True, show=shown.price,
+           absent="?"),
+    Column(name="available", meaning="New machines that limits allow now; null: any number.", is_number=True,
+           absent="any"),
+    Column(name="binding_limit", title="binding limit", meaning="The limit that allows the fewest."),
+    Column(name="retry_at", meaning="When a back-off ends.", is_default=False),
+    Column(name="resources", meaning="What an empty node of it has; each with its value and source.",
+           is_default=False),
+)  # fmt: skip
+_PEOPLE: Final = RowChoice(form="table", columns=None)
+LISTING: Final = Listing(verb="buckets", title="Buckets", nothing="There is no bucket.", columns=_FACTS)
 
 
 @click.command("buckets")
 @source_options
 @click.option("--resource", metavar="NAME", help="Only this resource: its value on each bucket and where it is from.")
-@format_option
-def command(config_path: Path | None, scenario: str | None, resource: str | None, form: str) -> None:
+@row_options(LISTING)
+def command(config_path: Path | None, scenario: str | None, resource: str | None, choice: RowChoice) -> None:
     """List the buckets: size, price, what may be launched now and which limit binds, resources.
 
     Entries of default_resources that can never apply are warned of. Existing and in-flight machines are charged on
@@ -87,79 +60,112 @@ def command(config_path: Path | None, scenario: str | None, resource: str | None
     \b
     Example: azaks buckets -c autoscale.json --resource mem
     """
+    from autoscale_aks.reports.buckets import check_resource, list_buckets, render_buckets  # noqa: PLC0415
+
     question = read_question(config_path, scenario)
     listing = list_buckets(question.snapshot, question.policy)
     if resource is not None:
         check_resource(listing, resource)
-    if form == "json":
-        print_json(render_buckets(listing, resource))
+    for_people = choice.form in {"table", "markdown"}
+    rows = selected([_row(row, for_people=for_people) for row in listing.rows], choice)
+    kept = {row["bucket"] for row in rows}
+    found = [row for row in listing.rows if row.bucket.id in kept]
+    if choice.form == "json":
+        print_json(_document(render_buckets(listing, resource), kept, choice))
         return
-    out = console()
-    if resource is None:
-        _print_buckets(listing, out)
+    if choice.form == "table" and resource is not None:
+        _print_resource(listing, found, resource)
     else:
-        _print_resource(listing, resource, out)
-    for warning in listing.warnings:
-        out.print(f"warning: {warning}", style="yellow", markup=False)
+        print_rows(LISTING, rows, choice, question.default_columns)
+        if choice.form == "table" and choice.columns is None and found:
+            _print_own(found)
+    print_notes([str(warning) for warning in listing.warnings], choice, "warning")
+    print_notes(question.notes, choice)
 
 
-def _print_buckets(listing: BucketListing, out: Console) -> None:
-    if not listing.rows:
-        out.print("There is no bucket.")
-        return
-    rows = [
-        (
-            row.bucket.id,
-            f"{row.bucket.offering.vcpu_count:,}",
-            format_value(row.bucket.offering.memory),
-            money(row.bucket.offering.price),
-            _available(row),
-            render_binding(row.outcome) + _state(row),
-        )
-        for row in listing.rows
+def _row(row: BucketRow, *, for_people: bool) -> dict[str, Any]:
+    """The facts of a bucket; for people, what keeps new nodes away beside limits stands with the limit."""
+    from autoscale_aks.reports.explain import render_binding  # noqa: PLC0415
+
+    array, offering = row.bucket.array, row.bucket.offering
+    binding = render_binding(row.outcome)
+    return {
+        "bucket": row.bucket.id,
+        "nodearray": array.name,
+        "vm_size": offering.vm_size,
+        "vm_family": offering.vm_family,
+        "placement_group": row.bucket.placement_group,
+        "location": array.location,
+        "zone": offering.zone,
+        "spot": array.spot,
+        "enabled": array.enabled,
+        "priority": array.priority,
+        "vcpu_count": offering.vcpu_count,
+        "pcpu_count": offering.pcpu_count,
+        "gpu_count": offering.gpu_count,
+        "memory": offering.memory,
+        "price_per_hour": offering.price,
+        "available": row.outcome.available_before,
+        "binding_limit": "; ".join(filter(None, [binding, *(_states(row) if for_people else ())])) or None,
+        "retry_at": row.retry_at or None,
+        "resources": dict(sorted(row.resources.items())),
+    }
+
+
+def _states(row: BucketRow) -> list[str]:
+    states = [] if row.bucket.array.enabled else ["not enabled"]
+    return [*states, f"in back-off, retry at {row.retry_at}"] if row.retry_at else states
+
+
+def _document(document: dict[str, Any], kept: set[str], choice: RowChoice) -> dict[str, Any]:
+    """The buckets that pass the filter, with the columns asked for."""
+    wanted = choice.columns
+    found = [bucket for bucket in document["buckets"] if bucket["bucket"] in kept]
+    if wanted is not None:
+        found = [{name: bucket[name] for name in wanted} for bucket in found]
+    return {**document, "buckets": found}
+
+
+_OWN: Final = Listing(
+    verb="buckets",
+    title="Resources (built-in ones left out)",
+    nothing="",
+    columns=(Column(name="bucket", meaning=""), Column(name="resources", meaning="", show=shown.amounts)),
+)
+
+
+def _print_own(rows: Sequence[BucketRow]) -> None:
+    own = [
+        {
+            "bucket": row.bucket.id,
+            "resources": {
+                name: value for name, value in sorted(row.resources.items()) if row.sources.get(name) != "built-in"
+            },
+        }
+        for row in rows
     ]
-    columns = ("bucket", "cores", "memory", "$/h", "available", "binding limit")
-    out.print(table("Buckets", columns, rows, right=(1, 2, 3, 4)))
-    out.print()
-    own = [(row.bucket.id, _own_resources(row)) for row in listing.rows]
-    out.print(table("Resources (built-in ones left out)", ("bucket", "resources"), own))
+    click.echo()
+    print_rows(_OWN, own, _PEOPLE)
 
 
-def _available(row: BucketRow) -> str:
-    return "any" if row.outcome.available_before is None else f"{row.outcome.available_before:,}"
-
-
-def _state(row: BucketRow) -> str:
-    """What keeps new nodes away beside limits."""
-    states = []
-    if not row.bucket.array.enabled:
-        states.append("not enabled")
-    if row.retry_at:
-        states.append(f"in back-off, retry at {row.retry_at}")
-    return f"; {', '.join(states)}" if states and render_binding(row.outcome) else ", ".join(states)
-
-
-def _own_resources(row: BucketRow) -> str:
-    return " ".join(
-        f"{name}={format_value(value)}"
-        for name, value in sorted(row.resources.items())
-        if row.sources.get(name) != "built-in"
+def _print_resource(listing: BucketListing, rows: Sequence[BucketRow], resource: str) -> None:
+    columns = (
+        Column(name="bucket", meaning=""),
+        Column(name="value", meaning="", is_number=True),
+        Column(name="from", meaning=""),
     )
-
-
-def _print_resource(listing: BucketListing, resource: str, out: Console) -> None:
-    rows = [
-        (
-            row.bucket.id,
-            format_value(row.resources[resource]) if resource in row.resources else "not defined",
-            row.source_path(resource) or "",
-        )
-        for row in listing.rows
+    values = [
+        {
+            "bucket": row.bucket.id,
+            "value": format_value(row.resources[resource]) if resource in row.resources else "not defined",
+            "from": row.source_path(resource),
+        }
+        for row in rows
     ]
-    out.print(table(f"Resource {resource}", ("bucket", "value", "from"), rows, right=(1,)))
-    used = dict.fromkeys(row.sources.get(resource) for row in listing.rows)
-    for source in used:
+    print_rows(Listing(verb="", title=f"Resource {resource}", nothing="There is no bucket.", columns=columns),
+               values, _PEOPLE)  # fmt: skip
+    for source in dict.fromkeys(row.sources.get(resource) for row in rows):
         entry = listing.entry(source)
         if entry is not None:
-            shown = json.dumps(entry, default=lambda value: dict(value) if hasattr(value, "keys") else float(value))
-            out.print(f"{source}: {shown}", style="dim", markup=False)
+            written = json.dumps(entry, default=lambda value: dict(value) if hasattr(value, "keys") else float(value))
+            click.echo(f"{source}: {written}")

@@ -10,7 +10,7 @@ from autoscale_aks.cli.logs import configure_logging
 from autoscale_aks.cli.options import config_option, format_option
 from autoscale_aks.cli.output import console, print_demand, print_json
 from autoscale_aks.cli.wiring import reading_world
-from autoscale_aks.config import load_config
+from autoscale_aks.config import load_usable
 from autoscale_aks.reconcile import observe_and_plan
 from autoscale_aks.reports.demand import render_demand, summarise
 
@@ -30,7 +30,7 @@ def command(config_path: Path, form: str) -> None:
     \b
     Example: azaks demand -c autoscale.json --format json
     """
-    config = load_config(config_path)
+    config = load_usable(config_path)
     configure_logging(config.logging)
     with reading_world(config) as world:
         seen, plan = observe_and_plan(world)

@@ -20,6 +20,7 @@ from autoscale_aks.emulator.settings import ClusterSpec, EmulatorSettings
 from autoscale_aks.errors import ConfigError, Problem
 from autoscale_aks.loop import run_until
 from autoscale_aks.reconcile import observe_and_plan, run_cycle
+from autoscale_aks.reconcile.group_pools import find_pools
 from autoscale_aks.reports.demand import summarise
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def command(directory: Path) -> int:
     """Run a captured Slurm queue against the emulator: demand, machines, ready nodes, and everything gone again.
 
     Exit status 0 only if every planned machine existed at the end of scale-out and none at the end of scale-in.
+
+    \b
+    Example: azaks demo --conf conf
     """
     out = console()
     config = load_config(directory / "demo" / "autoscale.json")
@@ -159,10 +163,11 @@ def _scale_out(world: World, report: CycleReport, emulator: EmulatorServer, out:
 def _wait_ready(world: World, expected: int) -> list[float]:
     """When each new node was first seen ready."""
     first_seen: dict[str, float] = {}
+    pools, _ = find_pools(world)
     deadline = world.clock.now() + _READY_WAIT_S
     while len(first_seen) < expected and world.clock.now() < deadline:
         now = world.clock.now()
-        for node in world.cloud.list_nodes(world.config.agent_pools):
+        for node in world.cloud.list_nodes(pools):
             if node.ready:
                 first_seen.setdefault(node.name, now)
         world.clock.sleep(_POLL_S)

@@ -8,8 +8,7 @@ import click
 from rich.padding import Padding
 from rich.text import Text
 
-from autoscale_aks.cli.buckets import read_question, source_options
-from autoscale_aks.cli.options import format_option
+from autoscale_aks.cli.options import format_option, read_question, source_options
 from autoscale_aks.cli.output import console, print_json, table
 from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import InputError, Problem
@@ -35,10 +34,13 @@ MOST_RECORDS = 20
 
 @click.command("explain")
 @source_options
-@click.argument("job")
+@click.argument("job", required=False)
+@click.option("--job-id", "-j", "job_id", hidden=True, help="As cyclecloud-scalelib's analyze asks for it.")
 @click.option("--why-not", "vm_size", metavar="VM_SIZE", help="Say why it does not go on this VM size (or bucket).")
 @format_option
-def command(config_path: Path | None, scenario: str | None, job: str, vm_size: str | None, form: str) -> None:
+def command(
+    config_path: Path | None, scenario: str | None, job: str | None, job_id: str | None, vm_size: str | None, form: str
+) -> None:
     """Explain one job: the reason with the next action, then every bucket's verdict.
 
     A bucket either would fit (slots a node, new nodes still allowed, the limit that binds) or names the first
@@ -48,8 +50,11 @@ def command(config_path: Path | None, scenario: str | None, job: str, vm_size: s
     \b
     Example: azaks explain -c autoscale.json 1042 --why-not Standard_HB120rs_v3
     """
+    name = job or job_id
+    if name is None or (job and job_id):
+        raise click.UsageError("Give the job's id, once: azaks explain JOB.")
     question = read_question(config_path, scenario)
-    indices = _find(question.snapshot.jobs, job)
+    indices = _find(question.snapshot.jobs, name)
     with paused_collector():
         decided = plan(question.snapshot, question.policy, question.kinds)
     inspector = Inspector(snapshot=question.snapshot, policy=question.policy, decided=decided, kinds=question.kinds)
@@ -59,6 +64,8 @@ def command(config_path: Path | None, scenario: str | None, job: str, vm_size: s
         print_json({"jobs": [render_inspection(one, answer) for one, answer in zip(found, answers, strict=True)]})
         return
     out = console()
+    for note in question.notes:
+        out.print(f"note: {note}", style="yellow", markup=False)
     for one, answer in zip(found, answers, strict=True):
         _print_job(one, answer, out)
 

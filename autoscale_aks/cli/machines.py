@@ -22,6 +22,7 @@ from autoscale_aks.cli.logs import configure_logging
 from autoscale_aks.cli.main import DONE, IN_PART
 from autoscale_aks.cli.options import config_option, format_option, quiet_option
 from autoscale_aks.cli.output import console, counted, print_json, seconds, table
+from autoscale_aks.cli.progress import GoneProgress
 from autoscale_aks.cli.scaling import scale
 from autoscale_aks.config import load_config
 from autoscale_aks.errors import InputError, Problem
@@ -202,8 +203,9 @@ def delete(config_path: Path, names: tuple[str, ...], **options: Any) -> int:
             out.print("Nothing was deleted.")
             return DONE
         outcomes = _delete(client, chosen)
-        with waiting(out, "until they are gone", quiet=options["quiet"]):
-            left = _wait_gone(client, outcomes) if options["wait"] else ()
+        leaving = sum(len(outcome.accepted) for outcome in outcomes) if options["wait"] else 0
+        with GoneProgress(out, leaving, quiet=options["quiet"]) as progress:
+            left = _wait_gone(client, outcomes, progress) if leaving else ()
     _print_deleted(outcomes, left, out, quiet=options["quiet"])
     if options["form"] == "json":
         print_json(_rendered_delete(outcomes, absent, left))
@@ -248,7 +250,7 @@ def _delete(client: AksClient, machines: Sequence[Machine]) -> list[DeleteOutcom
     return [client.delete_machines(pool, names) for pool, names in by_pool.items()]
 
 
-def _wait_gone(client: AksClient, outcomes: Sequence[DeleteOutcome]) -> tuple[str, ...]:
+def _wait_gone(client: AksClient, outcomes: Sequence[DeleteOutcome], progress: GoneProgress) -> tuple[str, ...]:
     """The machines that are still listed when the time is up."""
     deadline = client.effects.now() + _GONE_WAIT_S
     pause_s = 0.5
@@ -260,6 +262,7 @@ def _wait_gone(client: AksClient, outcomes: Sequence[DeleteOutcome]) -> tuple[st
             for machine in list_whole(client, outcome.pool)
             if machine.name in set(outcome.accepted)
         )
+        progress.left(len(left))
         if not left or client.effects.now() >= deadline:
             return left
         client.effects.sleep(pause_s)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from autoscale_aks.cli.terminal import print_json
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
     from autoscale_aks.reports.demand import DemandReport
+
+__all__ = ["console", "counted", "money", "print_demand", "print_json", "seconds", "table"]
 
 WIDTH = 80
 
@@ -24,16 +27,6 @@ def console(*, stderr: bool = False) -> Console:
     """A console that is 80 columns wide where there is no terminal to ask."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(file=stream, width=None if stream.isatty() else WIDTH, highlight=False, soft_wrap=False)
-
-
-def print_json(document: Any, indent: int | None = 2) -> None:
-    """One JSON document on standard output, whatever characters it can carry."""
-    text = json.dumps(document, indent=indent, ensure_ascii=False)
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        text = json.dumps(document, indent=indent)
-    sys.stdout.write(f"{text}\n")
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Table:

@@ -8,6 +8,7 @@ from autoscale_aks.model.launch import LaunchState
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.status import Status
 
     from autoscale_aks.model.launch import ChunkOutcome
     from autoscale_aks.model.plan import Plan
@@ -53,3 +54,39 @@ class ChunkProgress:
         failed = next((one for one in outcome.outcomes if one.state is LaunchState.REJECTED), None)
         if failed is not None:
             self._out.print(f"      {failed.name}: {failed.code}: {failed.message[:200]}", markup=False)
+
+
+class GoneProgress:
+    """How many machines are gone already, while one waits for the rest. Nothing where there is none to wait for."""
+
+    def __init__(self, out: Console, machines: int, *, quiet: bool = False) -> None:
+        self._out = out
+        self._machines = machines
+        self._shown = 0
+        self._status: Status | None = None
+        if machines and not quiet and out.is_terminal:
+            self._status = out.status(self._said(0))
+        self._lines = bool(machines) and not quiet and not out.is_terminal
+
+    def __enter__(self) -> GoneProgress:  # noqa: PYI034  `Self` came with Python 3.11
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def left(self, machines: int) -> None:
+        """So many are still listed."""
+        gone = self._machines - machines
+        if gone == self._shown:
+            return
+        self._shown = gone
+        if self._status is not None:
+            self._status.update(self._said(gone))
+        elif self._lines:
+            self._out.print(f"  {self._said(gone)}")
+
+    def _said(self, gone: int) -> str:
+        return f"{gone:,} of {self._machines:,} machines gone"

@@ -14,7 +14,7 @@ from autoscale_aks.cli.options import config_option
 from autoscale_aks.cli.wiring import opened_world, remember, writing_locks
 from autoscale_aks.clock import SystemClock
 from autoscale_aks.cloud.gate import Gate
-from autoscale_aks.config import load_config
+from autoscale_aks.config import load_config, load_usable
 from autoscale_aks.loop import Resident, Signals, SocketWaiter, Station, WakeSocket
 
 if TYPE_CHECKING:
@@ -41,8 +41,10 @@ def command(config_path: Path, interval_s: float) -> int:
     \b
     Example: azaks run -c autoscale.json --interval 30
     """
-    config = load_config(config_path)
+    config = load_usable(config_path)
     configure_logging(config.logging)
+    for problem in config.left_out.problems:
+        logging.getLogger("autoscale_aks.cycle").warning("left out of the configuration: %s", problem)
     if config.logging.config_file is None:
         logging.getLogger("autoscale_aks.cycle").setLevel(logging.INFO)
     clock = SystemClock()

@@ -136,7 +136,7 @@ def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> W
     parse_default_resources(config.default_resources, disable_defaults=config.disable_default_resources)
     return World(
         config=config,
-        scheduler=_scheduler(config),
+        scheduler=scheduler_of(config),
         cloud=client,
         ledger=ledger,
         clock=clock,
@@ -144,6 +144,13 @@ def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> W
         reads_cluster_nodes=config.aks.reads_nodes,
         kinds=frozendict(),
         new_plan_id=lambda: uuid.uuid4().hex[:12],
+    )
+
+
+def scheduler_of(config: Config) -> SchedulerPort:
+    """The scheduler's driver. Raises ConfigError for settings that it cannot use."""
+    return build_scheduler(
+        {"type": config.scheduler.type, **config.scheduler.settings}, base=Path(config.source).parent
     )
 
 
@@ -242,15 +249,9 @@ def doctors_site(config: Config, stack: ExitStack, clock: Clock | None = None) -
     return Site(
         config=config,
         now=now,
-        open_scheduler=lambda: _scheduler(config),
+        open_scheduler=lambda: scheduler_of(config),
         open_ledger=ledger,
         open_cloud=cloud,
-    )
-
-
-def _scheduler(config: Config) -> SchedulerPort:
-    return build_scheduler(
-        {"type": config.scheduler.type, **config.scheduler.settings}, base=Path(config.source).parent
     )
 
 

@@ -85,6 +85,9 @@ def build_config(document: Mapping[str, Any], source: str) -> Config:
             config_file=base / logging["config_file"] if "config_file" in logging else None,
         ),
         loop=_build_loop(document.get("loop", {}), base, aks.owner),
+        default_columns=frozendict(
+            {verb: tuple(columns) for verb, columns in document.get("default_columns", {}).items()}
+        ),
     )
     return with_node_facts(config)
 

@@ -30,6 +30,11 @@ def schema_text() -> str:
     return resources.files(__package__).joinpath(SCHEMA_NAME).read_text(encoding="utf-8")
 
 
+def nodearray_keys() -> frozenset[str]:
+    """The keys that a node array may have."""
+    return frozenset(json.loads(schema_text())["$defs"]["nodearray"]["properties"])
+
+
 def schema_findings(document: Document) -> Iterator[Finding]:
     """What in the document is not of the schema's shape, each finding once, lazily."""
     seen: set[Finding] = set()

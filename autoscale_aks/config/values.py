@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from autoscale_aks.config.calendars import Window
+    from autoscale_aks.errors import Problem
     from autoscale_aks.model.bucket import NodeArray
 
 Cloud: TypeAlias = Literal["public", "usgov", "china", "custom"]
@@ -171,6 +172,18 @@ class NodeArrayConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """What a file's mistakes took out of it, so that the rest can be used (user ask T29c)."""
+
+    problems: tuple[Problem, ...] = ()
+    """The mistakes, each with its path and line."""
+    nodearrays: frozenset[str] = frozenset()
+    """Node arrays that make no new machine, because something of theirs is wrong."""
+    of_buckets: frozenset[str] = frozenset()
+    """Node arrays that lack a bucket, because something of it is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All of `autoscale.json`."""
 
@@ -189,6 +202,9 @@ class Config:
     shared_resources: Mapping[str, SharedResource] = field(default_factory=frozendict)
     logging: LoggingConfig = LoggingConfig()
     loop: LoopConfig = LoopConfig()
+    default_columns: Mapping[str, tuple[str, ...]] = field(default_factory=frozendict)
+    """Verb → the columns that its table shows where none were asked for."""
+    left_out: LeftOut = LeftOut()
 
     @property
     def arrays(self) -> tuple[NodeArray, ...]:

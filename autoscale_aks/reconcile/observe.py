@@ -18,6 +18,7 @@ from autoscale_aks.reconcile.queue_view import QueueView
 from autoscale_aks.reconcile.requests import Requested, sort_requests, with_requests
 from autoscale_aks.reconcile.shrinking import FLAG, Doubts
 from autoscale_aks.reconcile.site_nodes import site_nodes
+from autoscale_aks.reconcile.sparing import spare, spared_notices
 from autoscale_aks.reconcile.unseen import find_unseen
 
 if TYPE_CHECKING:
@@ -104,8 +105,9 @@ def observe(world: World) -> Observation:
     learned = learn(world, joined)
     unseen = find_unseen(world, cloud)
     requested = sort_requests(world.config, joined)
+    snapshot = with_requests(_snapshot(world, joined, learned, unseen), requested)
     return Observation(
-        snapshot=with_requests(_snapshot(world, joined, learned, unseen), requested),
+        snapshot=snapshot,
         requested=requested,
         records=joined.records,
         unrecorded=unrecorded,
@@ -127,7 +129,11 @@ def observe(world: World) -> Observation:
         doubted=frozendict(doubts.since),
         listed_whole=unseen.whole,
         proposals=world.ledger.proposals(now - _PROPOSALS_KEPT_S),
-        notices=(*learned.notices, *unseen.notices(world.config.limits)),
+        notices=(
+            *spared_notices(snapshot.nodes, world.config),
+            *learned.notices,
+            *unseen.notices(world.config.limits),
+        ),
         pools=cloud.pools,
     )
 
@@ -140,7 +146,7 @@ def _snapshot(world: World, joined: Joiner, learned: Lessons, unseen: Unseen) ->
         disable_default_resources=config.disable_default_resources,
         limits=config.limits,
         nodearrays=unseen.offered(learned.arrays, config.limits),
-        nodes=tuple(joined.nodes),
+        nodes=spare(joined.nodes, config),
         unmanaged_nodes=site_nodes(config, joined),
         shared_resources=frozendict({**config.shared_resources, **queue.state.shared_resources}),
         jobs=queue.state.jobs,

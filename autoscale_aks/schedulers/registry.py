@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
+import importlib
 import os
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from autoscale_aks.errors import ConfigError, Problem
-from autoscale_aks.schedulers.celery import driver as celery
-from autoscale_aks.schedulers.command import driver as command
-from autoscale_aks.schedulers.gridengine import driver as gridengine
-from autoscale_aks.schedulers.kubernetes import driver as kubernetes
-from autoscale_aks.schedulers.openpbs import driver as openpbs
-from autoscale_aks.schedulers.slurm import driver as slurm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,19 +28,20 @@ class SchedulerFactory(Protocol):
         ...
 
 
-_BUILT_IN: Final[Mapping[str, SchedulerFactory]] = {
-    "slurm": slurm.build,
-    "command": command.build,
-    "openpbs": openpbs.build,
-    "gridengine": gridengine.build,
-    "kubernetes": kubernetes.build,
-    "celery": celery.build,
+_BUILT_IN: Final[Mapping[str, str]] = {
+    "slurm": "autoscale_aks.schedulers.slurm.driver",
+    "command": "autoscale_aks.schedulers.command.driver",
+    "openpbs": "autoscale_aks.schedulers.openpbs.driver",
+    "gridengine": "autoscale_aks.schedulers.gridengine.driver",
+    "kubernetes": "autoscale_aks.schedulers.kubernetes.driver",
+    "celery": "autoscale_aks.schedulers.celery.driver",
 }
+"""Type → module, whose `build` it is; only the one that is used is imported."""
 
 
 def known_types() -> tuple[str, ...]:
     """Every type that can be named, ours first."""
-    installed = sorted(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))
+    installed = sorted(entry.name for entry in _installed())
     return tuple(dict.fromkeys((*_BUILT_IN, *installed)))
 
 
@@ -65,15 +59,25 @@ def build_scheduler(
 
 def _factory(kind: object) -> SchedulerFactory:
     if isinstance(kind, str) and kind in _BUILT_IN:
-        return _BUILT_IN[kind]
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        factory: SchedulerFactory = importlib.import_module(_BUILT_IN[kind]).build
+        return factory
+    for entry in _installed():
         if entry.name == kind:
             return _load(entry)
+    import difflib  # noqa: PLC0415  only mistakes need it
+
     known = known_types()
     close = difflib.get_close_matches(str(kind), known, n=1)
     hint = f'did you mean "{close[0]}"?' if close else f"known are {', '.join(known)}"
     found = "it is missing" if kind is None else f"{str(kind)[:60]!r} is not known"
     raise ConfigError([Problem("scheduler.type", f"{found}; {hint}")])
+
+
+def _installed() -> Any:
+    """The entry points of schedulers that are installed beside ours."""
+    from importlib.metadata import entry_points  # noqa: PLC0415  asked only for a type that is not ours
+
+    return entry_points(group=ENTRY_POINT_GROUP)
 
 
 def _load(entry: Any) -> SchedulerFactory:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from unit.cli.office import ROOT, run, work
 
-from autoscale_aks.cli.main import BAD_INPUT, DONE, IN_PART, INTERRUPTED, LOCK_HELD, UNAVAILABLE, main
+from autoscale_aks.cli.main import BAD_INPUT, DEFECT, DONE, IN_PART, INTERRUPTED, LOCK_HELD, UNAVAILABLE, main
 from autoscale_aks.emulator.faults import FaultRule
 from autoscale_aks.ledger.lock import Writer, WriterLock
 
@@ -35,7 +35,9 @@ def test_the_statuses_are_the_documented_ones() -> None:
         for line in (sys.modules[main.__module__].__doc__ or "").splitlines()
         if line[:1].isdigit()
     ]
-    assert [int(number) for number, _ in table] == [DONE, IN_PART, BAD_INPUT, LOCK_HELD, UNAVAILABLE, INTERRUPTED]
+    assert [int(number) for number, _ in table] == [
+        DONE, IN_PART, BAD_INPUT, LOCK_HELD, UNAVAILABLE, DEFECT, INTERRUPTED,
+    ]  # fmt: skip
     readme = (ROOT / "README.md").read_text()
     for number in (DONE, IN_PART, BAD_INPUT, LOCK_HELD, UNAVAILABLE):
         assert f"{number} " in readme.split("Exit status:")[1].split("\n\n")[0]
@@ -54,6 +56,20 @@ def test_1_done_in_part(office: Office, capsys: pytest.CaptureFixture[str]) -> N
     said = capsys.readouterr().out
     assert "2 accepted, 1 rejected" in said
     assert "site-htc-2" in said
+
+
+def test_1_a_bucket_that_is_left_out_for_a_mistake(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    document = json.loads((office.directory / "autoscale.json").read_text())
+    document["nodearrays"]["htc"]["buckets"].append({"vm_size": "Standard_E4s_v5", "vcpu_count": 0, "memory_gb": 32})
+    office.write("autoscale.json", json.dumps(document, indent=1))
+    assert main(["autoscale", "-c", office.config]) == IN_PART
+    said = " ".join(capsys.readouterr().out.split())
+    assert "left out of the configuration: nodearrays.htc.buckets[1].vcpu_count: expected a number from 1" in said
+    assert len(office.machines()) == 3, "the rest goes on"
+    assert main(["demand", "-c", office.config]) == DONE
+    assert "left out of the configuration" in capsys.readouterr().out
+    assert main(["validate", "-c", office.config]) == BAD_INPUT
+    assert main(["machines", "list", "-c", office.config]) == BAD_INPUT, "direct tools take only whole files"
 
 
 @pytest.mark.parametrize(

@@ -172,3 +172,13 @@ def test_live_buckets_have_the_quota_of_the_configuration(
     buckets = {one["bucket"]: one for one in json.loads(capsys.readouterr().out)["buckets"]}
     assert buckets["mem/Standard_E16s_v5"]["available"] == 24
     assert "node array nodes mem" in buckets["mem/Standard_E16s_v5"]["binding_limit"]
+
+
+def test_analyze_of_scalelib_is_understood(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = scenario(job("7", {"ncpus": 64}))
+    for arguments in (["explain", "7"], ["analyze", "--job-id", "7"], ["analyze", "-j", "7"]):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(raw)))
+        assert main([*arguments, "--scenario", "-"]) == 0
+        assert "7: TOO_BIG_FOR_ANY_NODE" in capsys.readouterr().out
+    assert main(["explain", "--scenario", "-"]) == 2
+    assert "azaks explain JOB" in capsys.readouterr().err

@@ -1,0 +1,100 @@
+"""A first configuration: commented, complete, and valid. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from autoscale_aks.config.comments import COMMENT
+
+NOWHERE: Final = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a first configuration has to be told."""
+
+    subscription: str
+    resource_group: str
+    cluster: str
+    location: str
+    owner: str = "az1"
+    scheduler: str = "slurm"
+    nodearray: str = "htc"
+    vm_size: str = "Standard_D4s_v5"
+    vcpu_count: int = 4
+    memory_gb: float = 16
+    emulator: str | None = None
+    """Address of an emulator to use instead of Azure."""
+    ledger: str = "ledger.sqlite"
+
+
+def start_document(start: Start) -> dict[str, Any]:
+    """The document, with a comment where something is to be decided."""
+    aks: dict[str, Any] = {
+        COMMENT: "Which cluster. owner marks what is ours: machine names begin with it. Two autoscalers on one cluster "
+        "need two owners.",
+        "subscription": start.subscription,
+        "resource_group": start.resource_group,
+        "cluster": start.cluster,
+        "location": start.location,
+        "owner": start.owner,
+    }
+    if start.emulator is None:
+        aks["credential"] = ["workload_identity", "managed_identity"]
+    else:
+        aks |= {"cloud": "custom", "arm_url": start.emulator, "kubernetes_url": start.emulator,
+                "credential": ["emulator"]}  # fmt: skip
+    size = int(start.memory_gb) if float(start.memory_gb).is_integer() else start.memory_gb
+    return {
+        COMMENT: [
+            "Check this file with: azaks validate -c FILE. See what would be done with: azaks demand -c FILE.",
+            "Every key is explained by: azaks config schema. What is not said here has its default: azaks config show.",
+        ],
+        "aks": aks,
+        "scheduler": {
+            COMMENT: "Full paths of its commands stand here where PATH lacks them, as for cron.",
+            "type": start.scheduler,
+            **_SCHEDULERS.get(start.scheduler, {}),
+        },
+        "ledger": {
+            COMMENT: "What is remembered between runs: a local disk, one file for one owner.",
+            "path": start.ledger,
+        },
+        "default_resources": [
+            {COMMENT: "What nodes offer to jobs; the first entry whose select holds defines a resource.",
+             "select": {}, "name": "ncpus", "value": "node.vcpu_count"},
+            {COMMENT: "The system keeps a part of what Azure promises.",
+             "select": {}, "name": "mem", "value": "node.memory", "subtract": "memory::1g"},
+            {"select": {}, "name": "ngpus", "value": "node.gpu_count"},
+        ],
+        "nodearrays": {
+            start.nodearray: {
+                COMMENT: "A family of nodes; an agent pool of the same name holds its machines.",
+                "max_count": 10,
+                "buckets": [
+                    {COMMENT: "A VM size with the facts about it; price is for an hour.",
+                     "vm_size": start.vm_size, "vcpu_count": start.vcpu_count, "memory_gb": size},
+                ],
+            }
+        },
+        "idle_timeout": 300,
+        "boot_timeout": 1800,
+        "limits": {COMMENT: "Caps of your own; the subscription's quota can stand here too.", "cluster_max_nodes": 10},
+    }  # fmt: skip
+
+
+_SCHEDULERS: Final[dict[str, dict[str, Any]]] = {
+    "slurm": {"squeue": "squeue", "scontrol": "scontrol"},
+    "openpbs": {"qstat": "qstat", "qmgr": "qmgr", "pbsnodes": "pbsnodes"},
+    "gridengine": {"qstat": "qstat", "qhost": "qhost", "qconf": "qconf", "qmod": "qmod"},
+    "command": {"jobs_file": "jobs.json"},
+}
+STARTED: Final = tuple(_SCHEDULERS)
+"""Schedulers that a first configuration can be made for."""
+
+
+def written(document: dict[str, Any]) -> str:
+    """A document as text, two blanks a level."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
