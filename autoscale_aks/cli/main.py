@@ -34,6 +34,7 @@ _VERBS: Final = {
     "plan": "autoscale_aks.cli.plan",
     "explain": "autoscale_aks.cli.explain",
     "buckets": "autoscale_aks.cli.buckets",
+    "history": "autoscale_aks.cli.history",
     "pool": "autoscale_aks.cli.pool",
     "machines": "autoscale_aks.cli.machines",
     "emulate": "autoscale_aks.cli.emulate",

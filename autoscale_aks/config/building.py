@@ -65,7 +65,10 @@ def build_config(document: Mapping[str, Any], source: str) -> Config:
             type=scheduler["type"],
             settings=frozendict({key: _plain(value) for key, value in scheduler.items() if key != "type"}),
         ),
-        ledger=LedgerConfig(path=base / document["ledger"]["path"]),
+        ledger=LedgerConfig(
+            path=base / document["ledger"]["path"],
+            **{key: float(document["ledger"][key]) for key in ("history_days",) if key in document["ledger"]},
+        ),
         nodearrays=frozendict(
             {name: _build_nodearray(name, array, aks) for name, array in document["nodearrays"].items()}
         ),

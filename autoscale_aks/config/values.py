@@ -74,6 +74,8 @@ class LedgerConfig:
     """The ledger's file."""
 
     path: Path
+    history_days: float = 30.0
+    """Days for which it is kept what happened to machines and jobs; 0: nothing is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,9 @@ from frozendict import frozendict
 from autoscale_aks.errors import LedgerError
 from autoscale_aks.ledger.explaining import explained
 from autoscale_aks.ledger.guards import Guards
+from autoscale_aks.ledger.history import BESIDE_MOVES, History
 from autoscale_aks.ledger.opening import identity, open_for_writing, open_snapshot
+from autoscale_aks.ledger.orders import Orders
 from autoscale_aks.ledger.records import (
     MACHINE_COLUMNS,
     MOVES,
@@ -90,7 +92,7 @@ _BACK_OFF: Final = """
 
 
 @final
-class Ledger(Guards, Stages):
+class Ledger(Guards, Stages, History, Orders):
     """The open ledger; a context manager. All times are seconds since the epoch, and arguments.
 
     Assumes one writer at a time: hold a `WriterLock` while writing. Readers need no lock and see one moment.
@@ -231,9 +233,12 @@ class Ledger(Guards, Stages):
         return frozenset(self._among(query, names))
 
     def history(self, name: str) -> tuple[tuple[float, str, str], ...]:
-        """What happened to a machine, oldest first: when, what (`intended`, `adopted` or a state), and details."""
+        """How a machine moved, oldest first: when, what (`intended`, `adopted` or a state), and details.
+
+        `life` tells what else happened to it.
+        """
         rows = self._read("SELECT at, event, detail FROM events WHERE name = ? ORDER BY id", name)
-        return tuple((at, event, detail) for at, event, detail in rows)
+        return tuple((at, event, detail) for at, event, detail in rows if event not in BESIDE_MOVES)
 
     def forget_gone(self, older_than: float) -> int:
         """Drop machines that are gone, or were refused, since before `older_than`, with their history; how many.

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 SCARCE: Final = frozenset({FaultKind.CAPACITY, FaultKind.QUOTA})
 """Kinds that speak of the size and not of how the machine boots."""
-_EVICTED: Final = "MachineLost"
+EVICTED: Final = "MachineLost"
+"""Code of machines whose VM is gone without an error of its own."""
 _OVERDUE: Final = "BootTimeout"
 
 
@@ -38,7 +39,7 @@ def failed_machines(machines: Iterable[Machine]) -> tuple[LaunchOutcome, ...]:
             name=machine.name,
             state=LaunchState.REJECTED,
             kind=machine.error_kind,
-            code=machine.error_code or ("" if machine.error_kind else _EVICTED),
+            code=machine.error_code or ("" if machine.error_kind else EVICTED),
             message=machine.error_message or ("" if machine.error_kind else f"its VM is {machine.vm_state}"),
             mark=machine.mark,
         )
