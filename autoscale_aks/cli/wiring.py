@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 from frozendict import frozendict
 
 from autoscale_aks.cli.learned import keep_learned, learned_of
+from autoscale_aks.cli.logs import stamped
+from autoscale_aks.cli.telling import TellingScheduler
 from autoscale_aks.clock import Clock, SystemClock
 from autoscale_aks.cloud.aks.auth import (
     KUBERNETES_SCOPE,
@@ -132,8 +134,11 @@ def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> W
     parse_default_resources(config.default_resources, disable_defaults=config.disable_default_resources)
     return World(
         config=config,
-        scheduler=build_scheduler(
-            {"type": config.scheduler.type, **config.scheduler.settings}, base=Path(config.source).parent
+        scheduler=TellingScheduler(
+            build_scheduler(
+                {"type": config.scheduler.type, **config.scheduler.settings}, base=Path(config.source).parent
+            ),
+            clock,
         ),
         cloud=client,
         ledger=ledger,
@@ -141,7 +146,7 @@ def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> W
         machines_per_put=smallest_batch(config),
         reads_cluster_nodes=config.aks.reads_nodes,
         kinds=frozendict(),
-        new_plan_id=lambda: uuid.uuid4().hex[:12],
+        new_plan_id=lambda: stamped(uuid.uuid4().hex[:12]),
     )
 
 

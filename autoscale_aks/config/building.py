@@ -21,6 +21,7 @@ from autoscale_aks.config.values import (
     LedgerConfig,
     LoggingConfig,
     LoopConfig,
+    MetricsConfig,
     NodeArrayConfig,
     SchedulerConfig,
 )
@@ -81,8 +82,10 @@ def build_config(document: Mapping[str, Any], source: str) -> Config:
         ),
         logging=LoggingConfig(
             level=logging.get("level", "WARNING"),
+            format=logging.get("format", "text"),
             config_file=base / logging["config_file"] if "config_file" in logging else None,
         ),
+        metrics=_build_metrics(document.get("metrics", {}), base),
         loop=_build_loop(document.get("loop", {}), base, aks.owner),
     )
     return with_node_facts(config)
@@ -210,6 +213,14 @@ def _build_circuit(raw: Mapping[str, Any]) -> BootCircuit:
     default = BootCircuit()
     return BootCircuit(
         failures=int(raw.get("failures", default.failures)), retry_s=float(raw.get("retry", default.retry_s))
+    )
+
+
+def _build_metrics(metrics: Mapping[str, Any], base: Path) -> MetricsConfig:
+    host, _, port = metrics.get("listen", "").rpartition(":")
+    return MetricsConfig(
+        textfile=base / metrics["textfile"] if "textfile" in metrics else None,
+        listen=(host.strip("[]") or "127.0.0.1", int(port)) if port else None,
     )
 
 

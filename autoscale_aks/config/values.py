@@ -106,7 +106,18 @@ class LoggingConfig:
     """Where log lines go: `config_file` when it is given, else lines of `level` and above."""
 
     level: LogLevel = "WARNING"
+    format: Literal["text", "json"] = "text"
     config_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsConfig:
+    """Where metrics go (user ask T28a); nowhere by default."""
+
+    textfile: Path | None = None
+    """A file for node_exporter's textfile collector, replaced after every cycle."""
+    listen: tuple[str, int] | None = None
+    """Host and port of `/metrics` and `/healthz` while `azaks run` runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +199,7 @@ class Config:
     shared_resources: Mapping[str, SharedResource] = field(default_factory=frozendict)
     logging: LoggingConfig = LoggingConfig()
     loop: LoopConfig = LoopConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
     @property
     def arrays(self) -> tuple[NodeArray, ...]:

@@ -7,6 +7,7 @@ Machine names are the keys, so a name can be recorded once and never twice.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections import Counter
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from autoscale_aks.ledger.records import CycleRecord, MachineRecord, Row
     from autoscale_aks.model.launch import LaunchOutcome
 
+log: Final = logging.getLogger(__name__)
 _BUSY_TIMEOUT_S: Final = 10.0
 _KEPT_CYCLES: Final = 1000
 _NOT_BEFORE: Final = "not before"
@@ -161,6 +163,7 @@ class Ledger(Guards, Stages, History, Orders):
             rows = [(*row[:9], MachineState.INTENDED.value, row[10], now, *row[12:]) for row in _rows(records)]
             connection.executemany(_INSERT, rows)
             connection.executemany(_ADVANCE, next_numbers.items())
+        log.debug("%d intents recorded", len(rows))
 
     def record_outcomes(self, outcomes: Iterable[LaunchOutcome], now: float) -> None:
         """What became of requests. A machine seen since then is not moved back; unknown names are ignored."""
@@ -318,6 +321,7 @@ class Ledger(Guards, Stages, History, Orders):
 
     def begin_cycle(self, plan_id: str, now: float) -> None:
         """A run starts; one that never ended was killed and is marked `interrupted`."""
+        log.debug("cycle %s begins", plan_id)
         with self._writing() as connection:
             connection.execute("UPDATE cycles SET status = 'interrupted' WHERE status = 'running'")
             query = "INSERT INTO cycles (plan_id, started_at, status, summary) VALUES (?, ?, 'running', '{}')"
@@ -332,6 +336,7 @@ class Ledger(Guards, Stages, History, Orders):
         with self._writing() as connection:
             if connection.execute(query, (now, status, text, plan_id)).rowcount != 1:
                 raise LedgerError(f"ledger {self.path}: cycle {plan_id} was never begun, or has ended already")
+        log.debug("cycle %s ends: %s %s", plan_id, status, text)
 
     def cycles(self, limit: int = 50) -> tuple[CycleRecord, ...]:
         """The last cycles, newest first."""
