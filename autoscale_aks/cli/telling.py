@@ -66,7 +66,7 @@ class TellingScheduler:
 
     @contextmanager
     def _told(self, what: str, names: Sequence[str]) -> Iterator[None]:
-        shown = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
+        shown = ", ".join(map(str, names[:_SHOWN])) + (" …" if len(names) > _SHOWN else "")
         try:
             yield
         except SchedulerError as error:
