@@ -73,7 +73,7 @@ def _print_rows(title: str, rows: Sequence[HistoryRow]) -> None:
 
 def _local(at: float) -> str:
     """A moment in the zone of this host."""
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d\u00a0%H:%M:%S")
 
 
 def _passed(seconds: float) -> str:

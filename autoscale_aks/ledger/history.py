@@ -35,6 +35,8 @@ _PRUNED: Final = "history pruned"
 _LEVEL: Final = 1
 _CLOSED: Final = frozenset({MachineState.CLOSING.value, MachineState.DELETING.value})
 _OPEN: Final = frozenset({MachineState.READY.value, MachineState.LISTED.value})
+_BOOT: Final = {"intended": 0, "accepted": 1, "adopted": 2, "listed": 3, "provisioned": 4, "registered": 5, "ready": 6}
+"""The order of what was seen in the same moment."""
 _SUGGESTED_ROWS: Final = 2000
 
 
@@ -140,7 +142,7 @@ class History(Access):
         idle = self._read("SELECT idle_since FROM machines WHERE name = ? AND state = 'ready'", name)
         if idle and idle[0][0] is not None:
             found.append(Happening(at=idle[0][0], event="idle"))
-        return tuple(sorted(found, key=lambda one: one.at))
+        return tuple(sorted(found, key=lambda one: (one.at, _BOOT.get(one.event, len(_BOOT)))))
 
     def job_life(self, name: str) -> tuple[Happening, ...]:
         """All that is known of a job, or of an array by its id, oldest first; empty for one never seen waiting."""

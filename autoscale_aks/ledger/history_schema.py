@@ -31,7 +31,7 @@ _STATEMENTS: Final[Sequence[str]] = (
     """
     CREATE TRIGGER machine_moved AFTER UPDATE OF state ON machines WHEN new.state <> old.state BEGIN
         INSERT INTO events (name, at, event, detail, plan_id)
-        SELECT new.name, new.idle_since, 'idle', '', PLAN_UNDER_WAY
+        SELECT new.name, new.idle_since, 'idle', '', ''
         WHERE new.state = 'closing' AND new.idle_since IS NOT NULL;
         INSERT INTO events (name, at, event, detail, plan_id)
         VALUES (new.name, new.updated_at, new.state,

@@ -126,7 +126,7 @@ def changes(before: Groups, waiting: Waiting, places: Mapping[str, str]) -> Iter
     if started:
         yield JobChange(event="started", detail="", jobs=started)
     if gone := [job for job in known if job not in started]:
-        detail = "ended, cancelled, or started where it is not seen"
+        detail = "ended, cancelled, or started unseen"
         yield JobChange(event="left", detail=detail, jobs=dict.fromkeys(gone, ""))
 
 

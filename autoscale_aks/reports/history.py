@@ -15,13 +15,13 @@ _SAID: Final = {
     "intended": "asked for",
     "rejected": "refused",
     "unknown": "outcome unknown",
-    "listed": "listed by the cloud",
+    "listed": "listed",
     "closing": "closed",
     "deleting": "delete accepted",
     "idle": "without work since",
-    "waiting": "first seen waiting",
-    "reason": "waits for another reason",
-    "bought": "machines made for it",
+    "waiting": "waiting",
+    "reason": "other reason",
+    "bought": "machines made",
     "left": "left the queue",
 }
 
@@ -57,6 +57,6 @@ def history_rows(happenings: Sequence[tuple[float, str, str, str]]) -> tuple[His
     """Rows of happenings (when, event, detail, plan id), which are in the order of time."""
     befores = [happenings[0][0] if happenings else 0.0, *(one[0] for one in happenings)]
     return tuple(
-        HistoryRow(at=at, after_s=at - before, event=event, detail=detail, plan=plan)
+        HistoryRow(at=at, after_s=at - before, event=event, detail=detail.removeprefix(f"plan {plan}, "), plan=plan)
         for (at, event, detail, plan), before in zip(happenings, befores, strict=False)
     )

@@ -1,13 +1,15 @@
 """One decision as a file: everything it was made from, redacted, so that it can be made again elsewhere (T26a).
 
-What is left out or renamed is nothing that a plan depends on: users become `user1`, `user2`, …; machines lose their
-addresses and cloud ids, unless a constraint or a default resource speaks of these, which the file then says.
+What is left out or renamed is nothing that a plan depends on: users become `user1`, `user2`, …; messages lose ids of
+subscriptions and requests; machines lose their addresses and cloud ids, unless a constraint or a default resource
+speaks of these, which the file then says.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "azaks-record"
 VERSION: Final = 1
+_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SPEAK_OF_MACHINES: Final = ("node.private_ip", "node.instance_id", "node.hostname_or_uuid", "ccnodeid")
 
 
@@ -57,8 +60,11 @@ def redacted(record: Record, *, anonymous: bool = False) -> Record:
     keeps = speaks_of_machines(snapshot)
     return replace(
         record,
+        notices=tuple(map(_without_ids, record.notices)),
         snapshot=replace(
             snapshot,
+            sources=tuple(replace(source, detail=_without_ids(source.detail)) for source in snapshot.sources),
+            blocked=replace(snapshot.blocked, auth=snapshot.blocked.auth and _without_ids(snapshot.blocked.auth)),
             jobs=tuple(
                 replace(
                     job,
@@ -80,6 +86,11 @@ def speaks_of_machines(snapshot: Snapshot) -> bool:
     told = [repr(shape.constraints) + repr(shape.chunks) for shape in shapes.values()]
     text = "\n".join([*told, repr(snapshot.default_resources)])
     return any(word in text for word in _SPEAK_OF_MACHINES)
+
+
+def _without_ids(text: str) -> str:
+    """The text without ids of subscriptions, identities and requests."""
+    return _ID.sub("[id]", text)
 
 
 def _renamer(word: str, names: Iterable[str]) -> Mapping[str, str]:

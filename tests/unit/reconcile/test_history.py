@@ -53,7 +53,7 @@ def test_a_machines_whole_life_is_told_in_order_with_the_plan_of_each_step(site:
     with site.ledger() as ledger:
         plans = [cycle.plan_id for cycle in ledger.cycles()]
         life = ledger.life(NAME)
-        assert all(one.plan_id in plans for one in life)
+        assert all(one.plan_id in plans for one in life if one.event != "idle"), "idleness is nobody's deed"
         assert life[0].plan_id == plans[-1]
         assert [one.detail for one in life if one.event == "first job"] == ["work"]
         assert [one.at for one in life] == sorted(one.at for one in life)
