@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,13 +20,13 @@ from autoscale_aks.ledger.records import MachineState, storable
 from autoscale_aks.units import natural_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from autoscale_aks.ledger.records import Row
 
-MOST_EVENTS: Final = 500_000
-"""Most rows about machines, and most rows about groups of jobs, whatever their age."""
-MOST_JOB_BYTES: Final = 64 * 1024**2
+MOST_ROWS: Final[Mapping[str, int]] = frozendict({"events": 200_000, "job_events": 50_000, "points": 20_000})
+"""Most rows of each table, whatever their age: every open of the ledger reads its whole file (0003)."""
+MOST_JOB_BYTES: Final = 8 * 1024**2
 """Most bytes of names in rows about jobs."""
 BESIDE_MOVES: Final = frozenset({"idle", "provisioned", "registered", "lost", "failed", "evicted", "first job"})
 """Events of machines that are no change of their state."""
@@ -203,9 +204,9 @@ class History(Access):
             )
             for table in ("job_events", "points"):
                 connection.execute(f"DELETE FROM {table} WHERE at < ?", (now - keep_s,))  # noqa: S608
-            for table in ("events", "job_events", "points"):
+            for table, most in MOST_ROWS.items():
                 newest = f"(SELECT max(id) FROM {table})"  # noqa: S608
-                connection.execute(f"DELETE FROM {table} WHERE id <= {newest} - ?", (MOST_EVENTS,))  # noqa: S608
+                connection.execute(f"DELETE FROM {table} WHERE id <= {newest} - ?", (most,))  # noqa: S608
             connection.execute(
                 """DELETE FROM job_events WHERE id <= (SELECT max(id) FROM (
                    SELECT id, sum(length(jobs)) OVER (ORDER BY id DESC) AS size FROM job_events) WHERE size > ?)""",
