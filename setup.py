@@ -32,6 +32,7 @@ setup(
         "numpy>=1.26",
         "click>=8.1",
         "rich>=13.7",
+        "prometheus_client>=0.20",
     ],
     extras_require={
         "emulator": ["starlette>=0.37", "uvicorn>=0.29"],

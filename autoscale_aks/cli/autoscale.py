@@ -9,6 +9,7 @@ import click
 
 from autoscale_aks.cli.logs import configure_logging
 from autoscale_aks.cli.main import DONE, IN_PART, UNAVAILABLE
+from autoscale_aks.cli.metering import metered
 from autoscale_aks.cli.options import config_option, format_option, quiet_option
 from autoscale_aks.cli.output import console, print_demand, print_json
 from autoscale_aks.cli.progress import ChunkProgress
@@ -52,7 +53,9 @@ def command(config_path: Path, form: str, quiet: bool) -> int:
         gate.begin(config.loop.cycle_deadline_s)
         for notice in world.ledger.notices:
             out.print(f"note: {notice}", markup=False)
-        report = run_cycle(world, ChunkProgress(out, quiet=quiet), until=begun + config.loop.cycle_deadline_s)
+        with metered(world) as done:
+            report = run_cycle(world, ChunkProgress(out, quiet=quiet), until=begun + config.loop.cycle_deadline_s)
+            done(report)
     seen = report.observation
     if form == "json":
         print_json(render_cycle(report))

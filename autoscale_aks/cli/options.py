@@ -134,7 +134,9 @@ def _look(config_path: Path) -> Question:
     configure_logging(config.logging)
     with busy("reading scheduler, cloud and ledger"), reading_world(config) as world:
         seen = observe(world)
-        return Question(seen.snapshot, effective_policy(world, seen.requested), world.kinds, seen.notices, config.default_columns)
+        return Question(
+            seen.snapshot, effective_policy(world, seen.requested), world.kinds, seen.notices, config.default_columns
+        )
 
 
 def read_text(source: str) -> str:

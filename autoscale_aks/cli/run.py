@@ -18,7 +18,14 @@ from autoscale_aks.config import load_config, load_usable
 from autoscale_aks.loop import Resident, Signals, SocketWaiter, Station, WakeSocket
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from autoscale_aks.clock import Clock
+    from autoscale_aks.config import Config
+    from autoscale_aks.reconcile import CycleReport, World
+
+log = logging.getLogger(__name__)
 
 
 @click.command("run")
@@ -36,7 +43,8 @@ def command(config_path: Path, interval_s: float) -> int:
 
     The request under way then ends and is recorded, no other is sent, and the status is 0. SIGHUP reads the
     configuration again between cycles; one with mistakes is refused and the old one stays. A cycle that fails is
-    told of and the next one tried. A message on loop.wake_socket asks for a cycle soon.
+    told of and the next one tried. A message on loop.wake_socket asks for a cycle soon. metrics.listen serves /metrics,
+    and /healthz for probes.
 
     \b
     Example: azaks run -c autoscale.json --interval 30
@@ -54,6 +62,7 @@ def command(config_path: Path, interval_s: float) -> int:
         heart = stack.enter_context(writing_locks(config, clock, gate))
         path = config.loop.wake_socket
         wake = stack.enter_context(WakeSocket(path)) if path is not None else None
+        after = _metered(config, clock, interval_s, stack)
         station = Station(
             open_world=lambda chosen: opened_world(chosen, clock, gate),
             load=lambda: load_config(config_path),
@@ -62,7 +71,26 @@ def command(config_path: Path, interval_s: float) -> int:
             clock=clock,
             gate=gate,
             waiter=SocketWaiter(signals, wake, settle_s=config.loop.wake_delay_s),
+            after=after,
         )
         Resident(station, interval_s=interval_s).run(config)
         heart.check()
     return DONE
+
+
+def _metered(
+    config: Config, clock: Clock, interval_s: float, stack: ExitStack
+) -> Callable[[World | None, CycleReport | None, float], None]:
+    """What is told of every cycle: metrics and the health page, where the configuration wants any."""
+    if config.metrics.listen is None and config.metrics.textfile is None:
+        return lambda *_: None
+    from autoscale_aks.cli.metering import Metering  # noqa: PLC0415  only where it is used
+    from autoscale_aks.loop.exposition import MetricsServer, Pulse  # noqa: PLC0415
+
+    limit_s = config.loop.cycle_deadline_s + 3 * interval_s
+    pulse = Pulse(clock=clock, limit_s=limit_s, last=clock.now())
+    metering = Metering(config, clock, pulse)
+    if config.metrics.listen is not None:
+        server = stack.enter_context(MetricsServer(config.metrics.listen, lambda: metering.page, pulse))
+        log.info("metrics and health on %s:%d", config.metrics.listen[0], server.port)
+    return metering.after

@@ -16,6 +16,8 @@ from frozendict import frozendict
 from autoscale_aks.access.connections import DIRECT, Route
 from autoscale_aks.access.kubeconfig import KubernetesAccess, in_cluster_access, kubeconfig_access
 from autoscale_aks.cli.learned import keep_learned, learned_of
+from autoscale_aks.cli.logs import stamped
+from autoscale_aks.cli.telling import TellingScheduler
 from autoscale_aks.clock import Clock, SystemClock
 from autoscale_aks.cloud.aks.auth import (
     KUBERNETES_SCOPE,
@@ -136,14 +138,14 @@ def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> W
     parse_default_resources(config.default_resources, disable_defaults=config.disable_default_resources)
     return World(
         config=config,
-        scheduler=scheduler_of(config),
+        scheduler=TellingScheduler(scheduler_of(config), clock),
         cloud=client,
         ledger=ledger,
         clock=clock,
         machines_per_put=smallest_batch(config),
         reads_cluster_nodes=config.aks.reads_nodes,
         kinds=frozendict(),
-        new_plan_id=lambda: uuid.uuid4().hex[:12],
+        new_plan_id=lambda: stamped(uuid.uuid4().hex[:12]),
     )
 
 

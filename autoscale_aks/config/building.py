@@ -23,6 +23,7 @@ from autoscale_aks.config.values import (
     LedgerConfig,
     LoggingConfig,
     LoopConfig,
+    MetricsConfig,
     NodeArrayConfig,
     SchedulerConfig,
 )
@@ -69,7 +70,10 @@ def build_config(document: Mapping[str, Any], source: str) -> Config:
             type=scheduler["type"],
             settings=frozendict({key: _plain(value) for key, value in scheduler.items() if key != "type"}),
         ),
-        ledger=LedgerConfig(path=base / document["ledger"]["path"]),
+        ledger=LedgerConfig(
+            path=base / document["ledger"]["path"],
+            **{key: float(document["ledger"][key]) for key in ("history_days",) if key in document["ledger"]},
+        ),
         nodearrays=frozendict(
             {name: _build_nodearray(name, array, aks) for name, array in document["nodearrays"].items()}
         ),
@@ -82,8 +86,10 @@ def build_config(document: Mapping[str, Any], source: str) -> Config:
         ),
         logging=LoggingConfig(
             level=logging.get("level", "WARNING"),
+            format=logging.get("format", "text"),
             config_file=base / logging["config_file"] if "config_file" in logging else None,
         ),
+        metrics=_build_metrics(document.get("metrics", {}), base),
         loop=_build_loop(document.get("loop", {}), base, aks.owner),
         default_columns=frozendict(
             {verb: tuple(columns) for verb, columns in document.get("default_columns", {}).items()}
@@ -231,6 +237,14 @@ def _build_stages(raw: Mapping[str, Any]) -> BootStages:
 def _build_evictions(raw: Mapping[str, Any]) -> SpotEvictions:
     default = SpotEvictions()
     return SpotEvictions(count=_count(raw, "count"), window_s=float(raw.get("window", default.window_s)))
+
+
+def _build_metrics(metrics: Mapping[str, Any], base: Path) -> MetricsConfig:
+    host, _, port = metrics.get("listen", "").rpartition(":")
+    return MetricsConfig(
+        textfile=base / metrics["textfile"] if "textfile" in metrics else None,
+        listen=(host.strip("[]") or "127.0.0.1", int(port)) if port else None,
+    )
 
 
 def _build_loop(loop: Mapping[str, Any], base: Path, owner: str) -> LoopConfig:

@@ -76,6 +76,8 @@ class LedgerConfig:
     """The ledger's file."""
 
     path: Path
+    history_days: float = 30.0
+    """Days for which it is kept what happened to machines and jobs; 0: nothing is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,18 @@ class LoggingConfig:
     """Where log lines go: `config_file` when it is given, else lines of `level` and above."""
 
     level: LogLevel = "WARNING"
+    format: Literal["text", "json"] = "text"
     config_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsConfig:
+    """Where metrics go (user ask T28a); nowhere by default."""
+
+    textfile: Path | None = None
+    """A file for node_exporter's textfile collector, replaced after every cycle."""
+    listen: tuple[str, int] | None = None
+    """Host and port of `/metrics` and `/healthz` while `azaks run` runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +218,7 @@ class Config:
     default_columns: Mapping[str, tuple[str, ...]] = field(default_factory=frozendict)
     """Verb → the columns that its table shows where none were asked for."""
     left_out: LeftOut = LeftOut()
+    metrics: MetricsConfig = MetricsConfig()
 
     @property
     def arrays(self) -> tuple[NodeArray, ...]:

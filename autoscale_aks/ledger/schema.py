@@ -1,7 +1,7 @@
 """The ledger's tables, and the steps from each version of them to the next.
 
 Version 2 brought boot stages, protections, boot circuits, weak marks on families and machines that were observed to be
-smaller than promised.
+smaller than promised. Version 3 brought history (`history_schema`).
 
 A step is never changed once released: the version in the file (`PRAGMA user_version`) counts the steps it has seen.
 `events` is written by triggers, in the same transaction as the change it tells of, and is never rewritten.
@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.errors import LedgerError
+from autoscale_aks.ledger.history_schema import HISTORY
 
 if TYPE_CHECKING:
     import sqlite3
@@ -159,7 +160,7 @@ _VERSION_2: Final = (
     "CREATE TABLE proposals (name TEXT PRIMARY KEY NOT NULL, at REAL NOT NULL) WITHOUT ROWID",
 )
 
-MIGRATIONS: Final[tuple[Sequence[str], ...]] = (_VERSION_1, _VERSION_2)
+MIGRATIONS: Final[tuple[Sequence[str], ...]] = (_VERSION_1, _VERSION_2, HISTORY)
 """Step N takes a file from version N to version N + 1; a new file takes them all."""
 
 

@@ -7,6 +7,7 @@ Machine names are the keys, so a name can be recorded once and never twice.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections import Counter
 from contextlib import contextmanager
@@ -18,7 +19,9 @@ from frozendict import frozendict
 from autoscale_aks.errors import LedgerError
 from autoscale_aks.ledger.explaining import explained
 from autoscale_aks.ledger.guards import Guards
+from autoscale_aks.ledger.history import BESIDE_MOVES, History
 from autoscale_aks.ledger.opening import identity, open_for_writing, open_snapshot
+from autoscale_aks.ledger.orders import Orders
 from autoscale_aks.ledger.records import (
     MACHINE_COLUMNS,
     MOVES,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from autoscale_aks.ledger.records import CycleRecord, MachineRecord, Row
     from autoscale_aks.model.launch import LaunchOutcome
 
+log: Final = logging.getLogger(__name__)
 _BUSY_TIMEOUT_S: Final = 10.0
 _KEPT_CYCLES: Final = 1000
 _NOT_BEFORE: Final = "not before"
@@ -90,7 +94,7 @@ _BACK_OFF: Final = """
 
 
 @final
-class Ledger(Guards, Stages):
+class Ledger(Guards, Stages, History, Orders):
     """The open ledger; a context manager. All times are seconds since the epoch, and arguments.
 
     Assumes one writer at a time: hold a `WriterLock` while writing. Readers need no lock and see one moment.
@@ -159,6 +163,7 @@ class Ledger(Guards, Stages):
             rows = [(*row[:9], MachineState.INTENDED.value, row[10], now, *row[12:]) for row in _rows(records)]
             connection.executemany(_INSERT, rows)
             connection.executemany(_ADVANCE, next_numbers.items())
+        log.debug("%d intents recorded", len(rows))
 
     def readmit(self, names: Iterable[str]) -> None:
         """Let names come again of machines that are gone, or were refused; their history is dropped.
@@ -241,9 +246,12 @@ class Ledger(Guards, Stages):
         return frozenset(self._among(query, names))
 
     def history(self, name: str) -> tuple[tuple[float, str, str], ...]:
-        """What happened to a machine, oldest first: when, what (`intended`, `adopted` or a state), and details."""
+        """How a machine moved, oldest first: when, what (`intended`, `adopted` or a state), and details.
+
+        `life` tells what else happened to it.
+        """
         rows = self._read("SELECT at, event, detail FROM events WHERE name = ? ORDER BY id", name)
-        return tuple((at, event, detail) for at, event, detail in rows)
+        return tuple((at, event, detail) for at, event, detail in rows if event not in BESIDE_MOVES)
 
     def forget_gone(self, older_than: float) -> int:
         """Drop machines that are gone, or were refused, since before `older_than`, with their history; how many.
@@ -329,6 +337,7 @@ class Ledger(Guards, Stages):
 
     def begin_cycle(self, plan_id: str, now: float) -> None:
         """A run starts; one that never ended was killed and is marked `interrupted`."""
+        log.debug("cycle %s begins", plan_id)
         with self._writing() as connection:
             connection.execute("UPDATE cycles SET status = 'interrupted' WHERE status = 'running'")
             query = "INSERT INTO cycles (plan_id, started_at, status, summary) VALUES (?, ?, 'running', '{}')"
@@ -343,6 +352,7 @@ class Ledger(Guards, Stages):
         with self._writing() as connection:
             if connection.execute(query, (now, status, text, plan_id)).rowcount != 1:
                 raise LedgerError(f"ledger {self.path}: cycle {plan_id} was never begun, or has ended already")
+        log.debug("cycle %s ends: %s %s", plan_id, status, text)
 
     def cycles(self, limit: int = 50) -> tuple[CycleRecord, ...]:
         """The last cycles, newest first."""

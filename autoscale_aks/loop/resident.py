@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from autoscale_aks.cloud.gate import Gate
     from autoscale_aks.config import Config
     from autoscale_aks.loop.waiting import Waiter
-    from autoscale_aks.reconcile import World
+    from autoscale_aks.reconcile import CycleReport, World
 
 log: Final = logging.getLogger("autoscale_aks.cycle")
 """The one line a cycle, at level INFO; ERROR for a cycle that failed."""
@@ -43,6 +43,8 @@ class Station:
     clock: Clock
     gate: Gate
     waiter: Waiter
+    after: Callable[[World | None, CycleReport | None, float], None] = lambda *_: None
+    """Told after every cycle: the ports, its report (None: it failed) and how many seconds it took."""
 
 
 @final
@@ -80,6 +82,7 @@ class Resident:
                     self._cycle(world, plan_id, begun)
                 except AutoscaleError as error:
                     self._tell(plan_id, begun, {"status": "failed", "error": f"{type(error).__name__}: {error}"})
+                    self._station.after(world, None, self._station.clock.now() - begun)
                     is_broken = world is None or isinstance(error, LedgerError)
                 else:
                     is_broken = False
@@ -99,6 +102,7 @@ class Resident:
         for notice in report.notices:
             log.warning("plan=%s %s", plan_id, notice)
         self._tell(plan_id, begun, describe_cycle(report))
+        self._station.after(world, report, self._station.clock.now() - begun)
 
     def _tell(self, plan_id: str, begun: float, found: dict[str, object]) -> None:
         self._cycles += 1
@@ -139,6 +143,7 @@ def refuse_move(old: Config, new: Config) -> None:
             ("loop.wake_socket", old.loop.wake_socket, new.loop.wake_socket),
             ("loop.wake_delay_s", old.loop.wake_delay_s, new.loop.wake_delay_s),
             ("logging", old.logging, new.logging),
+            ("metrics", old.metrics, new.metrics),
         )
         if before != after
     ]

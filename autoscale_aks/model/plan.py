@@ -106,6 +106,7 @@ class ReleaseCause(enum.Enum):
     LATE = "late success"
     """It was believed refused or gone, came all the same, and nothing wants it."""
     SURPLUS = "surplus of a gang"
+    BY_HAND = "by hand"
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def larger_back_offs(
     sizes = (
         one.vm_size
         for array, one in pairs
-        if _mark(array, one) == _mark(*refused)
+        if family_mark(array, one) == family_mark(*refused)
         and one.vcpu_count >= refused[1].vcpu_count
         and one.vm_size != record.vm_size
     )
@@ -130,11 +130,12 @@ def family_of(arrays: Iterable[NodeArray], record: MachineRecord) -> str | None:
         if array.name == record.nodearray:
             for offering in array.offerings:
                 if offering.vm_size == record.vm_size:
-                    return _mark(array, offering)
+                    return family_mark(array, offering)
     return None
 
 
-def _mark(array: NodeArray, offering: Offering) -> str:
+def family_mark(array: NodeArray, offering: Offering) -> str:
+    """What a weak mark on an offering's VM family is called."""
     return f"{family_key(offering.vm_family)} in {array.location}"
 
 
@@ -147,7 +148,7 @@ def demote(arrays: Iterable[NodeArray], marked: Collection[str]) -> tuple[NodeAr
     if not marked:
         return tuple(arrays)
     found = [
-        replace(array, offerings=tuple(sorted(array.offerings, key=lambda one: _mark(array, one) in marked)))
+        replace(array, offerings=tuple(sorted(array.offerings, key=lambda one: family_mark(array, one) in marked)))
         for array in arrays
     ]
-    return tuple(sorted(found, key=lambda array: all(_mark(array, one) in marked for one in array.offerings)))
+    return tuple(sorted(found, key=lambda array: all(family_mark(array, one) in marked for one in array.offerings)))

@@ -12,6 +12,7 @@ from autoscale_aks.reconcile.cloud_view import MACHINES
 from autoscale_aks.reconcile.deciding import brake, decide, headroom_jobs
 from autoscale_aks.reconcile.failover import describe_moves, launch_all
 from autoscale_aks.reconcile.group_pools import remove_empty_pools
+from autoscale_aks.reconcile.history import record_history
 from autoscale_aks.reconcile.job_reasons import explain_jobs
 from autoscale_aks.reconcile.new_nodes import add_nodes
 from autoscale_aks.reconcile.observe import Observation, observe
@@ -141,6 +142,7 @@ def run_cycle(world: World, progress: Progress | None = None, *, until: float | 
     notices += explain_jobs(world, seen, found.plan)
     record_wants(world, seen, found)
     record_proposals(world, seen, decided)
+    notices += record_history(world, seen, found, releases, plan_id)
     report = CycleReport(
         plan_id=plan_id,
         observation=seen,
@@ -152,7 +154,8 @@ def run_cycle(world: World, progress: Progress | None = None, *, until: float | 
         notices=notices,
     )
     world.ledger.end_cycle(plan_id, world.clock.now(), _status(report), _summary(report))
-    world.ledger.forget_gone(world.clock.now() - KEPT_S)
+    kept_s = max(KEPT_S, world.config.ledger.history_days * 86_400.0)
+    world.ledger.forget_gone(world.clock.now() - kept_s)
     return report
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from autoscale_aks.reconcile.world import World
 
 EVICTED: Final = "MachineLost"
-"""Code of a machine whose VM is gone without an error of its own."""
+"""Code of machines whose VM is gone without an error of its own."""
 _OVERDUE: Final = "BootTimeout"
 
 

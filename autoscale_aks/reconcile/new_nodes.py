@@ -18,6 +18,7 @@ from autoscale_aks.schedulers.port import NewNode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from autoscale_aks.model.snapshot import Snapshot
     from autoscale_aks.reconcile.failover import Launched
     from autoscale_aks.reconcile.observe import Observation
     from autoscale_aks.reconcile.sizes import Promises
@@ -35,7 +36,7 @@ def add_nodes(world: World, seen: Observation, found: Launched) -> tuple[str, ..
     if not nodes:
         return ()
     try:
-        world.scheduler.add_nodes(_described(world, seen, nodes))
+        world.scheduler.add_nodes(describe_nodes(world, seen.snapshot, nodes))
     except SchedulerError as error:
         return (f"the scheduler could not be told of {len(nodes)} new nodes: {error}",)
     return ()
@@ -55,8 +56,8 @@ def _unknown(seen: Observation) -> list[Node]:
     ]
 
 
-def _described(world: World, seen: Observation, nodes: Iterable[Node]) -> tuple[NewNode, ...]:
-    snapshot = seen.snapshot
+def describe_nodes(world: World, snapshot: Snapshot, nodes: Iterable[Node]) -> tuple[NewNode, ...]:
+    """What the scheduler is told of machines: each with what an empty node of its bucket has for jobs."""
     arrays = {array.name: array for array in snapshot.nodearrays}
     try:
         rules = parse_default_resources(snapshot.default_resources, disable_defaults=snapshot.disable_default_resources)

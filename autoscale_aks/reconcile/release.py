@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from frozendict import frozendict
+
 from autoscale_aks.errors import CloudError, SchedulerError
 from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.model.plan import ReleaseCause
@@ -19,6 +21,7 @@ from autoscale_aks.reconcile.queue_view import QueueView
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from autoscale_aks.model.node import Node
     from autoscale_aks.model.plan import Plan
     from autoscale_aks.reconcile.observe import Observation
     from autoscale_aks.reconcile.world import World
@@ -26,6 +29,18 @@ if TYPE_CHECKING:
 
 _WHY: Final = "idle: released"
 """What the scheduler is told when a node is closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What people asked for by hand (user ask T20c)."""
+
+    why: str = _WHY
+    """What the scheduler is told when a node is closed."""
+    drained: frozenset[str] = frozenset()
+    """Machines that stay closed while they have work, and leave when it is done."""
+    told: Mapping[str, frozenset[str]] = field(default_factory=frozendict)
+    """Machine → ids of jobs on it of which somebody was told and said that they may be lost; of no other."""
 
 
 @dataclass(slots=True)
@@ -36,11 +51,13 @@ class Releases:
     reopened: list[str] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
     """Machine → why it could not go this time."""
+    waiting: list[str] = field(default_factory=list)
+    """Machines that are drained and have work still."""
     notices: list[str] = field(default_factory=list)
 
 
-def release(world: World, seen: Observation, plan: Plan) -> Releases:
-    """Carry out the plan's releases and finish those an earlier cycle began.
+def release(world: World, seen: Observation, plan: Plan, wishes: Wishes | None = None) -> Releases:
+    """Carry out the plan's releases and finish those an earlier cycle began. No `wishes`: those of the ledger.
 
     Nothing is deleted on half a picture, and nothing that is protected by the time it would be (user asks T13c, T20a).
     """
@@ -57,20 +74,28 @@ def release(world: World, seen: Observation, plan: Plan) -> Releases:
     sent_away = [name for name in seen.requested.unwanted if name in seen.records and name not in causes]
     overdue.update(sent_away)
     needs_closing = [*(name for name, cause in causes.items() if cause is not ReleaseCause.FAILED), *sent_away]
-    names = [name for name in dict.fromkeys((*needs_closing, *seen.closing)) if name not in guarded]
-    closed = _close(world, seen, names, overdue, done)
+    wishes = Wishes(drained=frozenset(world.ledger.drains())) if wishes is None else wishes
+    drained = [node.name for node in seen.snapshot.nodes if node.name in wishes.drained and _may_close(node)]
+    names = [name for name in dict.fromkeys((*needs_closing, *seen.closing, *drained)) if name not in guarded]
+    closed = _close(world, seen, names, overdue, done, wishes)
     _delete(world, seen, [*at_once, *closed], done)
     return done
 
 
+def _may_close(node: Node) -> bool:
+    return not node.is_failed and node.state != "Deleting"
+
+
 def _spare(world: World, seen: Observation, names: list[str], done: Releases) -> None:
     """Reopen what was being closed when somebody protected it."""
-    failure = _reopen(world, seen, names)
+    failure = reopen(world, seen, names)
     if failure is not None:
         done.kept.update(dict.fromkeys(names, f"protected, and not reopened: {failure}"))
 
 
-def _close(world: World, seen: Observation, names: list[str], overdue: set[str], done: Releases) -> list[str]:
+def _close(
+    world: World, seen: Observation, names: list[str], overdue: set[str], done: Releases, wishes: Wishes
+) -> list[str]:
     """The machines that no work can land on any more and that still have no job.
 
     Work that is only assigned to a machine that never booted does not count (user ask T12b): `overdue` names those.
@@ -81,7 +106,7 @@ def _close(world: World, seen: Observation, names: list[str], overdue: set[str],
     known = {seen.scheduler_names[name]: name for name in names if name in seen.scheduler_names}
     try:
         shut = (
-            {known[name] for name in world.scheduler.close_nodes(tuple(known), _WHY) if name in known}
+            {known[name] for name in world.scheduler.close_nodes(tuple(known), wishes.why) if name in known}
             if known
             else set()
         )
@@ -91,12 +116,23 @@ def _close(world: World, seen: Observation, names: list[str], overdue: set[str],
         return []
     open_still = set(known.values()) - shut
     working = again.working
-    busy = {name for name in names if _has_job(again, working, seen, name, may_be_booting=name in overdue)}
+    busy = {
+        name
+        for name in names
+        if _has_job(again, working, seen, name, may_be_booting=name in overdue)
+        and not _is_told(again, seen, name, wishes)
+    }
     done.kept.update(dict.fromkeys(sorted(open_still), "the scheduler did not close it"))
     if not again.state.complete:
         done.kept.update(dict.fromkeys(names, "the jobs could not be read again"))
         open_still = set(names)
-    failure = _reopen(world, seen, sorted(busy | open_still))
+    waits = (busy & wishes.drained) - open_still
+    if waits:
+        done.waiting.extend(sorted(waits))
+        done.notices.append(f"{len(waits)} machines are drained and still have work")
+        names = [name for name in names if name not in waits]
+        busy -= waits
+    failure = reopen(world, seen, sorted(busy | open_still))
     if failure is None:
         done.reopened.extend(sorted(busy))
     else:
@@ -104,7 +140,7 @@ def _close(world: World, seen: Observation, names: list[str], overdue: set[str],
     return [name for name in names if name not in busy and name not in open_still]
 
 
-def _reopen(world: World, seen: Observation, names: list[str]) -> SchedulerError | None:
+def reopen(world: World, seen: Observation, names: list[str]) -> SchedulerError | None:
     """Take nodes back. When the scheduler fails they stay closing in the ledger, and the next cycle tries again."""
     if not names:
         return None
@@ -135,6 +171,18 @@ def _has_job(again: QueueView, working: frozenset[str], seen: Observation, name:
     if any(again.state.running.get(known) for known in names) or again.jobs_on(record, node, None):
         return True
     return not working.isdisjoint(names)
+
+
+def _is_told(again: QueueView, seen: Observation, name: str, wishes: Wishes) -> bool:
+    """Whether all work on the machine is work that somebody was told of and gave up."""
+    told = wishes.told.get(name)
+    if told is None:
+        return False
+    record, running = seen.records[name], again.state.running
+    node = again.nodes.get(seen.scheduler_names.get(name, name)) or again.node_of(record, None)
+    names = {name, seen.scheduler_names.get(name, name), seen.ready.get(name, name)}
+    jobs = {*again.jobs_on(record, node, None), *(job for known in names for job in running.get(known, ()))}
+    return bool(jobs) and jobs <= told
 
 
 def _delete(world: World, seen: Observation, names: list[str], done: Releases) -> None:

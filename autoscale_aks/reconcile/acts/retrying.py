@@ -1,0 +1,59 @@
+"""Try again what failed: forget back-offs, boot circuits and weak marks, of some buckets or of all (T08, T12c)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from autoscale_aks.ledger.guards import Circuit
+    from autoscale_aks.ledger.store import Ledger
+    from autoscale_aks.model.bucket import Bucket
+    from autoscale_aks.model.snapshot import BackOff
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """What stands in the way of some buckets, or of all."""
+
+    back_offs: tuple[BackOff, ...]
+    circuits: tuple[Circuit, ...]
+    families: tuple[str, ...]
+
+    @classmethod
+    def of(cls, ledger: Ledger, buckets: Sequence[Bucket] | None, families: Sequence[str], now: float) -> Retry:
+        """What the ledger holds against these buckets and VM families; None: against any."""
+        back_offs, circuits, marks = ledger.back_offs(now), ledger.circuits(), ledger.family_marks(now)
+        if buckets is None:
+            return cls(back_offs=back_offs, circuits=circuits, families=tuple(marks))
+        return cls(
+            back_offs=tuple(one for one in back_offs if any(_concerns(one, bucket) for bucket in buckets)),
+            circuits=tuple(one for one in circuits if any(_concerns(one, bucket) for bucket in buckets)),
+            families=tuple(family for family in marks if family in families),
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing stands in the way."""
+        return not (self.back_offs or self.circuits or self.families)
+
+
+def _concerns(one: BackOff | Circuit, bucket: Bucket) -> bool:
+    """Whether a mark keeps the bucket away; None in a back-off is any. A bucket without a zone is in any."""
+    return (
+        one.nodearray in {None, bucket.array.name}
+        and one.vm_size in {None, bucket.vm_size}
+        and (one.zone is None or bucket.offering.zone in {None, one.zone})
+        and one.spot in {None, bucket.array.spot}
+    )
+
+
+def forget_failures(ledger: Ledger, retry: Retry) -> int:
+    """Drop them; how many there were. May be done beside a running loop, which reads them afresh."""
+    return (
+        ledger.drop_back_offs(retry.back_offs)
+        + ledger.drop_circuits(retry.circuits)
+        + ledger.drop_family_marks(retry.families)
+    )
