@@ -34,7 +34,7 @@ def command(config_path: Path, form: str) -> None:
     configure_logging(config.logging)
     with reading_world(config) as world:
         seen, plan = observe_and_plan(world)
-    report = summarise(plan, seen.snapshot, seen.notices)
+    report = summarise(plan, seen.snapshot, (*seen.notices, *seen.requested.notices))
     if form == "json":
         print_json(render_demand(report, plan))
     else:

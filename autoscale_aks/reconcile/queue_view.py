@@ -36,7 +36,10 @@ class QueueView:
         """Compare the nodes it shows with the machines that were ready."""
         if self.state.nodes is None:
             return
-        ready = [record for record in records.values() if record.state is MachineState.READY]
+        sent_away = {request.name for request in self.state.requests if not request.is_up}
+        ready = [
+            record for record in records.values() if record.state is MachineState.READY and record.name not in sent_away
+        ]
         shown = [record.name for record in ready if self.node_of(record, cloud.node_of(record.name)) is not None]
         self.doubt = doubts.doubt("scheduler", [record.name for record in ready], shown)
 

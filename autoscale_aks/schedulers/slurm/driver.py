@@ -168,7 +168,7 @@ class SlurmScheduler:
 
         Those whose machine is still to go have a request that is not settled yet, and wait.
         """
-        if self._spool is None:
+        if self._spool is None or self._is_capture:
             return
         done: dict[str, float] = {}
         for request in requests:

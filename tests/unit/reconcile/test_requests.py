@@ -186,3 +186,16 @@ def test_names_come_again_only_of_machines_that_are_gone_or_were_refused(powered
         ledger: Ledger = world.ledger
         ledger.readmit(["site-htc-1", "unknown"])
     assert set(powered.records()) == {"site-htc-1"}
+
+
+def test_many_nodes_that_are_powered_down_are_no_list_that_cannot_be_believed(powered: Site) -> None:
+    names = [f"site-htc-{number}" for number in range(1, 31)]
+    ask(powered, *names)
+    powered.cycle()
+    powered.boot()
+    powered.cycle()
+    ask(powered, *names, up=False)
+    powered.scheduler.joins = lambda _: False
+    report = powered.cycle()
+    assert sorted(report.releases.deleted) == sorted(names), "the scheduler itself has said so, and shows them no more"
+    assert powered.scheduler.requests == []
