@@ -12,8 +12,8 @@ from autoscale_aks.model.node import Stage
 from autoscale_aks.model.plan import JobStatus
 from autoscale_aks.planning.space import build_space
 from autoscale_aks.reports.document import render_demand
-from autoscale_aks.reports.figures import DemandReport, RoomRow, SourceRow, StartRow, StopRow
-from autoscale_aks.reports.fleet import survey
+from autoscale_aks.reports.figures import BucketRow, DemandReport, RoomRow, SourceRow, StartRow, StopRow
+from autoscale_aks.reports.fleet import CellState, survey
 from autoscale_aks.reports.flights import list_flights
 from autoscale_aks.reports.limits import find_limits, limit_title
 from autoscale_aks.reports.prices import PriceBook
@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     from autoscale_aks.model.plan import BucketOutcome, Plan, Release, Wave
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import Snapshot
+    from autoscale_aks.reports.fleet import FleetRow
 
 __all__ = ["DemandReport", "render_demand", "summarise"]
 
 _NO_KINDS: Final[Kinds] = frozendict()
+_NOT_THERE: Final = frozenset({CellState.NEW, CellState.LEAVING})
+_NOTHING: Final[Mapping[str, int]] = frozendict()
 _NO_TIMES: Final[Mapping[tuple[str, str], float]] = frozendict()
 
 
@@ -52,7 +55,8 @@ def summarise(
     """
     rules = parse_default_resources(snapshot.default_resources, disable_defaults=snapshot.disable_default_resources)
     space = build_space(snapshot, rules)
-    limits = () if policy is None else find_limits(snapshot, policy, plan, space, kinds)
+    limits, beyond = ((), _NOTHING) if policy is None else find_limits(snapshot, policy, plan, space, kinds)
+    fleet = survey(snapshot, plan, space)
     real = [outcome for job, outcome in zip(plan.jobs, plan.outcomes, strict=True) if not job.is_headroom]
     waits = group_waits(plan, limits)
     book = PriceBook(snapshot)
@@ -75,7 +79,8 @@ def summarise(
         flights=list_flights(snapshot, policy, boot_s),
         limits=limits,
         actions=list_actions(waits, limits),
-        fleet=survey(snapshot, plan, space),
+        fleet=fleet,
+        buckets=tuple(_buckets(plan, fleet, beyond)),
         running_price_per_hour=book.total(snapshot.nodes),
         idle_nodes=len(idle),
         idle_price_per_hour=book.total(idle),
@@ -97,9 +102,7 @@ def _idle(plan: Plan, snapshot: Snapshot) -> list[Node]:
         if placement.first_node < managed:
             used.update(range(placement.first_node, min(placement.first_node + placement.nodes, managed)))
     return [
-        node
-        for number, node in enumerate(snapshot.nodes)
-        if node.is_ready and not node.job_ids and number not in used
+        node for number, node in enumerate(snapshot.nodes) if node.is_ready and not node.job_ids and number not in used
     ]
 
 
@@ -146,6 +149,24 @@ def _starts(waves: Iterable[Wave], buckets: Iterable[BucketOutcome]) -> Iterable
             more=None if outcome is None else outcome.available_after,
             binding="" if binding is None else limit_title(binding.kind, binding.name),
         )
+
+
+def _buckets(plan: Plan, fleet: Iterable[FleetRow], beyond: Mapping[str, int]) -> Iterable[BucketRow]:
+    outcomes = {outcome.bucket.id: outcome for outcome in plan.buckets}
+    there = {row.bucket: sum(count for state, count in row.states.items() if state not in _NOT_THERE) for row in fleet}
+    for name in dict.fromkeys((*outcomes, *beyond)):
+        outcome = outcomes.get(name)
+        new = outcome.new_nodes if outcome else 0
+        if there.get(name) or new or beyond.get(name):
+            binding = outcome.binding if outcome else None
+            yield BucketRow(
+                bucket=name,
+                there=there.get(name, 0),
+                new=new,
+                beyond=beyond.get(name, 0),
+                more=outcome.available_after if outcome else None,
+                binding="" if binding is None else limit_title(binding.kind, binding.name),
+            )
 
 
 def _stops(releases: Iterable[Release], book: PriceBook) -> Iterable[StopRow]:

@@ -126,6 +126,17 @@ def _tables(report: DemandReport) -> dict[str, list[dict[str, Any]]]:
             }
             for row in report.limits
         ],
+        "demand": [
+            {
+                "bucket": row.bucket,
+                "there": row.there,
+                "new": row.new,
+                "beyond": row.beyond,
+                "more": row.more,
+                "binding_limit": row.binding or None,
+            }
+            for row in report.buckets
+        ],
         "in_flight": [
             {
                 "bucket": row.bucket,
@@ -180,4 +191,3 @@ def _fleet(row: FleetRow) -> dict[str, Any]:
 
 def _price(price: Fraction | None) -> float | None:
     return None if price is None else float(exact(price))
-

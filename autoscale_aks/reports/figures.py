@@ -91,6 +91,23 @@ class FlightRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BucketRow:
+    """Demand of one bucket against its limits, in machines."""
+
+    bucket: str
+    there: int
+    """Machines that exist or are in flight and are not leaving."""
+    new: int
+    """Machines that would start."""
+    beyond: int
+    """Machines that what waits would take here if limits allowed it."""
+    more: int | None
+    """Machines that limits still allow after the plan; None: nothing binds."""
+    binding: str
+    """The limit that allows the fewest; empty: none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRow:
     """One place the report was read from."""
 
@@ -123,6 +140,8 @@ class DemandReport:
     flights: tuple[FlightRow, ...] = ()
     limits: tuple[LimitRow, ...] = ()
     """Empty when the report was made without a policy."""
+    buckets: tuple[BucketRow, ...] = ()
+    """Buckets that have, get or want machines."""
     actions: tuple[str, ...] = ()
     """What to do so that more of the queue is served, each thing once, the most slots first."""
     fleet: tuple[FleetRow, ...] = ()

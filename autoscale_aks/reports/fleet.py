@@ -5,8 +5,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.model.node import Stage
 from autoscale_aks.units import Size, number_of
@@ -73,6 +72,7 @@ class FleetRow:
     bucket: str
     states: Mapping[CellState, int]
     fills: tuple[Fill, ...]
+    """The resources that anything is taken of."""
     running_jobs: int
     """Jobs that run there now."""
     jobs: tuple[tuple[str, int], ...]
@@ -115,7 +115,7 @@ class _Survey:
         self._snapshot, self._plan, self._space = snapshot, plan, space
         self._lots: dict[str, _Lot] = {}
         self._lot_of: list[_Lot] = []
-        self._shares: dict[tuple[int, int, int], tuple[float, float, tuple[Fill, ...]]] = {}
+        self._gauges: dict[int, _Gauge] = {}
         self._leaving = {release.node.name for release in plan.releases}
         self._busy: set[int] = set()
 
@@ -166,36 +166,34 @@ class _Survey:
             return CellState.OFF
         return CellState.PROTECTED if node.keep_alive else CellState.IDLE
 
-    def _add(  # noqa: PLR0913  what one machine is
+    def _add(
         self, number: int, name: str, state: CellState, kind: Kind, before: Mapping[str, Value],
         after: Mapping[str, Value],
     ) -> None:  # fmt: skip
+        gauge = self._gauges.get(kind.id)
+        if gauge is None:
+            gauge = self._gauges[kind.id] = _Gauge(kind)
+        used, filled, amounts = gauge.read(before, after)
         lot = self._lot_of[number]
-        key = (kind.id, id(before), id(after))
-        found = self._shares.get(key)
-        if found is None:
-            found = self._shares[key] = _share(kind, before, after)
-        used, filled, fills = found
         lot.members.setdefault(state, []).append((used, filled, name))
         if state in {CellState.LEAVING, CellState.OFF}:
             return
-        for fill in fills:
-            sums = lot.sums.setdefault(fill.name, [0, 0, 0])
-            sums[0] += fill.total
-            sums[1] += fill.used
-            sums[2] += fill.planned
-            if fill.is_size:
-                lot.sizes.add(fill.name)
+        for (_, title, total, scale, is_size), (taken, planned) in zip(gauge.resources, amounts, strict=True):
+            sums = lot.sums.setdefault(title, [0, 0, 0])
+            sums[0] += total * scale
+            sums[1] += taken * scale
+            sums[2] += planned * scale
+            if is_size:
+                lot.sizes.add(title)
 
     def rows(self) -> tuple[FleetRow, ...]:
         """The buckets that have machines."""
         order = {bucket.id: number for number, bucket in enumerate(self._space.buckets)}
         names = sorted(self._lots, key=lambda name: (order.get(name, len(order)), name))
         nodes = sum(len(found) for lot in self._lots.values() for found in lot.members.values())
-        used = {name for lot in self._lots.values() for name, sums in lot.sums.items() if sums[1] or sums[2]}
-        return tuple(self._row(name, self._lots[name], nodes, used) for name in names)
+        return tuple(self._row(name, self._lots[name], nodes) for name in names)
 
-    def _row(self, name: str, lot: _Lot, nodes: int, used: set[str]) -> FleetRow:
+    def _row(self, name: str, lot: _Lot, nodes: int) -> FleetRow:
         mine = sum(map(len, lot.members.values()))
         cells = mine if nodes <= MOST_CELLS else max(_FEWEST_CELLS, mine * MOST_CELLS // nodes)
         top = lot.jobs.most_common(_TOP_JOBS)
@@ -203,7 +201,9 @@ class _Survey:
             bucket=name,
             states={state: len(lot.members[state]) for state in CellState if state in lot.members},
             fills=tuple(
-                Fill(resource, *sums, resource in lot.sizes) for resource, sums in lot.sums.items() if resource in used
+                Fill(resource, total, taken, planned, resource in lot.sizes)
+                for resource, (total, taken, planned) in lot.sums.items()
+                if taken or planned
             ),
             running_jobs=lot.running,
             jobs=tuple((self._plan.jobs[job].name, slots) for job, slots in top),
@@ -227,35 +227,46 @@ def _cells(members: Mapping[CellState, Sequence[tuple[float, float, str]]], each
             )
 
 
-def _share(
-    kind: Kind, before: Mapping[str, Value], after: Mapping[str, Value]
-) -> tuple[float, float, tuple[Fill, ...]]:
-    """Shares of the fullest resource before and after the plan, and every amount."""
-    fills: list[Fill] = []
-    has_memory = False
-    for name, value in kind.resources.items():
-        total = number_of(value)
-        if total is None or total <= 0:
-            continue
-        unit: Any = kind.units.get(name)
-        if unit and has_memory:
-            continue  # one quantity under several names (V1)
-        has_memory = has_memory or bool(unit)
-        left_before = _amount(before.get(name), total)
-        left_after = min(_amount(after.get(name), total), left_before)
-        scale = 1 if isinstance(value, Size) or not unit else unit
-        fills.append(
-            Fill(
-                "memory" if unit else name,
-                total * scale,
-                (total - left_before) * scale,
-                (left_before - left_after) * scale,
-                isinstance(value, Size) or bool(unit),
+class _Gauge:
+    """Reads how full machines of one kind are. One that was read before is remembered by what is left of it."""
+
+    __slots__ = ("_known", "resources")
+
+    def __init__(self, kind: Kind) -> None:
+        self.resources: list[tuple[str, str, Number, int, bool]] = []
+        """Name, title, total, what one unit is in the title's unit, and whether that is bytes."""
+        has_memory = False
+        for name, value in kind.resources.items():
+            total, unit = number_of(value), kind.units.get(name)
+            if total is None or total <= 0 or (unit and has_memory):
+                continue  # no amount, or one quantity under several names (V1)
+            has_memory = has_memory or bool(unit)
+            scale = unit if unit and not isinstance(value, Size) else 1
+            self.resources.append(
+                (name, "memory" if unit else name, total, scale, isinstance(value, Size) or bool(unit))
             )
-        )
-    used = max((float(Fraction(fill.used) / Fraction(fill.total)) for fill in fills), default=0.0)
-    filled = max((float(Fraction(fill.used + fill.planned) / Fraction(fill.total)) for fill in fills), default=0.0)
-    return used, filled, tuple(fills)
+        self._known: dict[tuple[int, int], tuple[float, float, tuple[tuple[Number, Number], ...]]] = {}
+
+    def read(
+        self, before: Mapping[str, Value], after: Mapping[str, Value]
+    ) -> tuple[float, float, tuple[tuple[Number, Number], ...]]:
+        """Shares of the fullest resource before and after the plan; of each resource, what is taken and planned.
+
+        Both mappings live as long as the plan does, so that their identity names them.
+        """
+        key = (id(before), id(after))
+        found = self._known.get(key)
+        if found is None:
+            used = filled = 0.0
+            amounts: list[tuple[Number, Number]] = []
+            for name, _, total, _, _ in self.resources:
+                left = _amount(before.get(name), total)
+                rest = min(_amount(after.get(name), total), left)
+                amounts.append((total - left, left - rest))
+                whole = float(total)
+                used, filled = max(used, float(total - left) / whole), max(filled, float(total - rest) / whole)
+            found = self._known[key] = (used, filled, tuple(amounts))
+        return found
 
 
 def _amount(value: Value, total: Number) -> Number:

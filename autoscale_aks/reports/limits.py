@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 
     from autoscale_aks.matching.parse import Kinds
     from autoscale_aks.model.bucket import NodeArray
-    from autoscale_aks.model.job import Job, JobShape
-    from autoscale_aks.model.limits import Limits
+    from autoscale_aks.model.job import Job
+    from autoscale_aks.model.limits import CoreQuota, Limits
     from autoscale_aks.model.plan import BucketOutcome, Plan
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import Snapshot
@@ -82,8 +81,8 @@ def limit_title(kind: LimitKind, name: str) -> str:
 
 def find_limits(
     snapshot: Snapshot, policy: Policy, decided: Plan, space: Space, kinds: Kinds = _NO_KINDS
-) -> tuple[LimitRow, ...]:
-    """Every limit that binds some bucket at all, in the planner's order.
+) -> tuple[tuple[LimitRow, ...], Mapping[str, int]]:
+    """Every limit that can bind a bucket, in the planner's order; and by bucket the machines wanted beyond the limits.
 
     `missing` is found by planning once more what was left waiting for limits, with the limits it waits for lifted and
     everything else (machines there are, machines of this plan, other limits) as it is after the plan; so jobs that
@@ -94,8 +93,9 @@ def find_limits(
     used = dict(tree.used)
     _take(tree, space, snapshot, policy, decided.buckets)
     planned = dict(tree.used)
-    _take(tree, space, snapshot, policy, _beyond(snapshot, policy, decided, kinds))
-    return tuple(
+    beyond = _beyond(snapshot, policy, decided, kinds)
+    _take(tree, space, snapshot, policy, beyond)
+    rows = tuple(
         LimitRow(
             kind=counter.kind,
             name=counter.name,
@@ -107,11 +107,10 @@ def find_limits(
         for index, counter in enumerate(tree.counters)
         if counter.kind not in _STRUCTURAL and tree.capacity[index] < UNBOUND
     )
+    return rows, frozendict({outcome.bucket.id: outcome.new_nodes for outcome in beyond if outcome.new_nodes})
 
 
-def _take(
-    tree: LimitTree, space: Space, snapshot: Snapshot, policy: Policy, outcomes: Iterable[BucketOutcome]
-) -> None:
+def _take(tree: LimitTree, space: Space, snapshot: Snapshot, policy: Policy, outcomes: Iterable[BucketOutcome]) -> None:
     """Charge the new nodes of some buckets; groups opened by the plan are buckets of their own."""
     for outcome in outcomes:
         if outcome.new_nodes:
@@ -149,21 +148,22 @@ def _key(binding: Binding | None) -> LimitKey | None:
 
 
 def _rest(decided: Plan) -> Iterable[Job]:
-    """What waits for limits, as jobs; of a job that is placed in part, the rest."""
-    shapes: dict[tuple[int, int], JobShape] = {}
+    """What waits for limits, a job a shape, in the order of the queue; of a job that is placed in part, the rest."""
+    counts: dict[int, int] = {}
+    firsts: dict[int, Job] = {}
+    parts: dict[tuple[int, int], int] = {}
     for job, outcome in zip(decided.jobs, decided.outcomes, strict=True):
         if outcome.status is JobStatus.SUCCESS or outcome.reason.code not in SHORT or job.is_headroom:
             continue
-        rest = outcome.requested - outcome.slots
-        whole, part = divmod(rest, max(job.shape.slots, 1))
-        if whole:
-            yield replace(job, count=whole)
+        whole, part = divmod(outcome.requested - outcome.slots, max(job.shape.slots, 1))
+        key = id(job.shape)
+        firsts.setdefault(key, job)
+        counts[key] = counts.get(key, 0) + whole
         if part:
-            key = (id(job.shape), part)
-            shape = shapes.get(key)
-            if shape is None:
-                shape = shapes[key] = replace(job.shape, iterations=part)
-            yield replace(job, count=1, shape=shape)
+            parts[key, part] = parts.get((key, part), 0) + 1
+    yield from (replace(firsts[key], count=count) for key, count in counts.items() if count)
+    for (key, part), count in parts.items():
+        yield replace(firsts[key], count=count, shape=replace(firsts[key].shape, iterations=part))
 
 
 def _after(snapshot: Snapshot, decided: Plan, jobs: tuple[Job, ...]) -> Snapshot:
@@ -215,7 +215,7 @@ def _lift_limits(limits: Limits, lifted: set[LimitKey]) -> Limits:
     )
 
 
-def _without(quotas: Mapping[str, object], kind: LimitKind, lifted: set[LimitKey]) -> frozendict[str, object]:
+def _without(quotas: Mapping[str, CoreQuota], kind: LimitKind, lifted: set[LimitKey]) -> Mapping[str, CoreQuota]:
     return frozendict({name: quota for name, quota in quotas.items() if (kind, name) not in lifted})
 
 
@@ -244,5 +244,3 @@ def _lift_array(array: NodeArray, lifted: set[LimitKey]) -> NodeArray:
 
 def _lift_policy(policy: Policy, lifted: set[LimitKey]) -> Policy:
     return replace(policy, max_creates_per_cycle=None) if (LimitKind.CYCLE_CREATES, "policy") in lifted else policy
-
-

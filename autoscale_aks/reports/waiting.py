@@ -78,7 +78,7 @@ def _key(reason: Reason) -> str:
     if reason.binding is not None:
         return f"{reason.code.value} {limit_title(reason.binding.kind, reason.binding.name)}"
     if reason.code is ReasonCode.LOST_TO_PRIORITY:
-        return reason.code.value
+        return str(reason.code.value)
     return f"{reason.code.value} {render_message(reason)}"
 
 
@@ -114,6 +114,15 @@ def list_raises(limits: Iterable[LimitRow]) -> tuple[str, ...]:
 def list_actions(waits: Iterable[WaitRow], limits: Iterable[LimitRow]) -> tuple[str, ...]:
     """What to do so that more is served, each thing once: raises, then other next steps, the most slots first."""
     raises = list_raises(limits)
-    rows = sorted(waits, key=lambda row: -row.slots)
     said = ReasonCode.LOST_TO_PRIORITY.value if raises else ""
-    return tuple(dict.fromkeys((*raises, *(row.next_action for row in rows if row.next_action and row.code != said))))
+    others: dict[str, list[WaitRow]] = {}
+    for row in sorted(waits, key=lambda row: -row.slots):
+        if row.next_action and row.code != said and row.next_action not in raises:
+            others.setdefault(row.next_action, []).append(row)
+    return (*raises, *(f"{action} ({_who(rows)})" for action, rows in others.items()))
+
+
+def _who(rows: Sequence[WaitRow]) -> str:
+    names = [name for row in rows for name in row.examples]
+    jobs = sum(row.jobs for row in rows)
+    return f"{', '.join(names[:_EXAMPLES])}{' …' if jobs > min(len(names), _EXAMPLES) else ''}"
