@@ -183,13 +183,14 @@ def _buckets(plan: Plan) -> list[dict[str, Any]]:
 def _new_node(plan: Plan, number: int, jobs_on: Mapping[int, list[str]]) -> dict[str, Any]:
     claim = plan.claims[number]
     index = len(plan.nodes) + len(plan.unmanaged_nodes) + number
+    left = plan.left[index] if index < len(plan.left) else {}  # machines of a minimum are for no job
     return {
         "name": claim.name,
         "nodearray": claim.bucket.array.name,
         "vm_size": claim.bucket.vm_size,
         "placement_group": claim.bucket.placement_group,
         "job_ids": jobs_on.get(index, []),
-        "available": {name: render_value(value) for name, value in plan.left[index].items()},
+        "available": {name: render_value(value) for name, value in left.items()},
     }
 
 

@@ -193,7 +193,8 @@ def _notes(plan: Plan, snapshot: Snapshot) -> Iterable[str]:
     guarded = [node.name for node in snapshot.nodes if node.keep_alive]
     if guarded:
         more = " …" if len(guarded) > 3 else ""
-        yield f"{len(guarded):,} machines are protected and stay: {', '.join(guarded[:3])}{more}"
+        stay = "machine is protected and stays" if len(guarded) == 1 else "machines are protected and stay"
+        yield f"{len(guarded):,} {stay}: {', '.join(guarded[:3])}{more}"
     if plan.claims and plan.price_per_hour is None:
         yield "the price of some sizes is not known"
     for problem in plan.problems[:10]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from autoscale_aks.matching.parse import Kinds
     from autoscale_aks.model.bucket import NodeArray
-    from autoscale_aks.model.job import Job
+    from autoscale_aks.model.job import Job, JobShape
     from autoscale_aks.model.limits import CoreQuota, Limits
     from autoscale_aks.model.plan import BucketOutcome, Plan
     from autoscale_aks.model.policy import Policy
@@ -35,6 +35,8 @@ _STRUCTURAL: Final = frozenset({LimitKind.GROUP_NODES, LimitKind.PLAN_SIZE})
 """Limits that no raise takes away."""
 _ROUNDS: Final = 8
 """Behind a lifted limit stands the next one; so many are looked for at most."""
+_RUNS: Final = 2_000
+"""So many changes of shape in what waits are planned again in the very order of the queue."""
 _NO_KINDS: Final[Kinds] = frozendict()
 
 
@@ -148,22 +150,44 @@ def _key(binding: Binding | None) -> LimitKey | None:
 
 
 def _rest(decided: Plan) -> Iterable[Job]:
-    """What waits for limits, a job a shape, in the order of the queue; of a job that is placed in part, the rest."""
-    counts: dict[int, int] = {}
-    firsts: dict[int, Job] = {}
-    parts: dict[tuple[int, int], int] = {}
+    """What waits for limits, as jobs in the order of the queue; of a job that is placed in part, the rest.
+
+    Jobs of one shape are one record where they follow each other; in a queue of very many changes of shape (`_RUNS`)
+    they are wherever they stand, so that a report does not cost more than its plan.
+    """
+    runs = list(_runs(decided))
+    if len(runs) > _RUNS:
+        summed: dict[tuple[int, int], tuple[Job, int, int]] = {}
+        for job, count, part in runs:
+            known = summed.get((id(job.shape), part))
+            summed[id(job.shape), part] = (job, count + (known[1] if known else 0), part)
+        runs = list(summed.values())
+    shapes: dict[tuple[int, int], JobShape] = {}
+    for job, count, part in runs:
+        shape = job.shape
+        if part:
+            key = (id(shape), part)
+            shape = shapes[key] = shapes.get(key) or replace(shape, iterations=part)
+        yield replace(job, count=count, shape=shape)
+
+
+def _runs(decided: Plan) -> Iterable[tuple[Job, int, int]]:
+    """A job of each run, how many of its shape, and, where they are rests, of how many slots each."""
+    last: Job | None = None
+    count = 0
     for job, outcome in zip(decided.jobs, decided.outcomes, strict=True):
         if outcome.status is JobStatus.SUCCESS or outcome.reason.code not in SHORT or job.is_headroom:
             continue
         whole, part = divmod(outcome.requested - outcome.slots, max(job.shape.slots, 1))
-        key = id(job.shape)
-        firsts.setdefault(key, job)
-        counts[key] = counts.get(key, 0) + whole
+        if last is not None and (part or job.shape is not last.shape):
+            yield last, count, 0
+            last, count = None, 0
         if part:
-            parts[key, part] = parts.get((key, part), 0) + 1
-    yield from (replace(firsts[key], count=count) for key, count in counts.items() if count)
-    for (key, part), count in parts.items():
-        yield replace(firsts[key], count=count, shape=replace(firsts[key].shape, iterations=part))
+            yield job, 1, part
+        if whole:
+            last, count = job, count + whole
+    if last is not None:
+        yield last, count, 0
 
 
 def _after(snapshot: Snapshot, decided: Plan, jobs: tuple[Job, ...]) -> Snapshot:

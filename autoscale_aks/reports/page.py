@@ -12,7 +12,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from autoscale_aks.reports.fleet import CellState
 from autoscale_aks.reports.page_jobs import list_jobs
@@ -163,8 +163,15 @@ def _shown(text: Any) -> Any:
     return text if isinstance(text, Markup) else printable(str(text))
 
 
+def _breaking(text: Any) -> Markup:
+    """A name that may be broken where its parts end, and reads and copies as it is."""
+    marked = escape(_shown(text))
+    return marked.replace("/", Markup("/<wbr>")).replace("_", Markup("_<wbr>"))
+
+
 _FILTERS: Final[dict[str, Any]] = {
     "shown": _shown,
+    "breaking": _breaking,
     "number": lambda number: f"{number:,}",
     "price": price_text,
     "duration": duration_text,

@@ -27,7 +27,9 @@ TABLES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 """Table of the JSON document → its title and its columns, in order."""
 
 _FORMULA: Final = frozenset("=+-@\t\r")
-_MARKDOWN: Final = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>|~#"})
+_MARKDOWN: Final = str.maketrans(
+    {**{mark: f"\\{mark}" for mark in "\\`*_{}[]|~#"}, "<": "&lt;", ">": "&gt;", "&": "&amp;"}
+)
 
 
 @dataclass(frozen=True, slots=True)

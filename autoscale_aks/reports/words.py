@@ -19,7 +19,7 @@ _HARMLESS: Final = frozenset("\u200c\u200d")
 def amount_text(amount: Number, *, is_size: bool) -> str:
     """`1,176`, `0.5` or `4.6 TiB`."""
     if not is_size:
-        return f"{amount:,}" if isinstance(amount, int) else format_number(amount)
+        return f"{int(amount):,}" if amount == int(amount) else format_number(amount)
     scaled, unit = Fraction(amount), 0
     while abs(scaled) >= 1024 and unit + 1 < len(_UNITS):
         scaled, unit = scaled / 1024, unit + 1

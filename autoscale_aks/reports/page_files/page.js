@@ -9,7 +9,7 @@
   const body = document.querySelector("#list tbody");
   const heads = [...document.querySelectorAll("#list thead th")];
   const LABELS = ["Job", "Slots", "Queue", "User", "Reason"];
-  const PAGE = 50;
+  const PAGE = 25;
   let page = 0, sorted = -1, falling = false;
   let order = Array.from(names, (_, i) => i);
   let shown = order;
