@@ -11,6 +11,7 @@ from autoscale_aks.reports.words import amount_text
 from autoscale_aks.units import exact
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from fractions import Fraction
 
     from autoscale_aks.model.plan import Plan
@@ -44,11 +45,30 @@ def demand_text(document: dict[str, Any]) -> str:
     lines = []
     for key, value in document.items():
         if isinstance(value, list) and value and isinstance(value[0], dict | list):
-            rows = ",\n".join(f"    {_line(row)}" for row in value)
+            rows = ",\n".join(f"    {text}" for text in _lines(value, _SHARED.get(key)))
             lines.append(f"  {_line(key)}: [\n{rows}\n  ]")
         else:
             lines.append(f"  {_line(key)}: {_line(value)}")
     return "{\n" + ",\n".join(lines) + "\n}"
+
+
+_SHARED: Final = {"jobs": "reason", "new_nodes": "available"}
+"""List → the key whose values many of its rows share."""
+
+
+def _lines(rows: Iterable[Any], shared: str | None) -> Iterable[str]:
+    """Rows as text; a value that many share is written once and copied."""
+    if shared is None:
+        yield from map(_line, rows)
+        return
+    known: dict[int, str] = {}
+    for row in rows:
+        value = row[shared]
+        text = known.get(id(value))
+        if text is None:
+            text = known[id(value)] = _line(value)
+        rest = _line({name: other for name, other in row.items() if name != shared})
+        yield f'{rest[:-1]}, "{shared}": {text}}}'
 
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)

@@ -20,7 +20,12 @@ from autoscale_aks.reports.timeline import draw_timeline
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: the page is not tested")
 
+from axe_core_python.selenium import Axe  # noqa: E402
 from e2e.browser_rig import CHROMIUM, DRIVER, Browser, started_browser  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,9 +142,6 @@ def test_the_picture_of_the_nodes_has_a_cell_a_node(shown: Browser, document: di
 
 
 def test_the_list_of_jobs_is_searched_filtered_sorted_and_turned(shown: Browser, document: dict[str, Any]) -> None:
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.wait import WebDriverWait
-
     def said() -> str:
         return shown.run("return document.getElementById('found').textContent")
 
@@ -165,9 +167,6 @@ def test_the_list_of_jobs_is_searched_filtered_sorted_and_turned(shown: Browser,
 
 
 def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(shown: Browser) -> None:
-    from selenium.webdriver.common.action_chains import ActionChains
-    from selenium.webdriver.common.keys import Keys
-
     driver = shown.driver
     seen: list[str] = []
     for _ in range(60):
@@ -190,8 +189,6 @@ def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(shown: B
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_for_those_who_cannot_see_or_see_badly(shown: Browser, scheme: str) -> None:
-    from axe_core_python.selenium import Axe
-
     shown.media(scheme)
     found = Axe().run(shown.driver)
     told = [f"{one['id']}: {[node['target'] for node in one['nodes']][:5]}" for one in found["violations"]]
@@ -215,8 +212,10 @@ def test_no_width_needs_scrolling_sideways(shown: Browser, pixels: int) -> None:
     wide, there = shown.run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert (wide, there) == (pixels, pixels)
     hidden = shown.run(
-        "return [...document.querySelectorAll('main *')].filter(one => !one.closest('[hidden], thead, caption, .hidden')"
-        " && one.getBoundingClientRect().right > innerWidth + 1).map(one => one.tagName + '.' + one.className)"
+        "return [...document.querySelectorAll('main *')].filter("
+        "one => !one.closest('[hidden], thead, caption, .hidden')"
+        " && one.getBoundingClientRect().right > innerWidth + 1)"
+        ".map(one => one.tagName + '.' + one.className)"
     )
     assert hidden == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +140,7 @@ def lives() -> list[Life]:
     return found
 
 
+@cache
 def big_scene(nodes: int = 10_000, jobs: int = 100_000, waiting: bool = True) -> Scene:
     """Ten thousand nodes and a hundred thousand jobs; three of four jobs find no place where `waiting`."""
     arrays = [

@@ -61,7 +61,7 @@ def test_a_reason_whose_figures_moved_is_the_same_reason() -> None:
         ({"jobs": []}, "is no demand report"),
         ({"schema": "autoscale_aks/demand-report/9"}, f"this program reads {SCHEMA_ID}"),
         ({"schema": SCHEMA_ID, "summary": {}}, "starts: expected a list of objects"),
-        ({**dict.fromkeys(("starts", "stops", "waiting", "in_flight", "jobs"), [1]), "schema": SCHEMA_ID,
+        ({**{key: [1] for key in ("starts", "stops", "waiting", "in_flight", "jobs")}, "schema": SCHEMA_ID,
           "summary": {}}, "jobs: expected a list of objects"),
     ],
 )  # fmt: skip
