@@ -22,7 +22,16 @@ setup(
     python_requires=">=3.10",
     package_dir={"": "."},  # a plain tree: an editable installation needs no finder, and no warning
     packages=find_packages(include=["autoscale_aks", "autoscale_aks.*"]),
-    package_data={"autoscale_aks": ["py.typed", "config/*.json", "emulator/data/*.json", "hooks/*.json"]},
+    package_data={
+        "autoscale_aks": [
+            "py.typed",
+            "config/*.json",
+            "emulator/data/*.json",
+            "hooks/*.json",
+            "reports/*.json",
+            "reports/page_files/*",
+        ]
+    },
     install_requires=[
         "urllib3>=2.1",
         "certifi",
@@ -31,6 +40,7 @@ setup(
         "frozendict>=2.4",
         "numpy>=1.26",
         "click>=8.1",
+        "jinja2>=3.1",
         "rich>=13.7",
         "prometheus_client>=0.20",
     ],

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autoscale_aks.cli.demand_face import print_demand
 from autoscale_aks.cli.logs import configure_logging
 from autoscale_aks.cli.main import DONE, IN_PART, UNAVAILABLE
 from autoscale_aks.cli.metering import metered
 from autoscale_aks.cli.options import config_option, format_option, quiet_option
-from autoscale_aks.cli.output import console, print_demand, print_json
+from autoscale_aks.cli.output import console, print_json
 from autoscale_aks.cli.progress import ChunkProgress
 from autoscale_aks.cli.wiring import writing_world
 from autoscale_aks.clock import SystemClock
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from autoscale_aks.model.policy import Policy
     from autoscale_aks.reconcile import CycleReport
 
 
@@ -58,9 +60,9 @@ def command(config_path: Path, form: str, quiet: bool) -> int:
             done(report)
     seen = report.observation
     if form == "json":
-        print_json(render_cycle(report))
+        print_json(render_cycle(report, config.policy))
     else:
-        print_demand(summarise(report.plan, seen.snapshot, seen.notices), out)
+        print_demand(summarise(report.plan, seen.snapshot, seen.notices, policy=config.policy), out)
         print_cycle(report, out)
     if report.is_cloud_down:
         return UNAVAILABLE
@@ -84,7 +86,7 @@ def print_cycle(report: CycleReport, out: Console) -> None:
         out.print(f"note: {notice}", markup=False)
 
 
-def render_cycle(report: CycleReport) -> dict[str, Any]:
+def render_cycle(report: CycleReport, policy: Policy | None = None) -> dict[str, Any]:
     """The cycle as JSON: the demand report, and what was done about it."""
     seen = report.observation
     return {
@@ -110,5 +112,5 @@ def render_cycle(report: CycleReport) -> dict[str, Any]:
             "withheld": [release.node.name for release in report.plan.withheld],
             "notices": list(report.notices),
         },
-        "demand": render_demand(summarise(report.plan, seen.snapshot, seen.notices), report.plan),
+        "demand": render_demand(summarise(report.plan, seen.snapshot, seen.notices, policy=policy), report.plan),
     }

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from autoscale_aks.cli.autoscale import print_cycle
+from autoscale_aks.cli.demand_face import print_demand
 from autoscale_aks.cli.main import DONE, IN_PART
-from autoscale_aks.cli.output import console, money, print_demand, table
+from autoscale_aks.cli.output import console, money, table
 from autoscale_aks.cli.progress import ChunkProgress
 from autoscale_aks.cli.wiring import reading_world, with_emulator, writing_world
 from autoscale_aks.cloud.aks.readiness import new_node_percentiles
@@ -107,7 +108,7 @@ def _tell(config: Config, samples: Path, emulator: EmulatorServer, out: Console)
     _chapter(out, "1. The demand report: what a cycle would do now (azaks demand)")
     with reading_world(busy) as world:
         seen, plan = observe_and_plan(world)
-        print_demand(summarise(plan, seen.snapshot), out)
+        print_demand(summarise(plan, seen.snapshot, policy=busy.policy), out)
     _check(story, not _writes(emulator), "the dry run sent writes")
     _chapter(out, "2. One cycle: the same plan goes out (azaks autoscale)")
     with writing_world(busy) as world:

@@ -6,6 +6,7 @@ status  meaning
 0       done; nothing failed
 1       done in part: some machines were refused, unknown or could not leave
 2       bad input: arguments, configuration or scenario; nothing was sent
+3       with `demand --exit-code`: machines would start or stop
 4       another run is the writer; nothing was done
 5       scheduler, cloud or ledger could not be used
 70      a defect of this program

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
+from autoscale_aks.cli.demand_face import print_demand
+from autoscale_aks.cli.demand_output import Face, write
 from autoscale_aks.cli.main import BAD_INPUT, DONE
-from autoscale_aks.cli.output import console, print_demand, print_json
+from autoscale_aks.cli.output import console, print_json
 from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import InputError, Problem, ScenarioError
 from autoscale_aks.planning.planner import plan
@@ -24,19 +27,23 @@ _Document: TypeAlias = "tuple[str, str, int | None]"
 
 @click.command("plan")
 @click.option("--scenario", "source", required=True, metavar="FILE|-", help="A scenario, or JSON Lines; - reads stdin.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="json", show_default=True)
+@click.option("--format", "form", type=click.Choice(["table", "json", "html"]), default="json", show_default=True)
 @click.option("--no-placements", is_flag=True, help="Leave out the per-job nodes and the node lists.")
-def command(source: str, form: str, no_placements: bool) -> int:
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the html to a file.")
+def command(source: str, form: str, no_placements: bool, output: Path | None) -> int:
     """Plan one scenario, or each line of a JSON Lines file, and print the answer.
 
     A scenario that cannot be read is answered with its errors and exit status 2; a fault inside one job, node or
-    bucket stands in `errors` and the rest is planned.
+    bucket stands in `errors` and the rest is planned. `--format html` is the page of `azaks demand`, of one scenario.
 
     \b
     Example: azaks plan --scenario scenario.json --format table
     """
     status = DONE
-    for text, where, indent in _documents(_read(source)):
+    documents = list(_documents(_read(source)))
+    if form == "html" and len(documents) > 1:
+        raise ScenarioError([Problem(source, "holds several scenarios, and a page shows one: cut it into files")])
+    for text, where, indent in documents:
         try:
             snapshot, policy = decode_scenario(parse_json(text, where))
             with paused_collector():
@@ -48,8 +55,11 @@ def command(source: str, form: str, no_placements: bool) -> int:
                 for problem in error.problems:
                     click.echo(f"error: {problem}", err=True)
             continue
-        if form == "table":
-            print_demand(summarise(decided, snapshot), console())
+        if form == "html":
+            report = summarise(decided, snapshot, policy=policy)
+            write(Face(report, decided, subject=snapshot.name).text(form, None, tuple), output)
+        elif form == "table":
+            print_demand(summarise(decided, snapshot, policy=policy), console())
         else:
             print_json(render_answer(decided, placements=not no_placements), indent)
     return status

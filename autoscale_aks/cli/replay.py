@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autoscale_aks.cli.demand_face import print_demand
 from autoscale_aks.cli.main import DONE, IN_PART
 from autoscale_aks.cli.options import format_option
-from autoscale_aks.cli.output import console, print_demand, print_json
+from autoscale_aks.cli.output import console, print_json
 from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import Problem, ScenarioError
 from autoscale_aks.planning.scenario import parse_json

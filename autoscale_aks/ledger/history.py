@@ -70,7 +70,7 @@ class TimelinePoint:
     at: float
     plan_id: str
     machines: Mapping[str, int]
-    """Stage (`reports.fleet.STAGES`) → machines that the cycle found in it."""
+    """Stage (`reports.stage_counts.STAGES`) → machines that the cycle found in it."""
     counts: Mapping[str, float | None]
     """`asked`, `accepted`, `rejected`, `unknown`, `deleted`, `kept`, `failed`, `waiting_jobs`, `waiting_slots`,
     `price_per_hour` (None: not known)."""

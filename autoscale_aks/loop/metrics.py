@@ -14,7 +14,7 @@ from autoscale_aks import __version__
 from autoscale_aks.model.launch import FaultKind, LaunchState
 from autoscale_aks.model.plan import JobStatus
 from autoscale_aks.model.reason import ReasonCode
-from autoscale_aks.reports.fleet import STAGES, count_fleet
+from autoscale_aks.reports.stage_counts import STAGES, count_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

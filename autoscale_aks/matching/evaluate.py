@@ -233,13 +233,10 @@ def amount_misses(alternative: Alternative, profile: Profile) -> tuple[Miss, ...
                 note = "not an amount" if offered is not None else "not defined here"
                 misses[need.name] = Miss(need.name, need.amount, offered, note)
         elif total < asked[dimension]:
-            wanted, largest = _as_asked(asked[dimension], dimension), _as_asked(total, dimension)
+            is_size = dimension == MEMORY or isinstance(offered, Size)  # a site's own sizes are read as sizes, too
+            wanted, largest = (Size(amount) if is_size else amount for amount in (asked[dimension], total))
             misses[need.name] = Miss(need.name, wanted, largest, TOO_LITTLE)
     return tuple(misses.values())
-
-
-def _as_asked(amount: Number, dimension: str) -> Value:
-    return Size(amount) if dimension == MEMORY else amount
 
 
 def _describe(criterion: Any, profile: Profile) -> Miss:

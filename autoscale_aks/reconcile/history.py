@@ -16,7 +16,7 @@ from autoscale_aks.ledger.history import CycleHistory, JobChange, TimelinePoint,
 from autoscale_aks.model.launch import LaunchState
 from autoscale_aks.reconcile.failures import EVICTED
 from autoscale_aks.reconcile.waiting import Waiting, changes, job_key, parse_groups, regroup, render_groups
-from autoscale_aks.reports.fleet import count_fleet
+from autoscale_aks.reports.stage_counts import count_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

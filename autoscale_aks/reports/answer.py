@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from frozendict import frozendict
 
 from autoscale_aks.model.plan import JobStatus
 from autoscale_aks.reports.sentences import render_message, render_miss, render_next, render_time
@@ -18,13 +21,17 @@ if TYPE_CHECKING:
     from autoscale_aks.model.reason import Reason
 
 
+_NOTHING: Final[Mapping[str, Value]] = frozendict()
+
+
 def render_answer(plan: Plan, *, placements: bool = True) -> dict[str, Any]:
     """The whole answer; without placements the per-job nodes and the node lists are left out."""
     jobs_on = _jobs_on_nodes(plan) if placements else {}
     answer: dict[str, Any] = {"ok": True, "jobs": _jobs(plan, with_nodes=placements), "buckets": _buckets(plan)}
     if placements:
         known = (*plan.nodes, *plan.unmanaged_nodes)
-        answer["new_nodes"] = [_new_node(plan, number, jobs_on) for number in range(len(plan.claims))]
+        rendered: dict[int, dict[str, Any]] = {}
+        answer["new_nodes"] = [_new_node(plan, number, jobs_on, rendered) for number in range(len(plan.claims))]
         answer["existing_nodes"] = [_existing_node(plan, number, node, jobs_on) for number, node in enumerate(known)]
         answer["matched"] = [_name(plan, number) for number in sorted(jobs_on)]
         answer["unmatched"] = [
@@ -69,10 +76,16 @@ def render_problems(problems: Iterable[Problem]) -> list[dict[str, str]]:
 def render_value(value: Value) -> Any:
     """A value as JSON: sizes in our own language, decimals rounded to what a float holds."""
     if isinstance(value, Size):
-        return size_text(value) if value.bytes == 0 or Fraction(value.bytes).denominator == 1 else f"size::{value}"
+        return _size_text(value)
     if isinstance(value, Fraction):
         return float(value)
     return value
+
+
+@lru_cache(maxsize=4096)
+def _size_text(size: Size) -> str:
+    """A size in our own language; the same few stand on thousands of nodes."""
+    return size_text(size) if size.bytes == 0 or Fraction(size.bytes).denominator == 1 else f"size::{size}"
 
 
 def render_reason(reason: Reason) -> dict[str, Any]:
@@ -180,16 +193,23 @@ def _buckets(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def _new_node(plan: Plan, number: int, jobs_on: Mapping[int, list[str]]) -> dict[str, Any]:
+def _new_node(
+    plan: Plan, number: int, jobs_on: Mapping[int, list[str]], rendered: dict[int, dict[str, Any]]
+) -> dict[str, Any]:
+    """One machine of the plan. What is left of equal ones is one mapping, rendered once (`rendered`)."""
     claim = plan.claims[number]
     index = len(plan.nodes) + len(plan.unmanaged_nodes) + number
+    left = plan.left[index] if index < len(plan.left) else _NOTHING  # machines of a minimum are for no job
+    available = rendered.get(id(left))
+    if available is None:
+        available = rendered[id(left)] = {name: render_value(value) for name, value in left.items()}
     return {
         "name": claim.name,
         "nodearray": claim.bucket.array.name,
         "vm_size": claim.bucket.vm_size,
         "placement_group": claim.bucket.placement_group,
         "job_ids": jobs_on.get(index, []),
-        "available": {name: render_value(value) for name, value in plan.left[index].items()},
+        "available": available,
     }
 
 

@@ -2,113 +2,108 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
+from frozendict import frozendict
+
+from autoscale_aks.matching.resources import parse_default_resources
 from autoscale_aks.model.node import Stage
 from autoscale_aks.model.plan import JobStatus
-from autoscale_aks.model.reason import ReasonCode
-from autoscale_aks.reports.answer import render_answer
-from autoscale_aks.reports.sentences import render_message, render_next
+from autoscale_aks.planning.space import build_space
+from autoscale_aks.reports.document import render_demand
+from autoscale_aks.reports.figures import BucketRow, DemandReport, RoomRow, SourceRow, StartRow, StopRow
+from autoscale_aks.reports.fleet import CellState, survey
+from autoscale_aks.reports.flights import list_flights
+from autoscale_aks.reports.limits import find_limits, limit_title
+from autoscale_aks.reports.prices import PriceBook
+from autoscale_aks.reports.sentences import render_message
+from autoscale_aks.reports.waiting import group_waits, list_actions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from autoscale_aks.model.plan import Plan, Release, Wave
+    from autoscale_aks.matching.parse import Kinds
+    from autoscale_aks.model.node import Node
+    from autoscale_aks.model.plan import BucketOutcome, Plan, Release, Wave
+    from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import Snapshot
+    from autoscale_aks.reports.fleet import FleetRow
+
+__all__ = ["DemandReport", "render_demand", "summarise"]
+
+_NO_KINDS: Final[Kinds] = frozendict()
+_NOT_THERE: Final = frozenset({CellState.NEW, CellState.LEAVING})
+_NOTHING: Final[Mapping[str, int]] = frozendict()
+_NO_TIMES: Final[Mapping[tuple[str, str], float]] = frozendict()
 
 
-@dataclass(frozen=True, slots=True)
-class StartRow:
-    """New machines of one bucket."""
+def summarise(
+    plan: Plan,
+    snapshot: Snapshot,
+    notices: tuple[str, ...] = (),
+    *,
+    policy: Policy | None = None,
+    kinds: Kinds = _NO_KINDS,
+    boot_s: Mapping[tuple[str, str], float] = _NO_TIMES,
+) -> DemandReport:
+    """The report of a plan. `notices` are what the look at the sources has to say beside it.
 
-    bucket: str
-    machines: int
-    waves: str
-    """`6×49 + 1×1`: workers × machines a PUT."""
-    puts: int
-    price_per_hour: Fraction | None
-
-
-@dataclass(frozen=True, slots=True)
-class StopRow:
-    """Machines that are to leave for one cause."""
-
-    bucket: str
-    machines: int
-    cause: str
-    idle_s: float | None
-    """The longest idle time among them."""
-
-
-@dataclass(frozen=True, slots=True)
-class WaitRow:
-    """Waiting jobs that share a reason."""
-
-    code: str
-    jobs: int
-    slots: int
-    message: str
-    next_action: str
-    examples: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RoomRow:
-    """Room that is kept free for jobs to come; it stands in no scheduler."""
-
-    name: str
-    slots: int
-    placed: int
-    machines: int
-    """New machines that are for this room alone."""
-    price_per_hour: Fraction | None
-    message: str
-    """What stands in the way; empty when nothing does."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemandReport:
-    """What would start, what would stop, what waits and why, what is in flight."""
-
-    jobs: int
-    """Job records looked at; an array is one."""
-    slots: int
-    """Slots (or nodes, where a job counts nodes) asked for in all."""
-    placed_slots: int
-    starts: tuple[StartRow, ...]
-    stops: tuple[StopRow, ...]
-    waits: tuple[WaitRow, ...]
-    ready_nodes: int
-    in_flight_nodes: int
-    puts: int
-    machines: int
-    price_per_hour: Fraction | None
-    notes: tuple[str, ...] = ()
-    room: tuple[RoomRow, ...] = ()
-
-
-def summarise(plan: Plan, snapshot: Snapshot, notices: tuple[str, ...] = ()) -> DemandReport:
-    """The report of a plan. `notices` are what the look at the sources has to say beside it."""
-    starts = tuple(_starts(plan.waves))
+    With the `policy` (and the constraint `kinds`) of the plan it has every limit, with what all that waits lacks of
+    it; that is planned once more (`reports/limits.py`). `boot_s` is how long machines took to be ready lately, in
+    seconds, by node array and VM size.
+    """
+    rules = parse_default_resources(snapshot.default_resources, disable_defaults=snapshot.disable_default_resources)
+    space = build_space(snapshot, rules)
+    limits, beyond = ((), _NOTHING) if policy is None else find_limits(snapshot, policy, plan, space, kinds)
+    fleet = survey(snapshot, plan, space)
     real = [outcome for job, outcome in zip(plan.jobs, plan.outcomes, strict=True) if not job.is_headroom]
-    room = tuple(_room(plan))
+    waits = group_waits(plan, limits)
+    book = PriceBook(snapshot)
+    idle = _idle(plan, snapshot)
+    protected = [node for node in snapshot.nodes if node.keep_alive]
     return DemandReport(
         jobs=len(real),
         slots=sum(outcome.requested for outcome in real),
         placed_slots=sum(outcome.slots for outcome in real),
-        starts=starts,
-        stops=tuple(_stops(plan.releases)),
-        waits=tuple(_waits(plan)),
+        starts=tuple(_starts(plan.waves, plan.buckets)),
+        stops=tuple(_stops(plan.releases, book)),
+        waits=waits,
         ready_nodes=sum(node.is_ready for node in snapshot.nodes),
         in_flight_nodes=sum(node.stage is Stage.IN_FLIGHT for node in snapshot.nodes),
         puts=plan.puts,
         machines=len(plan.claims),
         price_per_hour=plan.price_per_hour,
         notes=(*_notes(plan, snapshot), *notices),
-        room=room,
-    )
+        room=tuple(_room(plan)),
+        flights=list_flights(snapshot, policy, boot_s),
+        limits=limits,
+        actions=list_actions(waits, limits),
+        fleet=fleet,
+        buckets=tuple(_buckets(plan, fleet, beyond)),
+        running_price_per_hour=book.total(snapshot.nodes),
+        idle_nodes=len(idle),
+        idle_price_per_hour=book.total(idle),
+        protected_nodes=len(protected),
+        protected_price_per_hour=book.total(protected),
+        waiting_jobs=sum(row.jobs for row in waits),
+        waiting_slots=sum(row.slots for row in waits),
+        at=snapshot.now,
+        sources=tuple(SourceRow(name=one.name, complete=one.complete, age_s=one.age_s, detail=one.detail)
+                      for one in snapshot.sources),
+    )  # fmt: skip
+
+
+def _idle(plan: Plan, snapshot: Snapshot) -> list[Node]:
+    """Ready machines that do nothing, and for which this plan has nothing."""
+    managed = len(snapshot.nodes)
+    used: set[int] = set()
+    for placement in plan.placements:
+        if placement.first_node < managed:
+            used.update(range(placement.first_node, min(placement.first_node + placement.nodes, managed)))
+    return [
+        node for number, node in enumerate(snapshot.nodes) if node.is_ready and not node.job_ids and number not in used
+    ]
 
 
 def _room(plan: Plan) -> Iterable[RoomRow]:
@@ -135,49 +130,54 @@ def _room(plan: Plan) -> Iterable[RoomRow]:
         )
 
 
-def _starts(waves: Iterable[Wave]) -> Iterable[StartRow]:
+def _starts(waves: Iterable[Wave], buckets: Iterable[BucketOutcome]) -> Iterable[StartRow]:
+    outcomes = {outcome.bucket.key: outcome for outcome in buckets}
     by_bucket: dict[tuple[object, ...], list[Wave]] = {}
     for wave in waves:
         by_bucket.setdefault(wave.bucket.key, []).append(wave)
     for members in by_bucket.values():
         machines = sum(wave.workers * wave.per_worker for wave in members)
         price = members[0].bucket.offering.price
+        outcome = outcomes.get(members[0].bucket.key)
+        binding = None if outcome is None else outcome.binding
         yield StartRow(
             bucket=members[0].bucket.id,
             machines=machines,
             waves=" + ".join(f"{wave.workers}×{wave.per_worker}" for wave in members),
             puts=sum(wave.workers for wave in members),
             price_per_hour=None if price is None else price * machines,
+            more=None if outcome is None else outcome.available_after,
+            binding="" if binding is None else limit_title(binding.kind, binding.name),
         )
 
 
-def _stops(releases: Iterable[Release]) -> Iterable[StopRow]:
+def _buckets(plan: Plan, fleet: Iterable[FleetRow], beyond: Mapping[str, int]) -> Iterable[BucketRow]:
+    outcomes = {outcome.bucket.id: outcome for outcome in plan.buckets}
+    there = {row.bucket: sum(count for state, count in row.states.items() if state not in _NOT_THERE) for row in fleet}
+    for name in dict.fromkeys((*outcomes, *beyond)):
+        outcome = outcomes.get(name)
+        new = outcome.new_nodes if outcome else 0
+        if there.get(name) or new or beyond.get(name):
+            binding = outcome.binding if outcome else None
+            yield BucketRow(
+                bucket=name,
+                there=there.get(name, 0),
+                new=new,
+                beyond=beyond.get(name, 0),
+                more=outcome.available_after if outcome else None,
+                binding="" if binding is None else limit_title(binding.kind, binding.name),
+            )
+
+
+def _stops(releases: Iterable[Release], book: PriceBook) -> Iterable[StopRow]:
     grouped: dict[tuple[str, str], list[Release]] = {}
     for release in releases:
         key = (f"{release.node.nodearray}/{release.node.vm_size}", release.cause.value)
         grouped.setdefault(key, []).append(release)
     for (bucket, cause), members in grouped.items():
         idle = [release.idle_s for release in members if release.idle_s is not None]
-        yield StopRow(bucket, len(members), cause, max(idle, default=None))
-
-
-def _waits(plan: Plan) -> Iterable[WaitRow]:
-    grouped: dict[tuple[str, str], list[int]] = {}
-    for index, outcome in enumerate(plan.outcomes):
-        if outcome.status is not JobStatus.SUCCESS and not plan.jobs[index].is_headroom:
-            key = (outcome.reason.code.value, render_message(outcome.reason))
-            grouped.setdefault(key, []).append(index)
-    order = [code.value for code in ReasonCode]
-    for (code, message), members in sorted(grouped.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
-        outcomes = [plan.outcomes[index] for index in members]
-        yield WaitRow(
-            code=code,
-            jobs=len(members),
-            slots=sum(outcome.requested - outcome.slots for outcome in outcomes),
-            message=message,
-            next_action=render_next(outcomes[0].reason),
-            examples=tuple(plan.jobs[index].name for index in members[:3]),
-        )
+        price = book.total(release.node for release in members)
+        yield StopRow(bucket, len(members), cause, max(idle, default=None), price)
 
 
 def _notes(plan: Plan, snapshot: Snapshot) -> Iterable[str]:
@@ -193,43 +193,11 @@ def _notes(plan: Plan, snapshot: Snapshot) -> Iterable[str]:
     guarded = [node.name for node in snapshot.nodes if node.keep_alive]
     if guarded:
         more = " …" if len(guarded) > 3 else ""
-        yield f"{len(guarded):,} machines are protected and stay: {', '.join(guarded[:3])}{more}"
+        stay = "machine is protected and stays" if len(guarded) == 1 else "machines are protected and stay"
+        yield f"{len(guarded):,} {stay}: {', '.join(guarded[:3])}{more}"
     if plan.claims and plan.price_per_hour is None:
         yield "the price of some sizes is not known"
     for problem in plan.problems[:10]:
         yield str(problem)
     if len(plan.problems) > 10:
         yield f"… and {len(plan.problems) - 10} more records that could not be read"
-
-
-def render_demand(report: DemandReport, plan: Plan) -> dict[str, Any]:
-    """The report as JSON: its own figures, then the scenario answer without single placements."""
-    return {
-        "summary": {
-            "jobs": report.jobs,
-            "slots": report.slots,
-            "placed_slots": report.placed_slots,
-            "ready_nodes": report.ready_nodes,
-            "in_flight_nodes": report.in_flight_nodes,
-            "machines": report.machines,
-            "puts": report.puts,
-            "price_per_hour": None if report.price_per_hour is None else float(report.price_per_hour),
-            "notes": list(report.notes),
-        },
-        "headroom": [
-            {
-                "name": row.name,
-                "slots": row.slots,
-                "placed": row.placed,
-                "machines": row.machines,
-                "price_per_hour": None if row.price_per_hour is None else float(row.price_per_hour),
-                "message": row.message,
-            }
-            for row in report.room
-        ],
-        "waiting": [
-            {"code": row.code, "jobs": row.jobs, "slots": row.slots, "message": row.message, "next": row.next_action}
-            for row in report.waits
-        ],
-        **render_answer(plan),
-    }

@@ -40,7 +40,7 @@ def render_message(reason: Reason) -> str:
 def render_next(reason: Reason) -> str:
     """What to do about it; empty when nothing needs doing."""
     if reason.binding is not None:
-        return _next_for_binding(reason.binding)
+        return next_for_binding(reason.binding)
     if reason.until is not None and reason.code in _NEXT:
         return f"{_NEXT[reason.code]} ({render_time(reason.until)})"
     return _NEXT.get(reason.code, "")
@@ -86,7 +86,8 @@ def _binding(binding: Binding) -> str:
     return f"{binding.kind.value}{name}: {binding.left} {unit} left, {binding.missing} missing"
 
 
-def _next_for_binding(binding: Binding) -> str:
+def next_for_binding(binding: Binding) -> str:
+    """What to do about a limit that lacks something."""
     unit = "cores" if binding.kind.counts_cores else "nodes"
     if binding.kind is LimitKind.FAMILY_QUOTA:
         return f"raise {binding.name} by {binding.missing} cores"

@@ -23,7 +23,7 @@ from autoscale_aks.loop.metrics import METRICS, PREFIX, Meter
 from autoscale_aks.model.launch import FaultKind
 from autoscale_aks.model.reason import ReasonCode
 from autoscale_aks.reconcile import run_cycle
-from autoscale_aks.reports.fleet import STAGES
+from autoscale_aks.reports.stage_counts import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from unit.reconcile.fakes import IDLE_S, SIZE, Site, bucket
 
 from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.reconcile.waiting import job_key, parse_groups, render_groups
-from autoscale_aks.reports.fleet import STAGES
+from autoscale_aks.reports.stage_counts import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
