@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from frozendict import frozendict
 
 from autoscale_aks.model.snapshot import NameSeries, Snapshot, Source
+from autoscale_aks.reconcile.catalogue import equip
 from autoscale_aks.reconcile.cloud_view import ask_cloud
 from autoscale_aks.reconcile.fresh_nodes import rules_of_cycle
 from autoscale_aks.reconcile.joining import Joiner, only_scheduled, unrecorded_machines
 from autoscale_aks.reconcile.lessons import learn
 from autoscale_aks.reconcile.names import machine_prefix, number_of_name
 from autoscale_aks.reconcile.queue_view import QueueView
+from autoscale_aks.reconcile.quota import measure
 from autoscale_aks.reconcile.shrinking import FLAG, Doubts
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from autoscale_aks.ledger.records import MachineRecord
     from autoscale_aks.model.bucket import NodeArray
     from autoscale_aks.model.launch import LaunchOutcome
+    from autoscale_aks.model.limits import Limits
     from autoscale_aks.model.snapshot import BackOff
     from autoscale_aks.reconcile.lessons import Lessons
     from autoscale_aks.reconcile.world import World
@@ -69,6 +72,8 @@ class Observation:
     notices: tuple[str, ...] = ()
     pools: tuple[str, ...] = ()
     """The agent pools that were looked at."""
+    others: Mapping[str, int] = field(default_factory=frozendict)
+    """Counter of Azure → what others than us use of it, for the next look."""
 
 
 def observe(world: World) -> Observation:
@@ -77,6 +82,7 @@ def observe(world: World) -> Observation:
     Raises SchedulerError when the queue cannot be read: without it nothing can be decided. A cloud that cannot be
     asked is a fact of the snapshot (`blocked`, an incomplete source), not an error.
     """
+    world = equip(world)
     now = world.clock.now()
     queue = QueueView.of(world.scheduler.read())
     known = {record.name: record for record in world.ledger.machines()}
@@ -88,8 +94,10 @@ def observe(world: World) -> Observation:
     for record in (*known.values(), *unrecorded, *only_scheduled(world, cloud, queue, known, now)):
         joined.add(record)
     learned = learn(world, joined)
+    measured = measure(world, joined)
+    equipped = world.equipment.notices if world.equipment is not None else ()
     return Observation(
-        snapshot=_snapshot(world, joined, learned),
+        snapshot=_snapshot(world, joined, learned, measured.limits),
         records=joined.records,
         unrecorded=unrecorded,
         gone=tuple(joined.gone),
@@ -107,18 +115,19 @@ def observe(world: World) -> Observation:
         small=learned.small,
         doubted=frozendict(doubts.since),
         proposals=world.ledger.proposals(now - _PROPOSALS_KEPT_S),
-        notices=learned.notices,
+        notices=(*learned.notices, *equipped, *measured.notices),
         pools=cloud.pools,
+        others=frozendict(measured.others),
     )
 
 
-def _snapshot(world: World, joined: Joiner, learned: Lessons) -> Snapshot:
+def _snapshot(world: World, joined: Joiner, learned: Lessons, limits: Limits) -> Snapshot:
     queue, cloud, config, now = joined.queue, joined.cloud, world.config, joined.now
     return Snapshot(
         now=now,
         default_resources=rules_of_cycle(config, queue.state),
         disable_default_resources=config.disable_default_resources,
-        limits=config.limits,
+        limits=limits,
         nodearrays=learned.arrays,
         nodes=tuple(joined.nodes),
         shared_resources=frozendict({**config.shared_resources, **queue.state.shared_resources}),
@@ -126,7 +135,7 @@ def _snapshot(world: World, joined: Joiner, learned: Lessons) -> Snapshot:
         naming=frozendict({array.name: _series(world, array, joined.records) for array in config.arrays}),
         blocked=replace(cloud.blocked, back_offs=(*world.ledger.back_offs(now), *learned.back_offs)),
         sources=(Source(name="scheduler", complete=queue.is_complete, detail=queue.doubt), *cloud.sources),
-        problems=queue.state.problems,
+        problems=(*queue.state.problems, *(world.equipment.problems if world.equipment is not None else ())),
     )
 
 

@@ -10,6 +10,7 @@ from autoscale_aks.model.launch import LaunchOutcome, LaunchState
 from autoscale_aks.model.node import Stage
 from autoscale_aks.reconcile.failover import wanted_nodes
 from autoscale_aks.reconcile.failures import record_failures
+from autoscale_aks.reconcile.quota import FLAG as OTHERS
 from autoscale_aks.reconcile.shrinking import FLAG
 
 if TYPE_CHECKING:
@@ -48,9 +49,18 @@ def record_sightings(world: World, seen: Observation) -> tuple[str, ...]:
     for name in world.ledger.flags(FLAG).keys() | seen.doubted.keys():
         since = seen.doubted.get(name)
         ledger.set_flag(f"{FLAG}{name}", None if since is None else repr(since))
+    _record_others(world, seen)
     if seen.small:
         ledger.record_small(seen.small, now)
     return notices
+
+
+def _record_others(world: World, seen: Observation) -> None:
+    """What others use of Azure's counters, where it changed."""
+    known = world.ledger.flags(OTHERS)
+    for name, used in seen.others.items():
+        if known.get(name) != str(used):
+            world.ledger.set_flag(f"{OTHERS}{name}", str(used))
 
 
 def _was_unknown(seen: Observation, name: str) -> bool:

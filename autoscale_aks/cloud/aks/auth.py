@@ -44,6 +44,17 @@ class TokenSource(Protocol):
         ...
 
 
+class NoTokens:
+    """For services that anybody may ask: nothing is sent (§9.3)."""
+
+    def token(self) -> str:
+        """No token."""
+        return ""
+
+    def invalidate(self, refused: str) -> None:
+        """There is nothing to drop."""
+
+
 class CredentialKind(enum.Enum):
     """The links a credential chain can be made of."""
 

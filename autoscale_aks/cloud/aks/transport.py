@@ -144,7 +144,7 @@ class HttpTransport:
                 request.url,
                 redirect=False,
                 body=request.body,
-                headers={**_ALWAYS_SENT, **request.headers, "Authorization": f"Bearer {request.token}"},
+                headers={**_ALWAYS_SENT, **request.headers, **_authorization(request.token)},
                 timeout=urllib3.Timeout(connect=min(self._connect_timeout_s, timeout_s), read=timeout_s),
                 retries=False,
                 preload_content=False,
@@ -203,6 +203,11 @@ class HttpTransport:
         return urllib3.ProxyManager(
             address, num_pools=4, maxsize=self._connections, proxy_headers=headers, ssl_context=context
         )
+
+
+def _authorization(token: str) -> Mapping[str, str]:
+    """No header where there is no token: the retail prices are public (aks-machine-api.md §9.3)."""
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _fault_of_headers(headers: Mapping[str, str]) -> str:
