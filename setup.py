@@ -22,7 +22,9 @@ setup(
     python_requires=">=3.10",
     package_dir={"": "."},  # a plain tree: an editable installation needs no finder, and no warning
     packages=find_packages(include=["autoscale_aks", "autoscale_aks.*"]),
-    package_data={"autoscale_aks": ["py.typed", "config/*.json", "emulator/data/*.json", "hooks/*.json"]},
+    package_data={
+        "autoscale_aks": ["py.typed", "config/*.json", "cloud/azure/data/*", "emulator/data/*.json", "hooks/*.json"]
+    },
     install_requires=[
         "urllib3>=2.1",
         "certifi",

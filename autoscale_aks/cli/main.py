@@ -34,6 +34,8 @@ _VERBS: Final = {
     "plan": "autoscale_aks.cli.plan",
     "explain": "autoscale_aks.cli.explain",
     "buckets": "autoscale_aks.cli.buckets",
+    "sizes": "autoscale_aks.cli.sizes",
+    "limits": "autoscale_aks.cli.limits",
     "pool": "autoscale_aks.cli.pool",
     "machines": "autoscale_aks.cli.machines",
     "emulate": "autoscale_aks.cli.emulate",

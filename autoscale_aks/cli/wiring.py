@@ -141,9 +141,7 @@ def build_reference(config: Config, client: AksClient, *, writes: bool) -> Azure
     """
     aks, references = config.aks, config.references
     patience = Patience(throttle_s=5.0)
-    endpoints = AzureEndpoints(
-        arm_url=aks.arm_url, subscription=aks.subscription, retail_url=references.prices.url
-    )
+    endpoints = AzureEndpoints(arm_url=aks.arm_url, subscription=aks.subscription, retail_url=references.prices.url)
 
     def caller(tokens: TokenSource) -> Caller:
         budget = RateBudget(effects=client.effects, not_before=client.remembered.not_before)

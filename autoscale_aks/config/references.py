@@ -83,7 +83,9 @@ def build_references(document: Mapping[str, Any], base: Path) -> ReferenceConfig
         prices=PricesConfig(
             rule=_rule(prices, PricesConfig().rule),
             url=str(prices["url"]).rstrip("/") if "url" in prices else RETAIL_URL if is_public else None,
-            overrides=frozendict({name.casefold(): _prices(said) for name, said in prices.get("overrides", {}).items()}),
+            overrides=frozendict(
+                {name.casefold(): _prices(said) for name, said in prices.get("overrides", {}).items()}
+            ),
         ),
     )
 
@@ -109,9 +111,8 @@ def check_references(document: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _quota(raw: Mapping[str, Any]) -> QuotaConfig:
     seconds = {key: float(raw[key]) for key in ("stale_s", "settle_s") if key in raw}
-    counts = {
-        key: None if raw[key] is None else int(raw[key]) for key in ("nodes_per_cluster", "nodes_per_pool") if key in raw
-    }
+    caps = [key for key in ("nodes_per_cluster", "nodes_per_pool") if key in raw]
+    counts = {key: None if raw[key] is None else int(raw[key]) for key in caps}
     if "addresses_per_node" in raw:
         counts["addresses_per_node"] = int(raw["addresses_per_node"])
     return QuotaConfig(rule=_rule(raw, QuotaConfig().rule), **seconds, **counts)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from frozendict import frozendict
 from autoscale_aks.errors import LedgerError
 from autoscale_aks.ledger.explaining import explained
 from autoscale_aks.ledger.guards import Guards
+from autoscale_aks.ledger.observations import Observations
 from autoscale_aks.ledger.opening import identity, open_for_writing, open_snapshot
 from autoscale_aks.ledger.records import (
     MACHINE_COLUMNS,
@@ -90,7 +91,7 @@ _BACK_OFF: Final = """
 
 
 @final
-class Ledger(Guards, Stages):
+class Ledger(Guards, Observations, Stages):
     """The open ledger; a context manager. All times are seconds since the epoch, and arguments.
 
     Assumes one writer at a time: hold a `WriterLock` while writing. Readers need no lock and see one moment.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from autoscale_aks.ledger.guards import Circuit, Protection, SmallSize
+    from autoscale_aks.ledger.observations import ObservedSize
     from autoscale_aks.ledger.records import MachineRecord
     from autoscale_aks.model.bucket import NodeArray
     from autoscale_aks.model.launch import LaunchOutcome
@@ -65,6 +66,8 @@ class Observation:
     """Boot circuits that changed with this look; in force at once."""
     small: tuple[SmallSize, ...] = ()
     """Machines that were not known yet to have less than promised."""
+    shown: tuple[ObservedSize, ...] = ()
+    """What machines turned out to have, where it was not known yet (user ask T18a)."""
     doubted: Mapping[str, float] = field(default_factory=frozendict)
     """Lists that lost most of what they had, and since when."""
     proposals: frozenset[str] = frozenset()
@@ -113,6 +116,7 @@ def observe(world: World) -> Observation:
         protections=joined.protections,
         turned=learned.turned,
         small=learned.small,
+        shown=learned.shown,
         doubted=frozendict(doubts.since),
         proposals=world.ledger.proposals(now - _PROPOSALS_KEPT_S),
         notices=(*learned.notices, *equipped, *measured.notices),

@@ -22,7 +22,7 @@ Missing and old numbers do not bind (L4): they are left out and reported.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from frozendict import frozendict
 
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from autoscale_aks.model.sizes import Reading
     from autoscale_aks.reconcile.joining import Joiner
     from autoscale_aks.reconcile.world import World
+
+T = TypeVar("T")
 
 FLAG: Final = "others "
 """What the ledger's flags are called that hold what others use of a counter."""
@@ -110,7 +112,7 @@ class _Meter:
     before: Mapping[str, int]
     found: Measured
 
-    def read(self, what: str, reading: Reading[object]) -> bool:
+    def read(self, what: str, reading: Reading[T]) -> bool:
         """Whether a reading binds; tells why where it does not, or is old."""
         age = reading.age_s(self.now)
         if reading.value is None or age is None:
@@ -119,7 +121,8 @@ class _Meter:
             return False
         if age > self.settings.stale_s:
             why = f": {reading.detail}" if reading.detail else ""
-            self.found.notices.append(f"{what} is {age:.0f} s old and could not be read again{why}; it does not bind now")
+            old = f"{what} is {age:.0f} s old and could not be read again{why}"
+            self.found.notices.append(f"{old}; it does not bind now")
             return False
         if reading.is_stale:
             self.found.notices.append(f"{what} is {age:.0f} s old and could not be read again: {reading.detail}")

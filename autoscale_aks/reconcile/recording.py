@@ -10,6 +10,7 @@ from autoscale_aks.model.launch import LaunchOutcome, LaunchState
 from autoscale_aks.model.node import Stage
 from autoscale_aks.reconcile.failover import wanted_nodes
 from autoscale_aks.reconcile.failures import record_failures
+from autoscale_aks.reconcile.observed import KEPT_S as OBSERVED_KEPT_S
 from autoscale_aks.reconcile.quota import FLAG as OTHERS
 from autoscale_aks.reconcile.shrinking import FLAG
 
@@ -50,6 +51,8 @@ def record_sightings(world: World, seen: Observation) -> tuple[str, ...]:
         since = seen.doubted.get(name)
         ledger.set_flag(f"{FLAG}{name}", None if since is None else repr(since))
     _record_others(world, seen)
+    if seen.shown:
+        ledger.record_observed(seen.shown, now, now - OBSERVED_KEPT_S)
     if seen.small:
         ledger.record_small(seen.small, now)
     return notices

@@ -38,7 +38,7 @@ def observed(arrays: Iterable[NodeArray], known: Iterable[SmallSize]) -> tuple[N
     found: dict[tuple[str, str], dict[str, list[Value]]] = {}
     for one in known:
         sizes = found.setdefault((one.nodearray, one.vm_size), {})
-        sizes.setdefault(one.resource, []).append(_read(one.found))
+        sizes.setdefault(one.resource, []).append(read_found(one.found))
     less = {
         key: frozendict({name: _second(values) for name, values in resources.items() if len(values) >= ENOUGH})
         for key, resources in found.items()
@@ -60,7 +60,8 @@ def _second(values: list[Value]) -> Value:
     return sorted(values, key=lambda value: number_of(value) or 0)[ENOUGH - 1]
 
 
-def _read(text: str) -> Value:
+def read_found(text: str) -> Value:
+    """A value as the ledger holds it."""
     try:
         return exact(Decimal(text))
     except InvalidOperation:
@@ -83,7 +84,7 @@ def find_small(
         array = by_name.get(node.nodearray or "")
         if array is None or not node.is_ready or not node.resources:
             continue
-        promised = _promised(promises, array, node, rules, shared)
+        promised = promised_of(promises, array, node, rules, shared)
         for name, value in node.resources.items():
             if not _is_less(value, promised.get(name)):
                 continue
@@ -110,7 +111,7 @@ def _is_less(found: Value, promised: Value) -> bool:
     return has is not None and should is not None and has < should
 
 
-def _promised(
+def promised_of(
     promises: Promises,
     array: NodeArray,
     node: Node,

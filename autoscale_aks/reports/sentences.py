@@ -84,8 +84,8 @@ def _binding(binding: Binding) -> str:
     name = "" if binding.name in {"cluster", "policy", "plan"} else f" {binding.name}"
     if binding.kind is LimitKind.UNPRICED:
         return f"a budget holds, and the price of {binding.name} is not known"
-    left, missing = amount_of(binding.kind, binding.left), amount_of(binding.kind, binding.missing)
-    return f"{binding.kind.value}{name}: {left} left, {missing} missing"
+    missing = amount_of(binding.kind, binding.missing) if binding.kind.is_budget else str(binding.missing)
+    return f"{binding.kind.value}{name}: {amount_of(binding.kind, binding.left)} left, {missing} missing"
 
 
 def amount_of(kind: LimitKind, amount: int) -> str:

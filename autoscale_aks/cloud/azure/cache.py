@@ -15,10 +15,7 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Any, Final
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +59,10 @@ class FileCache:
         if not isinstance(document, dict) or document.get("format") != _FORMAT or document.get("key") != key:
             return Kept()
         items, taken_at, failed_at = (document.get(name) for name in ("items", "taken_at", "failed_at"))
-        has_answer = isinstance(items, list) and _is_moment(taken_at)
+        answer = tuple(items) if isinstance(items, list) and _is_moment(taken_at) else None
         return Kept(
-            items=tuple(items) if has_answer else None,
-            taken_at=taken_at if has_answer else None,
+            items=answer,
+            taken_at=None if answer is None else taken_at,
             failed_at=failed_at if _is_moment(failed_at) else None,
             detail=str(document.get("detail", ""))[:400],
         )

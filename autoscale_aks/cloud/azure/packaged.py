@@ -63,4 +63,4 @@ def _rows(name: str) -> list[dict[str, str]]:
 
 
 def _text(name: str) -> str:
-    return files(__package__).joinpath("data", name).read_text(encoding="utf-8")
+    return files(__package__).joinpath("data").joinpath(name).read_text(encoding="utf-8")

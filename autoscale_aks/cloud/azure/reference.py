@@ -74,9 +74,7 @@ class AzureReference:
             key=f"skus {location}",
             source="resource SKU API",
             rule=self.rules.sizes,
-            ask=lambda until: filter(
-                _is_machine, list_all(self.arm, self.endpoints.skus_url(location), "skus", until)
-            ),
+            ask=lambda until: filter(_is_machine, list_all(self.arm, self.endpoints.skus_url(location), "skus", until)),
             keys=_SKU_KEYS,
         )
         return self._read(question, lambda items: decode_skus(items, location))
@@ -139,9 +137,7 @@ class AzureReference:
         self._kept[question.key] = kept
         return self._answer(question, kept, now, decode)
 
-    def _ask(
-        self, question: _Question, kept: Kept, now: float, decode: Callable[[Iterable[object]], T]
-    ) -> Kept:
+    def _ask(self, question: _Question, kept: Kept, now: float, decode: Callable[[Iterable[object]], T]) -> Kept:
         try:
             items = tuple(_slim(item, question.keys) for item in question.ask(now + question.rule.deadline_s))
             decode(items)

@@ -29,7 +29,7 @@ _MOST: Final = 10**9
 
 
 def decode_skus(items: Iterable[object], location: str) -> Mapping[str, LiveSize]:
-    """The virtual machine sizes among `items`, by case-folded name; what is not of this location or shape is left out."""
+    """The virtual machine sizes of a location among `items`, by case-folded name; what else there is is left out."""
     found: dict[str, LiveSize] = {}
     for item in items:
         if isinstance(item, dict) and _text(item, "resourceType").casefold() == "virtualmachines":
@@ -57,9 +57,7 @@ def _size(item: Mapping[str, Any], name: str, location: str) -> LiveSize:
 
 
 def _facts(item: Mapping[str, Any], name: str, zones: tuple[str, ...]) -> SizeFacts:
-    said = {
-        _text(pair, "name"): _text(pair, "value") for pair in _list(item, "capabilities") if isinstance(pair, dict)
-    }
+    said = {_text(pair, "name"): _text(pair, "value") for pair in _list(item, "capabilities") if isinstance(pair, dict)}
     vcpus = _read(said, "vCPUs", _whole)
     return SizeFacts(
         name=name,

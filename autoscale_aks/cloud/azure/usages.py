@@ -24,7 +24,7 @@ def decode_usages(items: Iterable[object]) -> Mapping[str, Usage]:
     found: dict[str, Usage] = {}
     for item in items:
         name, current, limit = at(item, "name", "value"), at(item, "currentValue"), at(item, "limit")
-        if isinstance(name, str) and _is_count(current) and _is_count(limit):
+        if isinstance(name, str) and isinstance(current, int) and isinstance(limit, int) and min(current, limit) >= 0:
             found[family_key(name)] = Usage(name=name, current=current, limit=limit)
     return frozendict(found)
 
