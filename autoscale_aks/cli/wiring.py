@@ -37,6 +37,7 @@ from autoscale_aks.cloud.azure.cache import FileCache
 from autoscale_aks.cloud.azure.endpoints import AzureEndpoints
 from autoscale_aks.cloud.azure.reference import AzureReference, ReferenceRules
 from autoscale_aks.cloud.gate import Gate, GatedTransport
+from autoscale_aks.config.references import CACHE_DIR
 from autoscale_aks.errors import ConfigError, Problem
 from autoscale_aks.ledger.lock import Writer, WriterLock
 from autoscale_aks.ledger.store import Ledger
@@ -141,6 +142,7 @@ def build_reference(config: Config, client: AksClient, *, writes: bool) -> Azure
     """
     aks, references = config.aks, config.references
     patience = Patience(throttle_s=5.0)
+    directory = references.catalogue.cache_dir or config.ledger.path.parent / CACHE_DIR
     endpoints = AzureEndpoints(arm_url=aks.arm_url, subscription=aks.subscription, retail_url=references.prices.url)
 
     def caller(tokens: TokenSource) -> Caller:
@@ -158,7 +160,7 @@ def build_reference(config: Config, client: AksClient, *, writes: bool) -> Azure
             subnets=references.quota.rule,
             prices=references.prices.rule,
         ),
-        cache=FileCache(references.catalogue.cache_dir, scope=f"{aks.arm_url} {aks.subscription}", writes=writes),
+        cache=FileCache(directory, scope=f"{aks.arm_url} {aks.subscription}", writes=writes),
         effects=client.effects,
     )
 

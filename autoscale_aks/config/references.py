@@ -29,6 +29,7 @@ class CatalogueConfig:
 
     rule: SourceRule = SourceRule(max_age_s=21_600.0)
     cache_dir: Path | None = None
+    """None: `CACHE_DIR` beside the ledger, wherever that is."""
     proxied_locations: Mapping[str, str | None] = field(default_factory=frozendict)
     """Changes to the delivered table; None takes a location out."""
 
@@ -71,12 +72,11 @@ class ReferenceConfig:
 def build_references(document: Mapping[str, Any], base: Path) -> ReferenceConfig:
     """The three sections of a checked document; relative paths start at `base`."""
     catalogue, quota, prices = (document.get(key, {}) for key in ("catalogue", "quota", "prices"))
-    beside = base / str(document["ledger"]["path"])
     is_public = document["aks"].get("cloud", "public") == "public"
     return ReferenceConfig(
         catalogue=CatalogueConfig(
             rule=_rule(catalogue, CatalogueConfig().rule),
-            cache_dir=base / catalogue["cache_dir"] if "cache_dir" in catalogue else beside.parent / CACHE_DIR,
+            cache_dir=base / catalogue["cache_dir"] if "cache_dir" in catalogue else None,
             proxied_locations=frozendict(catalogue.get("proxied_locations", {})),
         ),
         quota=_quota(quota),

@@ -16,6 +16,7 @@ from frozendict import frozendict
 from autoscale_aks.cloud.azure.catalog import know_prices, know_size
 from autoscale_aks.errors import Problem
 from autoscale_aks.model.sizes import Reading
+from autoscale_aks.model.snapshot import Source
 from autoscale_aks.units import Size, exact
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Equipment:
 
     sizes: Mapping[tuple[str, str], PricedSize]
     """(location, case-folded size) → what is known of it."""
+    sources: tuple[Source, ...] = ()
+    """What was read, and how old it is (user ask T27a)."""
     notices: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
@@ -93,6 +96,14 @@ class Lookup:
             self._prices[location] = Reading(value=None) if port is None else port.prices(location)
         return self._prices[location]
 
+    def sources(self, now: float) -> Iterable[Source]:
+        """Every live source that said something, with its age."""
+        for what, readings in (("VM sizes", self._sizes), ("prices", self._prices)):
+            for location, reading in readings.items():
+                age = reading.age_s(now)
+                if reading.value is not None and age is not None:
+                    yield Source(name=f"{what} of {location}", age_s=age, detail=reading.source)
+
     def notices(self, now: float) -> Iterable[str]:
         """What could not be read, or is old."""
         for what, readings, else_ in (
@@ -118,6 +129,7 @@ def equip(world: World) -> World:
         arrays[name] = _complete(nodearray, lookup, notices, problems)
     found = Equipment(
         sizes=frozendict(lookup.found),
+        sources=tuple(lookup.sources(world.clock.now())),
         notices=(*lookup.notices(world.clock.now()), *dict.fromkeys(notices)),
         problems=tuple(dict.fromkeys(problems)),
     )

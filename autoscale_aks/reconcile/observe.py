@@ -77,6 +77,8 @@ class Observation:
     """The agent pools that were looked at."""
     others: Mapping[str, int] = field(default_factory=frozendict)
     """Counter of Azure → what others than us use of it, for the next look."""
+    references: tuple[Source, ...] = ()
+    """What sizes, prices and quota were read from, and how old it is (user ask T27a)."""
 
 
 def observe(world: World) -> Observation:
@@ -122,6 +124,7 @@ def observe(world: World) -> Observation:
         notices=(*learned.notices, *equipped, *measured.notices),
         pools=cloud.pools,
         others=frozendict(measured.others),
+        references=(*(world.equipment.sources if world.equipment is not None else ()), *measured.sources),
     )
 
 

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from frozendict import frozendict
 
 from autoscale_aks.model.limits import CoreQuota
+from autoscale_aks.model.snapshot import Source
 from autoscale_aks.planning.limit_tree import family_key
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Measured:
     limits: Limits
     others: dict[str, int] = field(default_factory=dict)
     """Counter → what others use, for the next cycle."""
+    sources: list[Source] = field(default_factory=list)
+    """What was read and binds, and how old it is."""
     notices: list[str] = field(default_factory=list)
 
 
@@ -126,6 +129,7 @@ class _Meter:
             return False
         if reading.is_stale:
             self.found.notices.append(f"{what} is {age:.0f} s old and could not be read again: {reading.detail}")
+        self.found.sources.append(Source(name=what, age_s=age, detail=reading.source))
         return True
 
     def others(self, key: str, current: int, taken_at: float, cost: Callable[[_Ours], int]) -> int:

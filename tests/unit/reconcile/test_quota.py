@@ -242,3 +242,15 @@ def test_a_quota_that_is_switched_off_is_not_asked_for(make_site: Callable[..., 
     submit(site, 3)
     assert len(claimed(site.demand()[1])) == 3
     assert site.requests("usage.list", "pool.list", "subnet.get") == []
+
+
+def test_t27a_what_was_read_is_told_with_its_age(make_site: Callable[..., Site]) -> None:
+    site = make_site(quota(40))
+    site.document["prices"] = {"url": site.emulator.base_url}
+    site.cycle()
+    site.advance(45)
+    ages = {one.name: (one.detail, one.age_s) for one in site.demand()[0].references}
+    assert ages["prices of eastus2"][0] == "retail price API"
+    assert ages["quota of eastus2"][0] == "usages API"
+    assert 45 <= ages["quota of eastus2"][1] < 60
+    assert set(ages) == {"VM sizes of eastus2", "prices of eastus2", "quota of eastus2", "the list of agent pools"}
