@@ -142,11 +142,15 @@ class _Meter:
                 settled += cost(one)
             else:
                 recent += cost(one)
-        most = max(0, current - settled)
-        least = max(0, current - settled - recent)
-        used = min(max(self.before.get(key, most), least), most)
-        self.found.others[key] = used
+        used = self.found.others[key] = others_now(current, settled, recent, self.before.get(key))
         return used
+
+
+def others_now(current: int, settled: int, recent: int, before: int | None) -> int:
+    """What others use, by the rule above; `before` is what they used at the last look, None where there was none."""
+    most = max(0, current - settled)
+    least = max(0, current - settled - recent)
+    return most if before is None else min(max(before, least), most)
 
 
 def _quotas(world: World, meter: _Meter, location: str, arrays: list[NodeArray]) -> None:
