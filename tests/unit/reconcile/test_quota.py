@@ -254,3 +254,39 @@ def test_t27a_what_was_read_is_told_with_its_age(make_site: Callable[..., Site])
     assert ages["quota of eastus2"][0] == "usages API"
     assert 45 <= ages["quota of eastus2"][1] < 60
     assert set(ages) == {"VM sizes of eastus2", "prices of eastus2", "quota of eastus2", "the list of agent pools"}
+
+
+@pytest.mark.parametrize("lag_s", [0.0, LAG_S])
+def test_cores_that_a_release_freed_are_used_again(make_site: Callable[..., Site], lag_s: float) -> None:
+    site = make_site(quota(40, lag_s=lag_s))
+    submit(site, 10)
+    site.cycle()
+    site.boot()
+    site.scheduler.finish()
+    site.cycle()
+    site.advance(400)
+    site.cycle()
+    site.advance(BOOTED_S)
+    assert (site.cycle(), site.names())[1] == []
+    site.advance(2 * lag_s)
+    submit(site, 20)
+    site.cycle()
+    site.advance(lag_s + 61)
+    site.cycle()
+    assert used(site) == 40
+    assert refusals(site) == 0
+
+
+def test_a_lost_ledger_asks_for_too_little_for_a_while_and_never_for_too_much(make_site: Callable[..., Site]) -> None:
+    site = make_site(quota(40, others=8))
+    submit(site, 4)
+    site.cycle()
+    site.ledger_path.unlink()
+    submit(site, 9, prefix="more")
+    site.advance(61)
+    site.cycle()
+    assert 16 <= used(site) <= 32
+    site.advance(601)
+    site.cycle()
+    assert used(site) == 32
+    assert refusals(site) == 0
