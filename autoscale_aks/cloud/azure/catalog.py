@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from frozendict import frozendict
 
-from autoscale_aks.cloud.azure.packaged import packaged_prices, packaged_sizes, proxied_locations
+from autoscale_aks.cloud.azure.packaged import packaged_price, packaged_size, priced_locations, proxied_locations
 from autoscale_aks.model.sizes import FACT_NAMES, KnownSize, SizeFacts, SizePrices
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _GPU_FACTS: Final = ("gpus", "gpu_model", "gpu_share")
 
 def know_size(name: str, live: Reading[Mapping[str, LiveSize]]) -> KnownSize:
     """A size by its name in any letter case, with the location's live list laid over the packaged table."""
-    packaged = packaged_sizes().get(name.casefold())
+    packaged = packaged_size(name)
     listed = live.value.get(name.casefold()) if live.value else None
     facts: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -72,7 +72,7 @@ def know_prices(
     found = SizePrices()
     sources: dict[str, str] = {}
     home, said_by = _packaged_place(location, proxies)
-    packaged = packaged_prices().get(home, frozendict()).get(name.casefold())
+    packaged = packaged_price(home, name)
     for source, prices in (
         (said_by, SizePrices(regular=packaged)),
         (live.source, (live.value or {}).get(name.casefold(), SizePrices())),
@@ -87,7 +87,7 @@ def know_prices(
 
 def _packaged_place(location: str, proxies: Mapping[str, str | None]) -> tuple[str, str]:
     """Where packaged prices are taken from, and how their source reads."""
-    if location in packaged_prices():
+    if location in priced_locations():
         return location, f"{PACKAGED} (2026-06)"
     proxy = proxies[location] if location in proxies else proxied_locations().get(location)
     return (proxy, f"{PACKAGED} (2026-06, borrowed from {proxy})") if proxy else (location, PACKAGED)

@@ -30,21 +30,27 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
 }  # fmt: skip
 
 
-@cache
 def packaged_sizes() -> Mapping[str, SizeFacts]:
-    """By case-folded name; read once, when first asked for."""
-    return frozendict({row["name"].casefold(): _facts(row) for row in _rows("sizes.csv")})
+    """Every size, by case-folded name."""
+    return frozendict({name: _facts(row) for name, row in _rows("sizes.csv").items()})
+
+
+def packaged_size(name: str) -> SizeFacts | None:
+    """One size, by its name in any letter case; only its own line is read."""
+    row = _rows("sizes.csv").get(name.casefold())
+    return None if row is None else _facts(row)
+
+
+def packaged_price(location: str, name: str) -> Fraction | None:
+    """USD an hour on demand; None where the table has none."""
+    text = _rows("prices.csv").get(name.casefold(), {}).get(location)
+    return Fraction(text) if text else None
 
 
 @cache
-def packaged_prices() -> Mapping[str, Mapping[str, Fraction]]:
-    """Location → case-folded size → USD an hour on demand."""
-    found: dict[str, dict[str, Fraction]] = {}
-    for row in _rows("prices.csv"):
-        for location, text in row.items():
-            if location != "name" and text:
-                found.setdefault(location, {})[row["name"].casefold()] = Fraction(text)
-    return frozendict({location: frozendict(prices) for location, prices in found.items()})
+def priced_locations() -> frozenset[str]:
+    """Locations that the table has prices of."""
+    return frozenset(next(iter(_rows("prices.csv").values()))) - {"name"}
 
 
 @cache
@@ -58,8 +64,11 @@ def _facts(row: Mapping[str, str]) -> SizeFacts:
     return SizeFacts(name=row["name"], **{"vcpus_available": said["vcpus"], **said})
 
 
-def _rows(name: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(_text(name).splitlines()))
+@cache
+def _rows(name: str) -> Mapping[str, Mapping[str, str]]:
+    """The lines of a table by case-folded size, their cells as text."""
+    head, *lines = csv.reader(_text(name).splitlines())
+    return {line[0].casefold(): dict(zip(head, line, strict=True)) for line in lines}
 
 
 def _text(name: str) -> str:
