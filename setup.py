@@ -25,6 +25,7 @@ setup(
     package_data={
         "autoscale_aks": [
             "py.typed",
+            "cloud/azure/data/*",
             "config/*.json",
             "emulator/data/*.json",
             "hooks/*.json",

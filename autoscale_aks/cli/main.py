@@ -60,6 +60,8 @@ _VERBS: Final = {
     "retry-failed": "autoscale_aks.cli.retry",
     "record": "autoscale_aks.cli.record",
     "replay": "autoscale_aks.cli.replay",
+    "sizes": "autoscale_aks.cli.sizes",
+    "limits": "autoscale_aks.cli.limits",
     "pool": "autoscale_aks.cli.pool",
     "machines": "autoscale_aks.cli.machines",
     "validate": "autoscale_aks.cli.validate",

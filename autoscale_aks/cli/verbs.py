@@ -21,6 +21,8 @@ THEMES: Final[dict[str, dict[str, str]]] = {
         "jobs": "List waiting jobs with what they ask for and why they wait.",
         "nodes": "List nodes with state, room, work and age.",
         "buckets": "List buckets: size, price, limits, resources.",
+        "limits": "List what stands over buckets; what to ask Azure for.",
+        "sizes": "Show what is known of VM sizes, and whose word it is.",
         "plan": "Plan scenario files, without network or clock.",
         "history": "Tell a machine's or a job's life from the ledger.",
     },

@@ -23,6 +23,7 @@ from autoscale_aks.cloud.aks.auth import (
     KUBERNETES_SCOPE,
     AzureTokenSource,
     CredentialKind,
+    NoTokens,
     StaticTokenSource,
     azure_credentials,
 )
@@ -34,7 +35,11 @@ from autoscale_aks.cloud.aks.endpoints import AksEndpoints
 from autoscale_aks.cloud.aks.lease import KubernetesLease, LeaseOrder
 from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, HttpTransport
 from autoscale_aks.cloud.aks.wire import HeaderForm, HeaderLimits, machines_per_put
+from autoscale_aks.cloud.azure.cache import FileCache
+from autoscale_aks.cloud.azure.endpoints import AzureEndpoints
+from autoscale_aks.cloud.azure.reference import AzureReference, ReferenceRules
 from autoscale_aks.cloud.gate import Gate, GatedTransport
+from autoscale_aks.config.references import CACHE_DIR
 from autoscale_aks.doctor.site import Site
 from autoscale_aks.errors import ConfigError, Problem
 from autoscale_aks.ledger.lock import Writer, WriterLock
@@ -120,7 +125,8 @@ def _lease(aks: AksConfig, lease: LeaseConfig, writer: Writer, stack: ExitStack)
 def opened_world(config: Config, clock: Clock, gate: Gate) -> Iterator[World]:
     """The ports of a configuration, behind a gate. The caller holds the locks."""
     with Ledger.open(config.ledger.path, now=clock.now()) as ledger, build_client(config, ledger, gate) as client:
-        yield replace(_world(config, client, ledger, clock), halted=lambda: gate.reason)
+        reference = build_reference(config, client, writes=True)
+        yield replace(_world(config, client, ledger, clock), reference=reference, halted=lambda: gate.reason)
 
 
 @contextmanager
@@ -131,7 +137,38 @@ def reading_world(config: Config, clock: Clock | None = None) -> Iterator[World]
         Ledger.open(config.ledger.path, now=clock.now(), read_only=True) as ledger,
         build_client(config, ledger) as client,
     ):
-        yield _world(config, client, ledger, clock)
+        reference = build_reference(config, client, writes=False)
+        yield replace(_world(config, client, ledger, clock), reference=reference)
+
+
+def build_reference(config: Config, client: AksClient, *, writes: bool) -> AzureReference:
+    """Sizes, quota and prices over the client's connections, with budgets and patience of their own.
+
+    They are read before a decision and may not hold it up, so nothing waits for a throttle for long.
+    """
+    aks, references = config.aks, config.references
+    patience = Patience(throttle_s=5.0)
+    directory = references.catalogue.cache_dir or config.ledger.path.parent / CACHE_DIR
+    endpoints = AzureEndpoints(arm_url=aks.arm_url, subscription=aks.subscription, retail_url=references.prices.url)
+
+    def caller(tokens: TokenSource) -> Caller:
+        budget = RateBudget(effects=client.effects, not_before=client.remembered.not_before)
+        return Caller(client.transport, tokens, budget, patience=patience, effects=client.effects)
+
+    return AzureReference(
+        endpoints=endpoints,
+        pools_url=client.endpoints.pools_url(),
+        arm=caller(client.tokens),
+        retail=caller(NoTokens()),
+        rules=ReferenceRules(
+            sizes=references.catalogue.rule,
+            usages=references.quota.rule,
+            subnets=references.quota.rule,
+            prices=references.prices.rule,
+        ),
+        cache=FileCache(directory, scope=f"{aks.arm_url} {aks.subscription}", writes=writes),
+        effects=client.effects,
+    )
 
 
 def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> World:

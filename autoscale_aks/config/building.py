@@ -15,6 +15,7 @@ from autoscale_aks.config.calendars import build_window
 from autoscale_aks.config.group_zones import groups_in_zone
 from autoscale_aks.config.node_facts import with_node_facts
 from autoscale_aks.config.nodearray_checks import pool_of, zones_of
+from autoscale_aks.config.references import build_references
 from autoscale_aks.config.values import (
     AksConfig,
     Config,
@@ -94,6 +95,7 @@ def build_config(document: Mapping[str, Any], source: str) -> Config:
         default_columns=frozendict(
             {verb: tuple(columns) for verb, columns in document.get("default_columns", {}).items()}
         ),
+        references=build_references(document, base),
     )
     return with_node_facts(config)
 
@@ -133,6 +135,7 @@ def _build_nodearray(name: str, array: Mapping[str, Any], aks: AksConfig) -> Nod
             enabled=array.get("enabled", True),
             max_count=_count(array, "max_count"),
             max_core_count=_count(array, "max_core_count"),
+            budget_per_hour=_budget(array),
             max_creates_per_cycle=_count(array, "max_creates_per_cycle"),
             min_nodes=int(array.get("min_nodes", 0)),
             new_placement_groups=array.get("new_placement_groups", False),
@@ -145,6 +148,11 @@ def _build_nodearray(name: str, array: Mapping[str, Any], aks: AksConfig) -> Nod
             ),
         ),
         placement_group_scope=array.get("placement_group_scope", "label"),
+        stated=tuple(
+            frozenset(key for key, value in bucket.items() if value is not None)
+            for bucket in array["buckets"]
+            for _ in zones_of(array, bucket)
+        ),
         node_labels=frozendict({**array.get("node_labels", {}), **mark}),
         node_taints=tuple(array.get("node_taints", [])),
         tags=frozendict({**array.get("tags", {}), **mark}),
@@ -164,13 +172,14 @@ def _build_nodearray(name: str, array: Mapping[str, Any], aks: AksConfig) -> Nod
 
 
 def _build_offering(name: str, array: Mapping[str, Any], bucket: Mapping[str, Any], zone: str | None) -> Offering:
-    vcpu_count = int(bucket["vcpu_count"])
+    """An offering with what the file states; what it does not is put in by the catalogue (reconcile.catalogue)."""
+    vcpu_count = int(bucket.get("vcpu_count", 1))
     group_size = bucket.get("max_placement_group_size", array.get("max_placement_group_size", DEFAULT_GROUP_SIZE))
     price = bucket.get("price")
     return Offering(
         vm_size=bucket["vm_size"],
         vcpu_count=vcpu_count,
-        memory=Size(exact(Fraction(exact(bucket["memory_gb"])) * _GIB)),
+        memory=Size(exact(Fraction(exact(bucket.get("memory_gb", 0))) * _GIB)),
         pcpu_count=int(bucket.get("pcpu_count", vcpu_count)),
         quota_vcpus=int(bucket.get("quota_vcpus", vcpu_count)),
         vm_family=bucket.get("vm_family", bucket["vm_size"]),
@@ -278,6 +287,7 @@ def _build_limits(limits: Mapping[str, Any]) -> Limits:
     return Limits(
         cluster_max_cores=_count(limits, "cluster_max_cores"),
         cluster_max_nodes=_count(limits, "cluster_max_nodes"),
+        budget_per_hour=_budget(limits),
         regions=_quotas(limits.get("regions", {})),
         spot_regions=_quotas(limits.get("spot_regions", {})),
         families=frozendict({region: _quotas(raw) for region, raw in limits.get("families", {}).items()}),
@@ -306,6 +316,11 @@ def _values(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 def _count(raw: Mapping[str, Any], key: str) -> int | None:
     value = raw.get(key)
     return None if value is None else int(value)
+
+
+def _budget(raw: Mapping[str, Any]) -> Fraction | None:
+    value = raw.get("budget_per_hour")
+    return None if value is None else Fraction(exact(value))
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from autoscale_aks.config.addresses import fault_of_url, is_loopback
 from autoscale_aks.config.explaining import did_you_mean
 from autoscale_aks.config.findings import Finding, listed, quoted, shown
 from autoscale_aks.config.nodearray_checks import check_nodearrays, check_values
+from autoscale_aks.config.references import check_references
 from autoscale_aks.units import number_of, parse_value
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def check_document(document: Mapping[str, Any], array_names: list[str]) -> Itera
     if "lease" in document.get("loop", {}) and _KUBERNETES_KEYS.isdisjoint(document.get("aks", {})):
         text = "needs the cluster's Kubernetes API; give aks.kubernetes_url"
         yield Finding(("loop", "lease"), text, about=(("aks", "kubernetes_url"),))
+    yield from check_references(document)
     for name, resource in document.get("shared_resources", {}).items():
         yield from _check_shared(resource, ("shared_resources", name))
 

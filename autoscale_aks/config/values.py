@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from frozendict import frozendict
 
+from autoscale_aks.config.references import ReferenceConfig
 from autoscale_aks.model.launch import CallDeadlines, MachineTemplate
 from autoscale_aks.model.limits import Limits, SharedResource
 from autoscale_aks.model.policy import Policy
@@ -140,6 +141,8 @@ class NodeArrayConfig:
     array: NodeArray
     placement_group_scope: GroupScope = "label"
     """What a placement group is on AKS, beside a label and a tag."""
+    stated: tuple[frozenset[str], ...] = ()
+    """For each offering of the array, the keys of its bucket that the file states: they win over the catalogue."""
     node_labels: Mapping[str, str] = field(default_factory=frozendict)
     """With the ownership mark (batching.md B7)."""
     node_taints: tuple[str, ...] = ()
@@ -219,6 +222,7 @@ class Config:
     """Verb → the columns that its table shows where none were asked for."""
     left_out: LeftOut = LeftOut()
     metrics: MetricsConfig = MetricsConfig()
+    references: ReferenceConfig = ReferenceConfig()
 
     @property
     def arrays(self) -> tuple[NodeArray, ...]:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from autoscale_aks.emulator.clock import timestamp
+from autoscale_aks.emulator.settings import subnet_of_pool
 from autoscale_aks.emulator.store import State
 
 if TYPE_CHECKING:
@@ -110,6 +111,9 @@ def pool_answer(pool: Pool, settings: EmulatorSettings) -> dict[str, Any]:
     }
     if pool.mode != "Machines":
         properties = {**pool.body, **properties}
+    subnet = subnet_of_pool(settings, pool.cluster.spec, pool.name)
+    if subnet is not None:
+        properties["vnetSubnetID"] = subnet
     return {"id": pool.id, "name": pool.name, "properties": properties}
 
 

@@ -58,7 +58,16 @@ def list_skus(call: Call) -> Response:
     wanted = parse_filter(call.request.query_params.get("$filter", "")).get("location")
     places = dict.fromkeys(cluster.spec.location for cluster in store.clusters.values())
     chosen = [place for place in places if wanted is None or place.casefold() == wanted.casefold()]
-    return json_response({"value": [row for place in chosen for row in store.catalog.skus(place)]})
+    rows = [row for place in chosen for row in store.catalog.skus(place)]
+    given = call.request.query_params.get("$skiptoken", "0")
+    skip = int(given) if given.isdigit() else 0
+    page = rows[skip : skip + store.settings.sku_page_size]
+    answer: dict[str, Any] = {"value": page}
+    if skip + len(page) < len(rows):
+        path, text = f"{call.origin}{quote(call.request.url.path)}", quote(call.request.query_params.get("$filter", ""))
+        link = f"{path}?api-version={quote(call.version)}&$skiptoken={skip + len(page)}"
+        answer["nextLink"] = f"{link}&$filter={text}" if text else link
+    return json_response(answer)
 
 
 def list_usages(call: Call) -> Response:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from autoscale_aks.emulator import arm, leases, problems, reference
+from autoscale_aks.emulator import arm, leases, network, problems, reference
 from autoscale_aks.emulator.control import Control
 from autoscale_aks.emulator.gate import FrontDoor, Gate, Pauses, refusal_response
 
@@ -29,6 +29,7 @@ _POOL = _POOLS + "/{pool}"
 _MACHINES = _POOL + "/machines"
 _PLACE = _SUBSCRIPTION + "/providers/Microsoft.ContainerService/locations/{location}"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+_SUBNET = _SUBSCRIPTION + "/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks/{vnet}/subnets/{subnet}"
 _COMPUTE = _SUBSCRIPTION + "/providers/Microsoft.Compute"
 
 TABLE: tuple[tuple[str, str, str, Callable[[Call], Response], str], ...] = (
@@ -46,6 +47,7 @@ TABLE: tuple[tuple[str, str, str, Callable[[Call], Response], str], ...] = (
     ("GET", _PLACE + "/operationresults/{operation}", "operation.result", arm.get_operation_result, "arm"),
     ("GET", _COMPUTE + "/skus", "sku.list", reference.list_skus, "compute"),
     ("GET", _COMPUTE + "/locations/{location}/usages", "usage.list", reference.list_usages, "compute"),
+    ("GET", _SUBNET, "subnet.get", network.get_subnet, "compute"),
     ("GET", "/api/retail/prices", "price.list", reference.list_prices, "retail"),
     ("GET", "/api/v1/nodes", "node.list", reference.list_nodes, "kubernetes"),
     ("GET", "/api/v1/nodes/{node}", "node.get", reference.get_node, "kubernetes"),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from autoscale_aks.emulator.faults import FaultRule
 
+VNET = "vnet-emulated"
+
 Progress = Literal["at_once", "by_reads", "by_time"]
 BatchMode = Literal["all", "primary-from-body", "unsupported"]
 
@@ -161,6 +163,9 @@ class EmulatorSettings:
     trailing_empty_page: bool = True  # §7.4
     list_vm_state: Literal["always", "expand"] = "always"  # §1.1
     price_page_size: int = 100  # §9.3
+    sku_page_size: int = 1_000  # §9.1: rows before a nextLink
+    # subnet -> {"prefix": "10.0.0.0/24", "used_by_others": 3, "pools": ["htc"]}: addresses that machines take
+    subnets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     delete_max: int | None = None  # §2.7: nothing published (L)
     delete_mixed: Literal["proceed", "reject"] = "proceed"  # §7.5
@@ -171,3 +176,16 @@ class EmulatorSettings:
     nodes_per_cluster: int = 5_000  # §2.7
     pools_per_cluster: int = 100  # §2.7
     more_headers: Mapping[str, str] = field(default_factory=dict)  # on every ARM answer
+
+
+def subnet_id(spec: ClusterSpec, name: str) -> str:
+    """The resource id of a subnet of the cluster's network."""
+    return (
+        f"/subscriptions/{spec.subscription}/resourceGroups/{spec.resource_group}"
+        f"/providers/Microsoft.Network/virtualNetworks/{VNET}/subnets/{name}"
+    )
+
+
+def subnet_of_pool(settings: EmulatorSettings, spec: ClusterSpec, pool: str) -> str | None:
+    """The subnet a pool was made in; None: it does not say."""
+    return next((subnet_id(spec, name) for name, facts in settings.subnets.items() if pool in facts["pools"]), None)

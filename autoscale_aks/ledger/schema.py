@@ -1,7 +1,8 @@
 """The ledger's tables, and the steps from each version of them to the next.
 
 Version 2 brought boot stages, protections, boot circuits, weak marks on families and machines that were observed to be
-smaller than promised. Version 3 brought history (`history_schema`).
+smaller than promised. Version 3 brought history (`history_schema`), version 4 what machines of a
+size and image turned out to have.
 
 A step is never changed once released: the version in the file (`PRAGMA user_version`) counts the steps it has seen.
 `events` is written by triggers, in the same transaction as the change it tells of, and is never rewritten.
@@ -160,7 +161,22 @@ _VERSION_2: Final = (
     "CREATE TABLE proposals (name TEXT PRIMARY KEY NOT NULL, at REAL NOT NULL) WITHOUT ROWID",
 )
 
-MIGRATIONS: Final[tuple[Sequence[str], ...]] = (_VERSION_1, _VERSION_2, HISTORY)
+_VERSION_4: Final = (
+    """
+    CREATE TABLE observed_sizes (
+        vm_size TEXT NOT NULL,
+        image TEXT NOT NULL,
+        resource TEXT NOT NULL,
+        machine TEXT NOT NULL,
+        promised TEXT NOT NULL,
+        found TEXT NOT NULL,
+        seen_at REAL NOT NULL,
+        PRIMARY KEY (vm_size, image, resource, machine)
+    ) WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: Final[tuple[Sequence[str], ...]] = (_VERSION_1, _VERSION_2, HISTORY, _VERSION_4)
 """Step N takes a file from version N to version N + 1; a new file takes them all."""
 
 

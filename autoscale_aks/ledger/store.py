@@ -20,6 +20,7 @@ from autoscale_aks.errors import LedgerError
 from autoscale_aks.ledger.explaining import explained
 from autoscale_aks.ledger.guards import Guards
 from autoscale_aks.ledger.history import BESIDE_MOVES, History
+from autoscale_aks.ledger.observations import Observations
 from autoscale_aks.ledger.opening import identity, open_for_writing, open_snapshot
 from autoscale_aks.ledger.orders import Orders
 from autoscale_aks.ledger.records import (
@@ -94,7 +95,7 @@ _BACK_OFF: Final = """
 
 
 @final
-class Ledger(Guards, Stages, History, Orders):
+class Ledger(Guards, Observations, Stages, History, Orders):
     """The open ledger; a context manager. All times are seconds since the epoch, and arguments.
 
     Assumes one writer at a time: hold a `WriterLock` while writing. Readers need no lock and see one moment.

@@ -60,6 +60,8 @@ class NodeArray:
     enabled: bool = True
     max_count: int | None = None
     max_core_count: int | None = None
+    budget_per_hour: Fraction | None = None
+    """What its nodes together may cost an hour (user ask T27d)."""
     max_creates_per_cycle: int | None = None
     """Most new machines in one cycle, beside the policy's cap over all arrays (user ask T03d)."""
     min_nodes: int = 0

@@ -9,6 +9,7 @@ from frozendict import frozendict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from fractions import Fraction
 
     from autoscale_aks.units import Value
 
@@ -19,6 +20,10 @@ class CoreQuota:
 
     quota_cores: int
     used_elsewhere_cores: int = 0
+    source: str = ""
+    """Who says so; empty: the site's own configuration."""
+    age_s: float | None = None
+    """Seconds since it was true; None: it does not age."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,15 @@ class Limits:
     spot_regions: Mapping[str, CoreQuota] = field(default_factory=frozendict)
     families: Mapping[str, Mapping[str, CoreQuota]] = field(default_factory=frozendict)
     """Region, then VM family."""
+    pools: Mapping[str, int] = field(default_factory=frozendict)
+    """Agent pool → most machines in it."""
+    subnets: Mapping[str, CoreQuota] = field(default_factory=frozendict)
+    """Agent pool → addresses of its subnet: how many there are, and how many others than our nodes hold."""
+    subnet_names: Mapping[str, str] = field(default_factory=frozendict)
+    """Agent pool → its subnet, by which pools share one."""
+    addresses_per_node: int = 1
+    budget_per_hour: Fraction | None = None
+    """What all nodes together may cost an hour (user ask T27d)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from autoscale_aks.units import Value
@@ -30,6 +30,10 @@ class ReasonCode(enum.Enum):
     LIMIT = "LIMIT"
 
 
+PRICE_STEPS: Final = 10**9
+"""Steps in one unit of the currency: budgets are counted in whole steps, a price rounded up and a budget down."""
+
+
 class LimitKind(enum.Enum):
     """What a limit counts, and whose it is."""
 
@@ -46,6 +50,11 @@ class LimitKind(enum.Enum):
     CYCLE_CREATES = "creates a cycle"
     ARRAY_CREATES = "node array creates a cycle"
     PLAN_SIZE = "machines a plan"
+    POOL_NODES = "agent pool nodes"
+    SUBNET_ADDRESSES = "subnet addresses"
+    BUDGET = "budget"
+    ARRAY_BUDGET = "node array budget"
+    UNPRICED = "budget with an unknown price"
 
     @property
     def is_quota(self) -> bool:
@@ -57,6 +66,20 @@ class LimitKind(enum.Enum):
         """Whether it counts cores rather than nodes."""
         return self.is_quota or self in {LimitKind.CLUSTER_CORES, LimitKind.ARRAY_CORES}
 
+    @property
+    def is_budget(self) -> bool:
+        """Whether it counts a price an hour, in steps of 1 / PRICE_STEPS."""
+        return self in {LimitKind.BUDGET, LimitKind.ARRAY_BUDGET}
+
+    @property
+    def unit(self) -> str:
+        """What it counts, in words; empty for a price."""
+        if self.is_budget:
+            return ""
+        if self is LimitKind.SUBNET_ADDRESSES:
+            return "addresses"
+        return "cores" if self.counts_cores else "nodes"
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
@@ -65,6 +88,7 @@ class Binding:
     kind: LimitKind
     name: str
     left: int
+    """In the kind's unit: nodes, cores, addresses, or steps of a price (`PRICE_STEPS`)."""
     missing: int = 0
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from autoscale_aks.model.reason import Binding, LimitKind
+from autoscale_aks.model.reason import PRICE_STEPS, Binding, LimitKind
 
 if TYPE_CHECKING:
     from autoscale_aks.model.bucket import Bucket
@@ -22,7 +23,9 @@ UNBOUND: Final = 1 << 60
 """More nodes than anybody asks for: no limit binds."""
 
 
-_ONLY_NEW: Final = frozenset({LimitKind.BUCKET_AVAILABLE, LimitKind.CYCLE_CREATES, LimitKind.ARRAY_CREATES})
+_ONLY_NEW: Final = frozenset(
+    {LimitKind.BUCKET_AVAILABLE, LimitKind.CYCLE_CREATES, LimitKind.ARRAY_CREATES, LimitKind.UNPRICED}
+)
 """Counters that speak of new nodes only, so that existing ones are not charged on them."""
 
 
@@ -152,6 +155,11 @@ def add_bucket(tree: LimitTree, snapshot: Snapshot, policy: Policy, bucket: Buck
                _cores_left(_family(snapshot, array.location, offering.vm_family)), offering.quota_vcpus)  # fmt: skip
         quota = limits.regions.get(array.location)
         charge(LimitKind.REGION_QUOTA, array.location, _cores_left(quota), offering.quota_vcpus)
+    charge(LimitKind.POOL_NODES, array.agent_pool, limits.pools.get(array.agent_pool))
+    if array.agent_pool in limits.subnets:
+        subnet = limits.subnet_names.get(array.agent_pool, array.agent_pool)
+        left = _cores_left(limits.subnets[array.agent_pool])
+        charge(LimitKind.SUBNET_ADDRESSES, subnet, left, limits.addresses_per_node)
     charge(LimitKind.CLUSTER_CORES, "cluster", limits.cluster_max_cores, offering.vcpu_count)
     charge(LimitKind.CLUSTER_NODES, "cluster", limits.cluster_max_nodes)
     charge(LimitKind.ARRAY_CORES, array.name, array.max_core_count, offering.vcpu_count)
@@ -161,6 +169,14 @@ def add_bucket(tree: LimitTree, snapshot: Snapshot, policy: Policy, bucket: Buck
     charge(LimitKind.BUCKET_AVAILABLE, ungrouped, offering.available_count)
     charge(LimitKind.CYCLE_CREATES, "policy", policy.max_creates_per_cycle)
     charge(LimitKind.ARRAY_CREATES, array.name, array.max_creates_per_cycle)
+    for kind, name, budget in (
+        (LimitKind.BUDGET, "cluster", limits.budget_per_hour),
+        (LimitKind.ARRAY_BUDGET, array.name, array.budget_per_hour),
+    ):
+        if budget is not None and offering.price is None:
+            charge(LimitKind.UNPRICED, ungrouped, 0)
+        elif budget is not None and offering.price:
+            charge(kind, name, math.floor(budget * PRICE_STEPS), math.ceil(offering.price * PRICE_STEPS))
     if bucket.placement_group is not None:
         group = tree.counter(LimitKind.GROUP_NODES, f"{array.name}/{bucket.placement_group}", 0)
         charges.append(_Charge(group, 1, offering.max_placement_group_size))

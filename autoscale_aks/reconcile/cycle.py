@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import SchedulerError
 from autoscale_aks.model.launch import LaunchState
+from autoscale_aks.reconcile.catalogue import equip
 from autoscale_aks.reconcile.cloud_view import MACHINES
 from autoscale_aks.reconcile.deciding import brake, decide, headroom_jobs
 from autoscale_aks.reconcile.failover import describe_moves, launch_all
@@ -100,6 +101,7 @@ class CycleReport:
 
 def observe_and_plan(world: World) -> tuple[Observation, Plan]:
     """The decision without its effects: what `demand` shows is what `autoscale` does (user ask T25a)."""
+    world = equip(world)
     seen = observe(world)
     policy = effective_policy(world, seen.requested)
     with paused_collector():
@@ -120,6 +122,7 @@ def run_cycle(world: World, progress: Progress | None = None, *, until: float | 
     SchedulerError when the queue cannot be read and LedgerError when intents cannot be written; nothing has been sent
     then.
     """
+    world = equip(world)
     plan_id = world.new_plan_id()
     world.ledger.begin_cycle(plan_id, world.clock.now())
     try:

@@ -19,12 +19,14 @@ from autoscale_aks.reconcile.failures import (
     turned_circuits,
 )
 from autoscale_aks.reconcile.fresh_nodes import rules_of_cycle
+from autoscale_aks.reconcile.observed import KEPT_S, find_observed, with_observed
 from autoscale_aks.reports.sentences import render_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from autoscale_aks.ledger.guards import Circuit, Protection, SmallSize
+    from autoscale_aks.ledger.observations import ObservedSize
     from autoscale_aks.model.bucket import NodeArray
     from autoscale_aks.model.launch import LaunchOutcome
     from autoscale_aks.model.snapshot import BackOff
@@ -45,6 +47,8 @@ class Lessons:
     refused: Mapping[BackOff, str]
     turned: tuple[Circuit, ...]
     small: tuple[SmallSize, ...]
+    shown: tuple[ObservedSize, ...]
+    """What machines of a size and image show that was not known yet."""
     notices: tuple[str, ...]
 
 
@@ -65,8 +69,11 @@ def learn(world: World, joined: Joiner) -> Lessons:
         rules_of_cycle(config, joined.queue.state), disable_defaults=config.disable_default_resources
     )
     small = sizes.find_small(joined.nodes, config.arrays, rules, config.shared_resources, small_before)
+    shown_before = ledger.observed_sizes(now - KEPT_S)
+    shown = find_observed(joined.nodes, config.nodearrays, rules, config.shared_resources, shown_before)
     marks = ledger.family_marks(now)
     real = sizes.observed(config.arrays, (*small_before, *small))
+    real = with_observed(real, config.nodearrays, (*shown_before, *shown))
     return Lessons(
         arrays=with_probes(demote(real, marks.keys()), gate.probes),
         back_offs=(*gate.back_offs, *refused, *holds, *evicted),
@@ -74,6 +81,7 @@ def learn(world: World, joined: Joiner) -> Lessons:
         refused=refused,
         turned=turned,
         small=small,
+        shown=shown,
         notices=(
             *(_protection_text(one) for one in joined.protections.values() if one.name in records),
             *sizes.describe_small((*small_before, *small)),

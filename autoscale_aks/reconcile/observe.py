@@ -9,12 +9,14 @@ from frozendict import frozendict
 
 from autoscale_aks.collector import paused_collector
 from autoscale_aks.model.snapshot import NameSeries, Snapshot, Source
+from autoscale_aks.reconcile.catalogue import equip
 from autoscale_aks.reconcile.cloud_view import ask_cloud
 from autoscale_aks.reconcile.fresh_nodes import rules_of_cycle
 from autoscale_aks.reconcile.joining import Joiner, only_scheduled, unrecorded_machines
 from autoscale_aks.reconcile.lessons import learn
 from autoscale_aks.reconcile.names import machine_prefix, number_of_name
 from autoscale_aks.reconcile.queue_view import QueueView
+from autoscale_aks.reconcile.quota import measure
 from autoscale_aks.reconcile.requests import Requested, sort_requests, with_requests
 from autoscale_aks.reconcile.shrinking import FLAG, Doubts
 from autoscale_aks.reconcile.site_nodes import site_nodes
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from autoscale_aks.ledger.guards import Circuit, Protection, SmallSize
+    from autoscale_aks.ledger.observations import ObservedSize
     from autoscale_aks.ledger.records import MachineRecord
     from autoscale_aks.model.bucket import NodeArray
     from autoscale_aks.model.launch import LaunchOutcome
+    from autoscale_aks.model.limits import Limits
     from autoscale_aks.model.snapshot import BackOff
     from autoscale_aks.reconcile.lessons import Lessons
     from autoscale_aks.reconcile.unseen import Unseen
@@ -70,6 +74,8 @@ class Observation:
     """Boot circuits that changed with this look; in force at once."""
     small: tuple[SmallSize, ...] = ()
     """Machines that were not known yet to have less than promised."""
+    shown: tuple[ObservedSize, ...] = ()
+    """What machines turned out to have, where it was not known yet (user ask T18a)."""
     doubted: Mapping[str, float] = field(default_factory=frozendict)
     """Lists that lost most of what they had, and since when."""
     listed_whole: frozenset[str] = frozenset()
@@ -83,6 +89,10 @@ class Observation:
     notices: tuple[str, ...] = ()
     pools: tuple[str, ...] = ()
     """The agent pools that were looked at."""
+    others: Mapping[str, int] = field(default_factory=frozendict)
+    """Counter of Azure → what others than us use of it, for the next look."""
+    references: tuple[Source, ...] = ()
+    """What sizes, prices and quota were read from, and how old it is (user ask T27a)."""
 
 
 def observe(world: World) -> Observation:
@@ -91,6 +101,7 @@ def observe(world: World) -> Observation:
     Raises SchedulerError when the queue cannot be read: without it nothing can be decided. A cloud that cannot be
     asked is a fact of the snapshot (`blocked`, an incomplete source), not an error.
     """
+    world = equip(world)
     now = world.clock.now()
     with paused_collector():  # a large queue is a hundred thousand objects that stay
         queue = QueueView.of(world.scheduler.read())
@@ -104,8 +115,10 @@ def observe(world: World) -> Observation:
         joined.add(record)
     learned = learn(world, joined)
     unseen = find_unseen(world, cloud)
+    measured = measure(world, joined)
+    equipped = world.equipment.notices if world.equipment is not None else ()
     requested = sort_requests(world.config, joined)
-    snapshot = with_requests(_snapshot(world, joined, learned, unseen), requested)
+    snapshot = with_requests(_snapshot(world, joined, learned, unseen, measured.limits), requested)
     return Observation(
         snapshot=snapshot,
         requested=requested,
@@ -126,25 +139,30 @@ def observe(world: World) -> Observation:
         protections=joined.protections,
         turned=learned.turned,
         small=learned.small,
+        shown=learned.shown,
         doubted=frozendict(doubts.since),
         listed_whole=unseen.whole,
         proposals=world.ledger.proposals(now - _PROPOSALS_KEPT_S),
         notices=(
             *spared_notices(snapshot.nodes, world.config),
             *learned.notices,
+            *equipped,
+            *measured.notices,
             *unseen.notices(world.config.limits),
         ),
         pools=cloud.pools,
+        others=frozendict(measured.others),
+        references=(*(world.equipment.sources if world.equipment is not None else ()), *measured.sources),
     )
 
 
-def _snapshot(world: World, joined: Joiner, learned: Lessons, unseen: Unseen) -> Snapshot:
+def _snapshot(world: World, joined: Joiner, learned: Lessons, unseen: Unseen, limits: Limits) -> Snapshot:
     queue, cloud, config, now = joined.queue, joined.cloud, world.config, joined.now
     return Snapshot(
         now=now,
         default_resources=rules_of_cycle(config, queue.state),
         disable_default_resources=config.disable_default_resources,
-        limits=config.limits,
+        limits=limits,
         nodearrays=unseen.offered(learned.arrays, config.limits),
         nodes=spare(joined.nodes, config),
         unmanaged_nodes=site_nodes(config, joined),
@@ -153,7 +171,7 @@ def _snapshot(world: World, joined: Joiner, learned: Lessons, unseen: Unseen) ->
         naming=frozendict({array.name: _series(world, array, joined.records) for array in config.arrays}),
         blocked=replace(cloud.blocked, back_offs=(*world.ledger.back_offs(now), *learned.back_offs)),
         sources=(Source(name="scheduler", complete=queue.is_complete, detail=queue.doubt), *cloud.sources),
-        problems=queue.state.problems,
+        problems=(*queue.state.problems, *(world.equipment.problems if world.equipment is not None else ())),
     )
 
 

@@ -11,6 +11,8 @@ from autoscale_aks.model.node import Stage
 from autoscale_aks.reconcile import unseen
 from autoscale_aks.reconcile.failover import wanted_nodes
 from autoscale_aks.reconcile.failures import record_failures
+from autoscale_aks.reconcile.observed import KEPT_S as OBSERVED_KEPT_S
+from autoscale_aks.reconcile.quota import FLAG as OTHERS
 from autoscale_aks.reconcile.shrinking import FLAG
 
 if TYPE_CHECKING:
@@ -51,9 +53,20 @@ def record_sightings(world: World, seen: Observation) -> tuple[str, ...]:
         ledger.set_flag(f"{FLAG}{name}", None if since is None else repr(since))
     for name in sorted(seen.listed_whole):
         ledger.set_flag(f"{unseen.FLAG}{name}", repr(now))
+    _record_others(world, seen)
+    if seen.shown:
+        ledger.record_observed(seen.shown, now, now - OBSERVED_KEPT_S)
     if seen.small:
         ledger.record_small(seen.small, now)
     return notices
+
+
+def _record_others(world: World, seen: Observation) -> None:
+    """What others use of Azure's counters, where it changed."""
+    known = world.ledger.flags(OTHERS)
+    for name, used in seen.others.items():
+        if known.get(name) != str(used):
+            world.ledger.set_flag(f"{OTHERS}{name}", str(used))
 
 
 def _was_unknown(seen: Observation, name: str) -> bool:

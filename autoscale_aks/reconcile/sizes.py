@@ -39,7 +39,7 @@ def observed(arrays: Iterable[NodeArray], known: Iterable[SmallSize]) -> tuple[N
     found: dict[tuple[str, str], dict[str, list[Value]]] = {}
     for one in known:
         sizes = found.setdefault((one.nodearray, one.vm_size), {})
-        sizes.setdefault(one.resource, []).append(_read(one.found))
+        sizes.setdefault(one.resource, []).append(read_found(one.found))
     less = {
         key: frozendict({name: _second(values) for name, values in resources.items() if len(values) >= ENOUGH})
         for key, resources in found.items()
@@ -61,7 +61,8 @@ def _second(values: list[Value]) -> Value:
     return sorted(values, key=lambda value: number_of(value) or 0)[ENOUGH - 1]
 
 
-def _read(text: str) -> Value:
+def read_found(text: str) -> Value:
+    """A value as the ledger holds it."""
     try:
         return exact(Decimal(text))
     except InvalidOperation:

@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from autoscale_aks.clock import Clock
+    from autoscale_aks.cloud.azure.port import ReferencePort
     from autoscale_aks.cloud.port import CloudPort
     from autoscale_aks.config import Config
     from autoscale_aks.ledger.store import Ledger
     from autoscale_aks.matching.parse import Kinds
+    from autoscale_aks.reconcile.catalogue import Equipment
     from autoscale_aks.schedulers.port import SchedulerPort
 
 
@@ -30,5 +32,9 @@ class World:
     """Whether the Kubernetes API can be asked for node readiness."""
     kinds: Kinds
     new_plan_id: Callable[[], str]
+    reference: ReferencePort | None = None
+    """Sizes, quota, prices, addresses; None: only the configuration speaks of them."""
+    equipment: Equipment | None = None
+    """What this cycle knows of sizes and prices, once they were looked up; `config` is complete then."""
     halted: Callable[[], str | None] = lambda: None
     """Why no further request may go out (a signal, a deadline); None while they may."""

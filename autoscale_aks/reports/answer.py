@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from frozendict import frozendict
 
 from autoscale_aks.model.plan import JobStatus
+from autoscale_aks.model.reason import PRICE_STEPS
 from autoscale_aks.reports.sentences import render_message, render_miss, render_next, render_time
 from autoscale_aks.units import Size, Value, exact, size_text
 
@@ -108,7 +109,10 @@ def render_reason(reason: Reason) -> dict[str, Any]:
     if reason.binding is not None:
         binding = reason.binding
         rendered["limit"] = {
-            "kind": binding.kind.value, "name": binding.name, "left": binding.left, "missing": binding.missing,
+            "kind": binding.kind.value,
+            "name": binding.name,
+            "left": binding.left / PRICE_STEPS if binding.kind.is_budget else binding.left,
+            "missing": binding.missing / PRICE_STEPS if binding.kind.is_budget else binding.missing,
         }  # fmt: skip
     if reason.until is not None:
         rendered["until"] = render_time(reason.until)

@@ -11,7 +11,7 @@ from autoscale_aks.model.plan import JobStatus
 from autoscale_aks.model.reason import ReasonCode
 from autoscale_aks.planning.inspect import MANY
 from autoscale_aks.reports.answer import render_reason, render_value
-from autoscale_aks.reports.sentences import render_message, render_miss, render_time
+from autoscale_aks.reports.sentences import amount_of, render_message, render_miss, render_time
 from autoscale_aks.units import Value, exact, format_value
 
 if TYPE_CHECKING:
@@ -176,9 +176,9 @@ def render_binding(outcome: BucketOutcome) -> str:
     binding = outcome.binding
     if binding is None or outcome.available_after is None:
         return ""
-    unit = "cores" if binding.kind.counts_cores else "nodes"
     name = "" if binding.name in {"cluster", "policy"} else f" {binding.name}"
-    return f"{binding.kind.value}{name} ({binding.left:,} {unit} left)"
+    left = amount_of(binding.kind, binding.left) if binding.kind.is_budget else f"{binding.left:,} {binding.kind.unit}"
+    return f"{binding.kind.value}{name} ({left} left)"
 
 
 def render_verdict(verdict: BucketVerdict) -> str:

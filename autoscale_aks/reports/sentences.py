@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from autoscale_aks.model.reason import LimitKind, ReasonCode
+from autoscale_aks.model.reason import PRICE_STEPS, LimitKind, ReasonCode
 from autoscale_aks.units import format_value
 
 if TYPE_CHECKING:
@@ -81,9 +81,18 @@ def _shared(reason: Reason) -> str:
 
 
 def _binding(binding: Binding) -> str:
-    unit = "cores" if binding.kind.counts_cores else "nodes"
     name = "" if binding.name in {"cluster", "policy", "plan"} else f" {binding.name}"
-    return f"{binding.kind.value}{name}: {binding.left} {unit} left, {binding.missing} missing"
+    if binding.kind is LimitKind.UNPRICED:
+        return f"a budget holds, and the price of {binding.name} is not known"
+    missing = amount_of(binding.kind, binding.missing) if binding.kind.is_budget else str(binding.missing)
+    return f"{binding.kind.value}{name}: {amount_of(binding.kind, binding.left)} left, {missing} missing"
+
+
+def amount_of(kind: LimitKind, amount: int) -> str:
+    """An amount of what a limit counts: `12 cores`, `3.07 an hour`."""
+    if not kind.is_budget:
+        return f"{amount} {kind.unit}"
+    return f"{amount / PRICE_STEPS:.4f}".rstrip("0").rstrip(".") + " an hour"
 
 
 def next_for_binding(binding: Binding) -> str:
@@ -93,6 +102,13 @@ def next_for_binding(binding: Binding) -> str:
         return f"raise {binding.name} by {binding.missing} cores"
     if binding.kind.is_quota:
         return f"raise the {binding.kind.value} of {binding.name} by {binding.missing} cores"
+    if binding.kind is LimitKind.UNPRICED:
+        return "state its price in the bucket or in prices.overrides, or take the budget out"
+    if binding.kind.is_budget:
+        place = "limits" if binding.kind is LimitKind.BUDGET else f"nodearrays.{binding.name}"
+        return f"raise {place}.budget_per_hour by {amount_of(binding.kind, binding.missing)}"
+    if binding.kind is LimitKind.SUBNET_ADDRESSES:
+        return f"free {binding.missing} addresses of subnet {binding.name}, or use a larger subnet"
     if binding.kind is LimitKind.PLAN_SIZE:
         return "ask for less at once: no plan is larger"
     if binding.kind is LimitKind.CYCLE_CREATES:
@@ -112,6 +128,7 @@ _HELD = {
 _SETTING = {
     LimitKind.CLUSTER_CORES: "limits.cluster_max_cores",
     LimitKind.CLUSTER_NODES: "limits.cluster_max_nodes",
+    LimitKind.POOL_NODES: "quota.nodes_per_pool",
     LimitKind.ARRAY_NODES: "max_count",
     LimitKind.ARRAY_CORES: "max_core_count",
     LimitKind.BUCKET_NODES: "max_count",

@@ -92,7 +92,8 @@ def test_no_output_log_record_report_or_ledger_holds_a_token_or_a_signed_address
         office.emulator.state.faults.add(FaultRule(**FAULTS[fault]))
     statuses = [main(["--debug", *verb]) for verb in verbs(office)]
     assert fault != "none" or statuses == [DONE] * len(statuses)
-    written = {path.name: path.read_bytes() for path in office.directory.iterdir() if path.name != "kubeconfig"}
+    files = [path for path in office.directory.rglob("*") if path.is_file() and path.name != "kubeconfig"]
+    written = {path.name: path.read_bytes() for path in files}
     assert {"ledger.sqlite", "operations.jsonl", "autoscale.json"} <= set(written)
     captured = capsys.readouterr()
     texts = {"output": captured.out, "errors": captured.err, "log": caplog.text}

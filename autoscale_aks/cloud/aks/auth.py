@@ -28,6 +28,17 @@ KUBERNETES_SCOPE: Final = "6dae42f8-4368-4678-94ff-3960e28e3630/.default"
 """Scope of every AKS cluster's Kubernetes API when Entra ID guards it; the same in all clouds."""
 
 
+class NoTokens:
+    """For services that anybody may ask: nothing is sent (§9.3)."""
+
+    def token(self) -> str:
+        """No token."""
+        return ""
+
+    def invalidate(self, refused: str) -> None:
+        """There is nothing to drop."""
+
+
 class CredentialKind(enum.Enum):
     """The links a credential chain can be made of."""
 

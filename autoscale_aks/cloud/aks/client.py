@@ -106,6 +106,7 @@ class AksClient:
         remembered = remembered or Remembered()
         self._effects = effects or Effects()
         self.endpoints = endpoints
+        self._tokens = tokens
         self._transport = transport = transport or HttpTransport(connections=max(64, self._settings.workers))
         patience = Patience(timeout_s=self._settings.timeout_s, throttle_s=self._settings.throttle_patience_s)
         budget = RateBudget(
@@ -169,6 +170,16 @@ class AksClient:
     def settings(self) -> ClientSettings:
         """How this client behaves."""
         return self._settings
+
+    @property
+    def tokens(self) -> TokenSource:
+        """Where this client has its tokens for Azure Resource Manager from."""
+        return self._tokens
+
+    @property
+    def transport(self) -> Transport:
+        """What this client sends with; others may send with it too."""
+        return self._transport
 
     @property
     def effects(self) -> Effects:

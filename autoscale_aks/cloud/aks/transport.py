@@ -186,7 +186,7 @@ class HttpTransport:
 
 
 def _authorization(token: str) -> Mapping[str, str]:
-    """The header that shows the token; none without one."""
+    """No header where there is no token: the retail prices are public (aks-machine-api.md §9.3)."""
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 

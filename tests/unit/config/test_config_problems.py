@@ -26,7 +26,7 @@ ONE_PROBLEM = [
     ("aks/owner", GONE, "aks.owner", "is missing"),
     ("scheduler/type", GONE, "scheduler.type", "is missing"),
     ("ledger", GONE, "ledger", "is missing"),
-    (f"{BUCKET}/memory_gb", GONE, f"{B0}.memory_gb", "Memory in GiB"),
+    (f"{BUCKET}/vm_size", GONE, f"{B0}.vm_size", "name of the VM size"),
     ("aks/location", GONE, "nodearrays.htc.location", "aks.location"),
     # types
     ("aks/workers", "20", "aks.workers", 'expected a whole number, found the string "20"; write it without quotes'),

@@ -318,5 +318,5 @@ def test_t19b_an_eviction_lets_the_family_come_last(make_site: Callable[..., Sit
     site.cycle()
     with site.ledger() as ledger:
         ((family, why),) = ledger.family_marks(site.clock.now()).items()
-    assert "d4s" in family
+    assert "dsv5" in family
     assert "MachineLost" in why

@@ -206,7 +206,8 @@ def test_a_pool_that_cannot_be_made_refuses_its_own_machines_only(make_site: Cal
 def test_t08b_quota_that_shows_only_on_the_machines_sends_the_rest_to_the_other_size_at_once(
     make_site: Callable[..., Site],
 ) -> None:
-    site = make_site({"quota": QuotaSettings(limits={"standardDSv5Family": 12})}, nodearrays=TWO_SIZES)
+    switches = {"quota": QuotaSettings(limits={"standardDSv5Family": 12})}
+    site = make_site(switches, nodearrays=TWO_SIZES, quota={"live": False})
     site.scheduler.submit("array", iterations=5)
     site.cycle()
     site.advance(15)

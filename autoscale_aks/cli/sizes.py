@@ -1,0 +1,198 @@
+"""`azaks sizes`: what is known of VM sizes, and whose word each fact is."""
+
+from __future__ import annotations
+
+import difflib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autoscale_aks.cli.options import format_option
+from autoscale_aks.cli.output import console, print_json, table
+from autoscale_aks.cli.wiring import reading_world
+from autoscale_aks.cloud.azure.catalog import know_prices, know_size
+from autoscale_aks.cloud.azure.packaged import packaged_sizes
+from autoscale_aks.config import load_config
+from autoscale_aks.errors import InputError, Problem
+from autoscale_aks.model.sizes import Reading
+from autoscale_aks.reconcile.catalogue import Lookup, PricedSize
+from autoscale_aks.reconcile.observed import KEPT_S
+from autoscale_aks.reconcile.sizes import read_found
+from autoscale_aks.reports.sizes import FactRow, Shown, list_row, observed_rows, propose_default_resources, size_rows
+from autoscale_aks.units import number_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from autoscale_aks.config import Config
+    from autoscale_aks.ledger.observations import ObservedSize
+    from autoscale_aks.reconcile.world import World
+
+_config = click.option(
+    "-c",
+    "--config",
+    "config_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The configuration file; without it only the packaged table speaks.",
+)
+_location = click.option("--location", help="The region; by default the configuration's.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Catalogue:
+    """Everything one question is answered from."""
+
+    location: str
+    names: tuple[str, ...]
+    size: Callable[[str], PricedSize]
+    config: Config | None = None
+    observed: tuple[ObservedSize, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+@click.group("sizes")
+def command() -> None:
+    """Show VM sizes: cores, memory, GPUs, disks, prices, and the source of every fact.
+
+    Precedence: what the configuration states, the packaged table where it knows more GPUs, the resource SKU API
+    (as kept in the cache), the packaged table.
+    """
+
+
+@command.command("show")
+@click.argument("size")
+@_config
+@_location
+@format_option
+def show(size: str, config_path: Path | None, location: str | None, form: str) -> None:
+    """One size, fact by fact.
+
+    \b
+    Example: azaks sizes show Standard_HB120-16rs_v3 -c autoscale.json
+    """
+    with _opened(config_path, location) as catalogue:
+        found = catalogue.size(size)
+        known = found.known
+        if not known.sources:
+            close = difflib.get_close_matches(size.casefold(), [name.casefold() for name in catalogue.names], n=1)
+            names = {name.casefold(): name for name in catalogue.names}
+            hint = f'; did you mean "{names[close[0]]}"?' if close else ""
+            raise InputError([Problem("SIZE", f'nothing is known of "{size}" in {catalogue.location}{hint}')])
+        shown = _shown(one for one in catalogue.observed if one.vm_size.casefold() == size.casefold())
+        rows = [*size_rows(known, found.prices, found.price_sources), *_stated(catalogue.config, size)]
+        rows += observed_rows(shown)
+        proposed = propose_default_resources(shown)
+        notices = catalogue.notices
+    if form == "json":
+        facts = {row.fact: {"value": row.value, "source": row.source} for row in rows}
+        print_json({"size": known.facts.name, "location": catalogue.location, "facts": facts,
+                    "default_resources": list(proposed), "notices": list(notices)})  # fmt: skip
+        return
+    out = console()
+    cells = [(row.fact, row.value, row.source) for row in rows]
+    out.print(table(f"{known.facts.name} in {catalogue.location}", ("fact", "value", "source"), cells))
+    for notice in notices:
+        out.print(f"note: {notice}", style="yellow", markup=False)
+
+
+@command.command("list")
+@_config
+@_location
+@click.option("--match", default="", help="Only sizes with this text in name, family or GPU model.")
+@format_option
+def list_(config_path: Path | None, location: str | None, match: str, form: str) -> None:
+    """All sizes of a location, one a line.
+
+    \b
+    Example: azaks sizes list -c autoscale.json --match A100
+    """
+    with _opened(config_path, location) as catalogue:
+        found = [catalogue.size(name) for name in catalogue.names]
+        rows = [list_row(one.known, one.prices) for one in found if not one.known.facts.retired]
+        notices = catalogue.notices
+    wanted = match.casefold()
+    rows = [row for row in rows if any(wanted in str(row[key]).casefold() for key in ("size", "family", "gpu_model"))]
+    if form == "json":
+        print_json({"location": catalogue.location, "sizes": rows, "notices": list(notices)})
+        return
+    out = console()
+    columns = ("size", "cores", "physical", "memory_gib", "gpus", "gpu_model", "price_per_hour", "source")
+    cells = [tuple("" if row[key] is None else _cell(row[key]) for key in columns) for row in rows]
+    heads = ("size", "cores", "phys.", "GiB", "GPUs", "model", "$/h", "source")
+    out.print(table(f"VM sizes in {catalogue.location}", heads, cells, right=(1, 2, 3, 4, 6)))
+    for notice in notices:
+        out.print(f"note: {notice}", style="yellow", markup=False)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@contextmanager
+def _opened(config_path: Path | None, location: str | None) -> Iterator[_Catalogue]:
+    if config_path is None:
+        yield _packaged(location or "southcentralus")
+        return
+    config = load_config(config_path)
+    with reading_world(config) as world:
+        yield _live(world, config, location or _home(config))
+
+
+def _home(config: Config) -> str:
+    return config.aks.location or config.arrays[0].location
+
+
+def _packaged(location: str) -> _Catalogue:
+    def size(name: str) -> PricedSize:
+        nothing: Reading[Any] = Reading(value=None)
+        prices, sources = know_prices(name, location, nothing, {}, {})
+        return PricedSize(known=know_size(name, nothing), prices=prices, price_sources=sources)
+
+    return _Catalogue(location=location, names=tuple(one.name for one in packaged_sizes().values()), size=size)
+
+
+def _live(world: World, config: Config, location: str) -> _Catalogue:
+    lookup = Lookup(world)
+    live, now = lookup.sizes(location).value, world.clock.now()
+    lookup.prices(location)
+    names = [one.facts.name for one in live.values()] if live else [one.name for one in packaged_sizes().values()]
+    return _Catalogue(
+        location=location,
+        names=tuple(sorted(names)),
+        size=lambda name: lookup.size(location, name),
+        config=config,
+        observed=world.ledger.observed_sizes(now - KEPT_S),
+        notices=tuple(lookup.notices(now)),
+    )
+
+
+def _stated(config: Config | None, size: str) -> Iterator[FactRow]:
+    """What the configuration states of a size, bucket by bucket: it wins over all else."""
+    for name, nodearray in config.nodearrays.items() if config is not None else ():
+        for offering, stated in zip(nodearray.array.offerings, nodearray.stated, strict=True):
+            if offering.vm_size.casefold() != size.casefold():
+                continue
+            for key in sorted(stated - {"vm_size", "zone", "placement_groups", "max_placement_group_size"}):
+                value = offering.memory if key == "memory_gb" else getattr(offering, key, None)
+                shown = f"{float(value):g}" if isinstance(value, Fraction) else str(value)
+                yield FactRow(f"{key} of {name}", shown, "autoscale.json")
+
+
+def _shown(observed: Iterable[ObservedSize]) -> list[Shown]:
+    grouped: dict[tuple[str, str, str], list[ObservedSize]] = {}
+    for one in observed:
+        grouped.setdefault(one.key, []).append(one)
+    return [
+        Shown(
+            vm_size=vm_size,
+            image=image,
+            resource=resource,
+            promised=read_found(members[-1].promised),
+            found=tuple(sorted((read_found(one.found) for one in members), key=lambda value: number_of(value) or 0)),
+        )
+        for (vm_size, image, resource), members in grouped.items()
+    ]

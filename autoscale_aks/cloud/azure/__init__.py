@@ -1,0 +1,1 @@
+"""What surrounds AKS in Azure: VM sizes, quota, prices, subnets. Read only; nothing here is ever an error."""
