@@ -46,7 +46,8 @@ def command(config_path: Path, **options: Any) -> int:
     like any other. With no work they leave after the idle timeout: protect what must stay, or set min_nodes.
 
     \b
-    Exit status: 0 all accepted; 1 fewer than asked for; 4 another run is the writer.
+    Exit status: 0 all accepted; 1 fewer than asked for;
+    4 another run is the writer.
     Example: azaks create -c autoscale.json --nodearray htc --count 5 --dry-run
     """
     config = load_config(config_path)

@@ -51,7 +51,7 @@ def command(config_path: Path, names: tuple[str, ...], filters: tuple[str, ...],
 
     \b
     Exit status: 0 all protected; 1 some names mean no machine.
-    Example: azaks protect -c autoscale.json az1-gpu-3 --reason "debugging" --for 8h
+    Example: azaks protect -c autoscale.json az1-gpu-3 --reason why --for 8h
     """
     config = load_config(config_path)
     begin(config)

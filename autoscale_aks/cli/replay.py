@@ -39,9 +39,10 @@ def command(file: str, change: str | None, form: str) -> int:
     The same program gives the same bytes. A decision that differs from the recorded one is told of on standard error.
 
     \b
-    Exit status: 0 the same decision, or a changed one was asked for; 1 this program decides differently.
+    Exit status: 0 the same decision, or a changed one was asked for;
+    1 this program decides differently.
     Example: azaks replay bug.json
-             azaks replay bug.json --policy '{"limits": {"cluster_max_nodes": 500}}'
+    azaks replay bug.json --policy '{"limits": {"cluster_max_nodes": 500}}'
     """
     record = read_record(file)
     if change is not None:

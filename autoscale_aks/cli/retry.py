@@ -53,7 +53,8 @@ def command(config_path: Path, names: tuple[str, ...], **options: Any) -> int:
     running loop that is left to the loop. Throttling by the service is not forgotten: it is not ours to lift.
 
     \b
-    Exit status: 0 done, or nothing stood in the way; 1 a failed machine could not be deleted.
+    Exit status: 0 done, or nothing stood in the way;
+    1 a failed machine could not be deleted.
     Example: azaks retry-failed -c autoscale.json --bucket htc/Standard_D4s_v5
     """
     if bool(names) == options["everything"]:
