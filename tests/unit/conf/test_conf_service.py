@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,3 +126,15 @@ def test_cron_runs_a_cycle_a_minute_as_our_user_and_logs_only_what_went_wrong(
     assert (done.stdout, done.stderr) == ("", ""), "cron mails what is printed"
     assert (tmp_path / "asked").read_text() == "autoscale -c /etc/azaks/autoscale.json\n"
     assert (log.read_text().strip() if log.exists() else "") == logged
+
+
+@pytest.mark.parametrize("name", ["openpbs", "gridengine"])
+def test_an_install_script_is_python_3_6_of_the_standard_library_alone(name: str) -> None:
+    tree = ast.parse((ROOT / "conf" / name / "install.py").read_text(), feature_version=(3, 6))
+    imported = {
+        alias.name.partition(".")[0]
+        for found in ast.walk(tree)
+        if isinstance(found, ast.Import | ast.ImportFrom)
+        for alias in (found.names if isinstance(found, ast.Import) else [ast.alias(found.module or "")])
+    }
+    assert imported <= sys.stdlib_module_names
