@@ -60,6 +60,10 @@ bench: $(DEV_STAMP)  ## Measure the planner and audit every plan (BENCH='--case 
 bench-wire: $(DEV_STAMP)  ## Measure the requests to AKS against an emulator of its own process (BENCH='--repeat 40')
 	$(BIN)/python -m benchmarks.wire $(BENCH)
 
+.PHONY: bench-cost
+bench-cost: $(DEV_STAMP)  ## Cost of plans against a checked lower bound (BENCH='--data DIR --mix pow2 --jobs 10000')
+	$(BIN)/python -m benchmarks.cost $(BENCH)
+
 format: $(DEV_STAMP)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .

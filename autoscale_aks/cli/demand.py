@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autoscale_aks.cli.cost_report import explain_cost_option, print_cost
 from autoscale_aks.cli.logs import configure_logging
 from autoscale_aks.cli.options import config_option, format_option
 from autoscale_aks.cli.output import console, print_demand, print_json
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 @click.command("demand")
 @config_option
 @format_option
-def command(config_path: Path, form: str) -> None:
+@explain_cost_option
+def command(config_path: Path, form: str, *, explain_cost: bool) -> None:
     """Show what would start, what would stop, and what waits and why.
 
     Reads the scheduler, the cloud and the ledger, and makes the plan that `autoscale` would carry out now. The
@@ -39,3 +41,5 @@ def command(config_path: Path, form: str) -> None:
         print_json(render_demand(report, plan))
     else:
         print_demand(report, console())
+        if explain_cost:
+            print_cost(plan, console())

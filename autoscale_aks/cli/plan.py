@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
+from autoscale_aks.cli.cost_report import explain_cost_option, print_cost
 from autoscale_aks.cli.main import BAD_INPUT, DONE
 from autoscale_aks.cli.output import console, print_demand, print_json
 from autoscale_aks.collector import paused_collector
@@ -25,8 +26,9 @@ _Document: TypeAlias = "tuple[str, str, int | None]"
 @click.command("plan")
 @click.option("--scenario", "source", required=True, metavar="FILE|-", help="A scenario, or JSON Lines; - reads stdin.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="json", show_default=True)
+@explain_cost_option
 @click.option("--no-placements", is_flag=True, help="Leave out the per-job nodes and the node lists.")
-def command(source: str, form: str, no_placements: bool) -> int:
+def command(source: str, form: str, *, explain_cost: bool, no_placements: bool) -> int:
     """Plan one scenario, or each line of a JSON Lines file, and print the answer.
 
     A scenario that cannot be read is answered with its errors and exit status 2; a fault inside one job, node or
@@ -50,6 +52,8 @@ def command(source: str, form: str, no_placements: bool) -> int:
             continue
         if form == "table":
             print_demand(summarise(decided, snapshot), console())
+            if explain_cost:
+                print_cost(decided, console())
         else:
             print_json(render_answer(decided, placements=not no_placements), indent)
     return status

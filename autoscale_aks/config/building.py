@@ -28,6 +28,7 @@ from autoscale_aks.model.bucket import DEFAULT_GROUP_SIZE, NodeArray, Offering
 from autoscale_aks.model.launch import OWNER_TAG, CallDeadlines
 from autoscale_aks.model.limits import CoreQuota, Limits, SharedResource
 from autoscale_aks.model.policy import (
+    OPTIMIZE_SECONDS,
     BackOffTimes,
     BootCircuit,
     MassDelete,
@@ -35,6 +36,7 @@ from autoscale_aks.model.policy import (
     PlacementOrder,
     Policy,
     Timeout,
+    work_of,
 )
 from autoscale_aks.units import Size, exact, parse_value
 
@@ -177,6 +179,7 @@ def _build_policy(document: Mapping[str, Any]) -> Policy:
     return Policy(
         placement_order=PlacementOrder(policy.get("placement_order", default.placement_order.value)),
         objective=Objective(policy.get("objective", default.objective.value)),
+        optimize_work=work_of(policy.get("optimize_seconds", OPTIMIZE_SECONDS)),
         idle_timeout=_timeout(document.get("idle_timeout", policy.get("idle_timeout")), default.idle_timeout),
         boot_timeout=_timeout(document.get("boot_timeout", policy.get("boot_timeout")), default.boot_timeout),
         machines_per_put=int(policy.get("machines_per_put", default.machines_per_put)),
