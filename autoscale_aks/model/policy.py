@@ -107,8 +107,8 @@ class Policy:
     placement_order: PlacementOrder = PlacementOrder.EXISTING_FIRST
     objective: Objective = Objective.ORDER
     optimize_work: int | None = None
-    """With the objective `cost`: units of work (`WORK_PER_SECOND`) to look for a cheaper plan; 0: the best of the simple
-    rules; None: the price of a slot orders buckets (P2), and nothing else is tried."""
+    """With the objective `cost`: units of work (`WORK_PER_SECOND`) to look for a cheaper plan; 0: the best of the
+    simple rules; None: the price of a slot orders buckets (P2), and nothing else is tried."""
     idle_timeout: Timeout = Timeout(default_s=300.0)
     boot_timeout: Timeout = Timeout(default_s=1800.0)
     machines_per_put: int = 50

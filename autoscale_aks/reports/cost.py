@@ -1,4 +1,4 @@
-"""What a plan costs and how far that is from the least price: for people and for programs (docs/calculations.md, Cost)."""
+"""What a plan costs and how far that is from the least price (docs/calculations.md, Cost)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from autoscale_aks.model.plan import Certificate
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autoscale_aks.model.plan import LimitPrice, Plan, SlotPrice
+    from autoscale_aks.model.plan import Certificate, LimitPrice, Plan, SlotPrice
 
 
 @dataclass(frozen=True, slots=True)

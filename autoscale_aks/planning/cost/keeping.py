@@ -249,9 +249,10 @@ def _rows(
         return []
     single, new = _one_a_node(bought, np.ones(len(bought.job), bool))
     item_of = np.repeat(items[1], bought.nodes)
-    at = np.searchsorted(table.first[rows], single.first)
-    heads = (at < len(rows)) & new
-    heads[heads] = table.first[rows][at[heads]] == single.first[heads]
+    at: Column = np.searchsorted(table.first[rows], single.first)
+    heads: Column = (at < len(rows)) & new
+    firsts: Column = table.first[rows]
+    heads[heads] = firsts[at[heads]] == single.first[heads]
     content = np.zeros((len(rows), len(items[0])), np.int64)
     np.add.at(content, (at[heads], item_of[heads]), single.each[heads])
     places = (table.place[rows] - place_index(0)).tolist()

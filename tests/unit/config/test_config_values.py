@@ -22,7 +22,16 @@ from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.model.bucket import expand_buckets
 from autoscale_aks.model.launch import CallDeadlines
 from autoscale_aks.model.limits import CoreQuota
-from autoscale_aks.model.policy import BackOffTimes, BootCircuit, MassDelete, Objective, PlacementOrder, Policy
+from autoscale_aks.model.policy import (
+    OPTIMIZE_SECONDS,
+    BackOffTimes,
+    BootCircuit,
+    MassDelete,
+    Objective,
+    PlacementOrder,
+    Policy,
+    work_of,
+)
 from autoscale_aks.units import Size
 
 GIB = 1024**3
@@ -137,7 +146,8 @@ def test_timeouts_stand_at_the_top_or_in_policy(wrap: Any) -> None:
 
 
 def test_policy_and_limits_are_read_whole() -> None:
-    policy = {"placement_order": "bucket", "objective": "cost", "machines_per_put": 10, "max_creates_per_cycle": 0,
+    policy = {"placement_order": "bucket", "objective": "cost", "optimize_seconds": 0.5, "machines_per_put": 10,
+              "max_creates_per_cycle": 0,
               "max_deletes_per_cycle": None}  # fmt: skip
     limits = {
         "cluster_max_cores": 5, "cluster_max_nodes": 6, "regions": {"a": {"quota_cores": 7}},
@@ -147,6 +157,8 @@ def test_policy_and_limits_are_read_whole() -> None:
     config = parsed({**SMALL, "policy": policy, "limits": limits})
     assert config.policy.placement_order is PlacementOrder.BUCKET
     assert config.policy.objective is Objective.COST
+    assert config.policy.optimize_work == work_of(0.5)
+    assert parsed(SMALL).policy.optimize_work == work_of(OPTIMIZE_SECONDS)
     assert (config.policy.machines_per_put, config.policy.max_creates_per_cycle) == (10, 0)
     assert config.policy.max_deletes_per_cycle is None
     assert config.limits.cluster_max_nodes == 6
