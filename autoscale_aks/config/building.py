@@ -179,7 +179,7 @@ def _build_policy(document: Mapping[str, Any]) -> Policy:
     return Policy(
         placement_order=PlacementOrder(policy.get("placement_order", default.placement_order.value)),
         objective=Objective(policy.get("objective", default.objective.value)),
-        optimize_work=work_of(policy.get("optimize_seconds", OPTIMIZE_SECONDS)),
+        optimize_work=_optimize_work(policy),
         idle_timeout=_timeout(document.get("idle_timeout", policy.get("idle_timeout")), default.idle_timeout),
         boot_timeout=_timeout(document.get("boot_timeout", policy.get("boot_timeout")), default.boot_timeout),
         machines_per_put=int(policy.get("machines_per_put", default.machines_per_put)),
@@ -191,6 +191,11 @@ def _build_policy(document: Mapping[str, Any]) -> Policy:
         back_off=_build_back_off(policy.get("back_off", {})),
         boot_circuit=_build_circuit(policy.get("boot_circuit", {})),
     )
+
+
+def _optimize_work(policy: Mapping[str, Any]) -> int | None:
+    seconds = policy.get("optimize_seconds", OPTIMIZE_SECONDS)
+    return None if seconds is None or policy.get("objective") != Objective.COST.value else work_of(seconds)
 
 
 def _build_mass_delete(raw: Mapping[str, Any]) -> MassDelete:

@@ -135,10 +135,10 @@ def decode_policy(raw: Any, reader: Reader, path: str = "policy") -> Policy:
     return found
 
 
-def _optimize_work(raw: Mapping[str, Any], path: str, reader: Reader) -> int:
-    """Seconds as units of work, at most an hour's."""
-    seconds = reader.number(raw, "optimize_seconds", path, OPTIMIZE_SECONDS)
-    return work_of(OPTIMIZE_SECONDS if seconds is None else min(seconds, 3600))
+def _optimize_work(raw: Mapping[str, Any], path: str, reader: Reader) -> int | None:
+    """Seconds as units of work, at most an hour's; None for null and where the objective is not the cost."""
+    seconds = reader.number(raw, "optimize_seconds", path, None if "optimize_seconds" in raw else OPTIMIZE_SECONDS)
+    return None if seconds is None or raw.get("objective") != Objective.COST.value else work_of(min(seconds, 3600))
 
 
 def _choice(raw: Any, key: str, path: str, kind: Any, default: Any, reader: Reader) -> Any:

@@ -21,7 +21,7 @@ from autoscale_aks.planning.placer import Placer
 if TYPE_CHECKING:
     from autoscale_aks.model.plan import Certificate
     from autoscale_aks.model.policy import Policy
-    from autoscale_aks.planning.cost.columns import Bound
+    from autoscale_aks.planning.cost.generation import Bound
     from autoscale_aks.planning.cost.posing import Posed
     from autoscale_aks.planning.cost.problem import Packing
     from autoscale_aks.planning.packing import State
@@ -67,7 +67,7 @@ def decide_by_cost(placer: Placer) -> tuple[Placer, Certificate | None]:
     stands = _price(kept.state)
     coins = None if choice.packing is None else posed.problem.cost(choice.packing) * posed.problem.coin
     if choice.packing is None or (
-        price is not None and stands is not None and coins is not None and stands + coins > price
+        price is not None and stands is not None and coins is not None and stands + coins >= price
     ):
         done, bought = base, (price or Fraction(0)) - (stands or Fraction(0))
     else:

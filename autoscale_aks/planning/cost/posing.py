@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from autoscale_aks.planning.cost.columns import Bound
+from autoscale_aks.planning.cost.generation import Bound
 from autoscale_aks.planning.cost.keeping import price_decides
 from autoscale_aks.planning.cost.problem import CostProblem, Filled, without_dominated
 from autoscale_aks.planning.cost.rules import continuous_prices

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from autoscale_aks.planning.cost.generation import Bound, Generation
 from autoscale_aks.planning.cost.pricing import best_fillings
 from autoscale_aks.planning.cost.problem import Filled, part_of
 from autoscale_aks.planning.cost.rules import RULES, by_value
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.cost.solver import Solution
     from autoscale_aks.planning.places import Column
 
-_MOST_COLUMNS: Final = 250
-_TREE_NODES: Final = 300
+_MOST_COLUMNS: Final = 150
+_TREE_NODES: Final = 200
 _FEWEST_NODES: Final = 5
-_TREE_UNITS: Final = 4
+_SECOND_LOOK: Final = 4_000_000
+"""Units of work that must be left to try with fewer whole columns too."""
+_CLOSE: Final = 1e-4
+"""The search over whole nodes may stop this close to the best, as a share of the whole price."""
+_TREE_UNITS: Final = 16
 """Work of one node of the search, a column and an item."""
 
 
@@ -35,7 +40,7 @@ def rounded(master: Master, solution: Solution, enough: float, meter: Meter) -> 
         found = _completed(master, solution, whole, enough, meter)
         if found is not None and (best is None or problem.cost(found) < problem.cost(best)):
             best = found
-        if meter.left <= 0 or (best is not None and problem.cost(best) <= enough):
+        if meter.left <= _SECOND_LOOK or (best is not None and problem.cost(best) <= enough):
             break
     return best
 
@@ -64,16 +69,35 @@ def _completed(master: Master, solution: Solution, whole: Column, enough: float,
     sizes = _useful_sizes(problem, rest, master, solution)
     picked, seen = _by_prices(part_of(rest, sizes), values, costs[sizes], meter)
     columns += [(int(sizes[size]), row) for size, row in seen]
+    columns += _own_columns(rest, sizes, master, columns, meter)
     if picked is not None:
         tries.append(tuple(replace(one, size=int(sizes[one.size])) for one in picked))
     known = [one for one in tries if one is not None]
-    searched = _search(master.highspy, rest, columns, known, enough - problem.cost(base), meter)
+    searched = _search(master.highspy, rest, columns, known, enough * _CLOSE, meter)
     if searched is not None:
         known.append(searched)
     if not known:
         return None
     best = min(known, key=rest.cost)
     return trimmed(problem, base + tuple(_widened(one, items, len(problem.demand)) for one in best))
+
+
+def _own_columns(
+    rest: CostProblem, sizes: Column, master: Master, columns: list[tuple[int, Column]], meter: Meter
+) -> list[tuple[int, Column]]:
+    """Columns that suit what is left better than those of the whole demand do."""
+    nothing = Bound(value=0.0, slot_prices=np.zeros(len(rest.demand)), limit_prices=np.zeros(len(rest.room)))
+    run = Generation(part_of(rest, sizes), master.highspy, meter, nothing)
+    number = {size: index for index, size in enumerate(sizes.tolist())}
+    known = tuple(Filled(number[size], 1, row) for size, row in columns if size in number)
+    run.start([known])
+    run.run(meter.left // 4, most_labels=0)
+    if run.solution is None:
+        return []
+    costs = run.problem.price + run.solution.limit_prices @ run.problem.charges
+    items = np.arange(len(rest.demand))
+    good = _good_columns(run.problem, run.master.columns, items, (run.solution.slot_prices, costs))
+    return [(int(sizes[size]), row) for size, row in good]
 
 
 def _useful_sizes(problem: CostProblem, rest: CostProblem, master: Master, solution: Solution) -> Column:
@@ -142,7 +166,7 @@ def _good_columns(
 
 
 def _search(
-    highspy: Any, rest: CostProblem, columns: list[tuple[int, Column]], known: list[Packing], enough: float,
+    highspy: Any, rest: CostProblem, columns: list[tuple[int, Column]], known: list[Packing], close: float,
     meter: Meter,
 ) -> Packing | None:  # fmt: skip
     """A branch and bound over the columns and all that rules found."""
@@ -154,7 +178,7 @@ def _search(
     nodes_allowed = min(max(meter.left // (_TREE_UNITS * max(size, 1)), _FEWEST_NODES), _TREE_NODES)
     meter.spend(nodes_allowed * size * _TREE_UNITS)
     least = min((rest.cost(packing) for packing in known), default=0)
-    nodes = master.solve_whole(nodes_allowed, max((enough * 0.2) / max(least, 1), 1e-4) if enough > 0 else 1e-3)
+    nodes = master.solve_whole(nodes_allowed, min(max(close / max(least, 1), 1e-5), 0.05))
     if nodes is None:
         return None
     found = zip(master.columns, nodes.tolist(), strict=True)
