@@ -70,6 +70,7 @@ def decide_by_cost(placer: Placer) -> tuple[Placer, Certificate | None]:
         price is not None and stands is not None and coins is not None and stands + coins >= price
     ):
         done, bought = base, (price or Fraction(0)) - (stands or Fraction(0))
+        choice = replace(choice, method=_PLACED)
     else:
         done = _finished(policy, base, build(kept, posed, choice.packing))
         bought = coins or Fraction(0)

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from autoscale_aks.planning.cost.pricing import Fillings, best_fillings
-from autoscale_aks.planning.cost.problem import Meter
 from autoscale_aks.planning.cost.solver import Master, Solution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autoscale_aks.planning.cost.problem import CostProblem, Packing
+    from autoscale_aks.planning.cost.problem import CostProblem, Meter, Packing
     from autoscale_aks.planning.places import Column
 
 _ENOUGH: Final = 2e-5
