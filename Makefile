@@ -73,6 +73,10 @@ reference: $(DEV_STAMP)  ## Write the generated pages of docs/ anew
 docs-cli: $(STAMP)  ## Write docs/cli.md from the program
 	$(BIN)/python -m autoscale_aks.cli.reference docs/cli.md
 
+.PHONY: bench-cost
+bench-cost: $(DEV_STAMP)  ## Cost of plans against a checked lower bound (BENCH='--data DIR --mix pow2 --jobs 10000')
+	$(BIN)/python -m benchmarks.cost $(BENCH)
+
 format: $(DEV_STAMP)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .

@@ -50,6 +50,7 @@ setup(
         "kubeconfig": ["PyYAML>=6.0"],
         "celery": ["celery[redis]>=5.4"],
         "kubernetes": ["PyYAML>=6.0"],
+        "optimize": ["highspy>=1.8"],
     },
     entry_points={"console_scripts": ["azaks=autoscale_aks.cli.main:main"]},
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from autoscale_aks.cli.cost_report import explain_cost_option, print_cost
 from autoscale_aks.cli.demand_history import DAY_S, boot_seconds, timeline_of
 from autoscale_aks.cli.demand_options import report_format, report_options
 from autoscale_aks.cli.demand_output import Face, file_console, read_previous, write
@@ -31,6 +32,7 @@ WOULD_CHANGE: Final = 3
 @config_option
 @report_format
 @report_options
+@explain_cost_option
 def command(
     config_path: Path,
     form: str,
@@ -38,6 +40,7 @@ def command(
     table_name: str | None,
     previous: Path | None,
     exit_code: bool,
+    explain_cost: bool,
 ) -> int:
     """Show what would start, what would stop, and what waits and why.
 
@@ -66,6 +69,8 @@ def command(
         face = Face(report, plan, subject=f"{config.aks.cluster}, {config.aks.owner}", previous=earlier)
         if form == "table" and output is None:
             face.show(console())
+            if explain_cost:
+                print_cost(plan, console())
         elif form == "table" and output is not None:
             write_table(face, output)
         else:

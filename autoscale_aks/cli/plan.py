@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
+from autoscale_aks.cli.cost_report import explain_cost_option, print_cost
 from autoscale_aks.cli.demand_face import print_demand
 from autoscale_aks.cli.demand_output import Face, write
 from autoscale_aks.cli.main import BAD_INPUT, DONE
@@ -28,9 +29,10 @@ _Document: TypeAlias = "tuple[str, str, int | None]"
 @click.command("plan")
 @click.option("--scenario", "source", required=True, metavar="FILE|-", help="A scenario, or JSON Lines; - reads stdin.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "html"]), default="json", show_default=True)
+@explain_cost_option
 @click.option("--no-placements", is_flag=True, help="Leave out the per-job nodes and the node lists.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the html to a file.")
-def command(source: str, form: str, no_placements: bool, output: Path | None) -> int:
+def command(source: str, form: str, no_placements: bool, output: Path | None, *, explain_cost: bool) -> int:
     """Plan one scenario, or each line of a JSON Lines file, and print the answer.
 
     A scenario that cannot be read is answered with its errors and exit status 2; a fault inside one job, node or
@@ -60,6 +62,8 @@ def command(source: str, form: str, no_placements: bool, output: Path | None) ->
             write(Face(report, decided, subject=snapshot.name).text(form, None, tuple), output)
         elif form == "table":
             print_demand(summarise(decided, snapshot, policy=policy), console())
+            if explain_cost:
+                print_cost(decided, console())
         else:
             print_json(render_answer(decided, placements=not no_placements), indent)
     return status

@@ -32,6 +32,7 @@ from autoscale_aks.model.bucket import DEFAULT_GROUP_SIZE, NodeArray, Offering
 from autoscale_aks.model.launch import OWNER_TAG, CallDeadlines
 from autoscale_aks.model.limits import CoreQuota, Limits, SharedResource
 from autoscale_aks.model.policy import (
+    OPTIMIZE_SECONDS,
     BackOffTimes,
     BootCircuit,
     BootStages,
@@ -41,6 +42,7 @@ from autoscale_aks.model.policy import (
     Policy,
     SpotEvictions,
     Timeout,
+    work_of,
 )
 from autoscale_aks.units import Size, exact, parse_value
 
@@ -203,6 +205,7 @@ def _build_policy(document: Mapping[str, Any]) -> Policy:
     return Policy(
         placement_order=PlacementOrder(policy.get("placement_order", default.placement_order.value)),
         objective=Objective(policy.get("objective", default.objective.value)),
+        optimize_work=_optimize_work(policy),
         idle_timeout=_timeout(document.get("idle_timeout", policy.get("idle_timeout")), default.idle_timeout),
         boot_timeout=_timeout(document.get("boot_timeout", policy.get("boot_timeout")), default.boot_timeout),
         machines_per_put=int(policy.get("machines_per_put", default.machines_per_put)),
@@ -216,6 +219,11 @@ def _build_policy(document: Mapping[str, Any]) -> Policy:
         spot_evictions=_build_evictions(policy.get("spot_evictions", {})),
         boot_stages=_build_stages(policy.get("boot_stages", {})),
     )
+
+
+def _optimize_work(policy: Mapping[str, Any]) -> int | None:
+    seconds = policy.get("optimize_seconds", OPTIMIZE_SECONDS)
+    return None if seconds is None or policy.get("objective") != Objective.COST.value else work_of(seconds)
 
 
 def _build_mass_delete(raw: Mapping[str, Any]) -> MassDelete:

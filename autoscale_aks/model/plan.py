@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.bucket import Bucket
     from autoscale_aks.model.job import Job
     from autoscale_aks.model.node import Node
-    from autoscale_aks.model.reason import Binding, Reason
+    from autoscale_aks.model.reason import Binding, LimitKind, Reason
     from autoscale_aks.units import Value
 
 
@@ -118,6 +118,56 @@ class Release:
     idle_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SlotPrice:
+    """One dual value of a bound: what a slot of a class is worth on a new node."""
+
+    job: int
+    """A job of the class, by number."""
+    slots: int
+    """Slots that had to be bought room for."""
+    price: Fraction
+    buckets: tuple[Bucket, ...] | None = None
+    """Where they may be, by the preference they kept (P2); None: wherever the job fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitPrice:
+    """One dual value of a bound: what a unit of a limit is worth; 0 where it does not bind."""
+
+    kind: LimitKind
+    name: str
+    left: int
+    """What is left for the nodes that are bought."""
+    price: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """How far the claims' price can be from the least there is (issue: every plan carries its proof).
+
+    `bound` is `kept` + Σ slots × price − Σ left × price of limits. It holds when no node of any bucket can hold more
+    worth of slots than the node and what it takes of limits cost, which can be checked bucket by bucket. Prices are
+    per hour. For which problem it is a bound: docs/calculations.md, Cost.
+    """
+
+    cost: Fraction
+    bound: Fraction
+    kept: Fraction
+    """Price of new nodes that stand as they were placed: gangs and whatever else no price can decide on."""
+    slots: tuple[SlotPrice, ...] = ()
+    limits: tuple[LimitPrice, ...] = ()
+    rules: Mapping[str, Fraction | None] = field(default_factory=frozendict)
+    """What each simple rule would pay for the same slots; None: limits leave some over."""
+    method: str = "placed"
+    """What made the plan: a rule's name, `columns`, or `placed`."""
+
+    @property
+    def gap(self) -> Fraction:
+        """How much dearer than the bound, as a share of it; 0 where nothing is bought."""
+        return (self.cost - self.bound) / self.bound if self.bound else Fraction(int(self.cost > 0))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The complete decision for one snapshot."""
@@ -137,6 +187,8 @@ class Plan:
     """What is left on each node after the plan, numbered as in `Placement`."""
     shared_left: Mapping[str, Value] = field(default_factory=frozendict)
     problems: tuple[Problem, ...] = ()
+    certificate: Certificate | None = None
+    """With the objective `cost`, when every price is known."""
 
     @property
     def puts(self) -> int:

@@ -11,6 +11,7 @@ from frozendict import frozendict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from fractions import Fraction
 
 
 class PlacementOrder(enum.Enum):
@@ -18,6 +19,18 @@ class PlacementOrder(enum.Enum):
 
     EXISTING_FIRST = "existing-first"
     BUCKET = "bucket"
+
+
+OPTIMIZE_SECONDS = 2
+"""`policy.optimize_seconds` when nothing is said."""
+WORK_PER_SECOND = 15_000_000
+"""Units of an optimiser's work that one processor core does in a second, measured (docs/calculations.md, Cost).
+Seconds of configuration are turned into units with it, so that a plan depends on its input alone (P5)."""
+
+
+def work_of(seconds: float | Fraction) -> int:
+    """Seconds of a processor core as units of an optimiser's work."""
+    return int(seconds * WORK_PER_SECOND)
 
 
 class Objective(enum.Enum):
@@ -119,6 +132,9 @@ class Policy:
 
     placement_order: PlacementOrder = PlacementOrder.EXISTING_FIRST
     objective: Objective = Objective.ORDER
+    optimize_work: int | None = None
+    """With the objective `cost`: units of work (`WORK_PER_SECOND`) to look for a cheaper plan; 0: the best of the
+    simple rules; None: the price of a slot orders buckets (P2), and nothing else is tried."""
     idle_timeout: Timeout = Timeout(default_s=300.0)
     boot_timeout: Timeout = Timeout(default_s=1800.0)
     machines_per_put: int = 50

@@ -20,9 +20,10 @@ from autoscale_aks.planning.scale_in import is_counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from fractions import Fraction
 
     from autoscale_aks.model.bucket import NodeArray
-    from autoscale_aks.model.plan import BucketOutcome, NodeClaim, Plan
+    from autoscale_aks.model.plan import BucketOutcome, Certificate, NodeClaim, Plan
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import NameSeries, Snapshot
 
@@ -143,12 +144,26 @@ def _less(most: int | None, taken: int) -> int | None:
     return None if most is None else max(0, most - taken)
 
 
+def _with_more(certificate: Certificate | None, price: Fraction | None) -> Certificate | None:
+    """A certificate once machines are added that price does not decide on."""
+    if certificate is None or price is None:
+        return None
+    return replace(
+        certificate,
+        cost=certificate.cost + price,
+        bound=certificate.bound + price,
+        kept=certificate.kept + price,
+        rules=frozendict({name: None if paid is None else paid + price for name, paid in certificate.rules.items()}),
+    )
+
+
 def _merged(decided: Plan, extra: Plan, policy: Policy) -> Plan:
     claims = (*decided.claims, *extra.claims)
     added = {outcome.bucket.key: outcome for outcome in extra.buckets}
     known = {outcome.bucket.key for outcome in decided.buckets}
     return replace(
         decided,
+        certificate=_with_more(decided.certificate, extra.price_per_hour),
         claims=claims,
         waves=plan_waves(claims, policy.machines_per_put),
         buckets=(

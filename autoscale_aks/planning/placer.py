@@ -139,6 +139,19 @@ class Placer:
             else:
                 self.refused[index] = reason
 
+    def place_rest(self, job_class: JobClass, index: int, job: Job) -> None:
+        """Try again what is missing of a job that was refused some of it; `placed` says how much there is."""
+        done = self.placed[index]
+        if job_class.id not in self._dead:
+            if job_class.is_pooled:
+                part = job_class.parts[0]
+                wanted = job.requested - done
+                done += place_heap(self.state, Order(part, index, MIXED), self.route_of(part), wanted)
+            elif job_class.is_gang:
+                count = job.count - done // job_class.shape.slots
+                done += self._place_one_by_one(self.state, job_class, index, count)
+        self._note(job_class, index, done, job)
+
     def _place_pool(self, run: Run) -> None:
         jobs = self.snapshot.jobs[run.first : run.stop]
         part = run.job_class.parts[0]

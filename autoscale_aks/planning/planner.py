@@ -10,6 +10,7 @@ from frozendict import frozendict
 from autoscale_aks.matching.resources import parse_default_resources
 from autoscale_aks.model.deferred import Deferred
 from autoscale_aks.model.plan import BucketOutcome, JobOutcome, JobStatus, NodeClaim, Plan
+from autoscale_aks.model.policy import Objective
 from autoscale_aks.model.reason import Reason, ReasonCode
 from autoscale_aks.model.snapshot import NameSeries
 from autoscale_aks.planning.batching import plan_waves
@@ -61,6 +62,11 @@ def plan(snapshot: Snapshot, policy: Policy, kinds: Kinds = _NO_KINDS) -> Plan:
     add_live_nodes(state, said, policy)
     placer = Placer(snapshot, policy, demand, state, state.fork())
     placer.place_all()
+    if policy.objective is Objective.COST and policy.optimize_work is not None:
+        from autoscale_aks.planning.cost.deciding import decide_by_cost  # noqa: PLC0415 – `order` never needs it
+
+        placer, certificate = decide_by_cost(placer)
+        return replace(_complete(snapshot, policy, demand, placer), certificate=certificate)
     return _complete(snapshot, policy, demand, placer)
 
 

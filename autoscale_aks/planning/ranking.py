@@ -141,6 +141,12 @@ class Router:
                 order = order[np.argsort(ordering.grouped[order], kind="stable")]
         return fresh, order
 
+    def scores(self, part: Part) -> Column | None:
+        """By bucket, the part's preference score (P2); None when it prefers nothing."""
+        if not _has_preferences(part):
+            return None
+        return self._all_scores(part, self.fresh(part), self._buckets())
+
     def fresh(self, part: Part) -> Column:
         """Per bucket, slots that an empty node takes, shared resources set aside; 0: it cannot satisfy the part."""
         view = self.start.view(part)

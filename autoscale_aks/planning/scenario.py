@@ -13,7 +13,7 @@ from frozendict import frozendict
 from autoscale_aks.errors import ConstraintError, Problem, ScenarioError
 from autoscale_aks.matching.resources import parse_default_resources
 from autoscale_aks.model.limits import CoreQuota, Limits, SharedResource
-from autoscale_aks.model.policy import Objective, PlacementOrder, Policy, Timeout
+from autoscale_aks.model.policy import OPTIMIZE_SECONDS, Objective, PlacementOrder, Policy, Timeout, work_of
 from autoscale_aks.model.snapshot import BackOff, Blocked, NameSeries, Snapshot, Source
 from autoscale_aks.planning.reading import Reader, joined, kind_of
 from autoscale_aks.planning.scenario_arrays import decode_nodearrays
@@ -29,8 +29,8 @@ _TOP_KEYS: Final = (
     "existing_nodes", "unmanaged_nodes", "shared_resources", "jobs", "sources", "blocked",
 )  # fmt: skip
 _POLICY_KEYS: Final = (
-    "placement_order", "objective", "idle_timeout", "boot_timeout", "machines_per_put", "max_creates_per_cycle",
-    "max_deletes_per_cycle",
+    "placement_order", "objective", "optimize_seconds", "idle_timeout", "boot_timeout", "machines_per_put",
+    "max_creates_per_cycle", "max_deletes_per_cycle",
 )  # fmt: skip
 
 
@@ -123,6 +123,7 @@ def decode_policy(raw: Any, reader: Reader, path: str = "policy") -> Policy:
         default,
         placement_order=_choice(raw, "placement_order", path, PlacementOrder, default.placement_order, reader),
         objective=_choice(raw, "objective", path, Objective, default.objective, reader),
+        optimize_work=_optimize_work(raw, path, reader),
         idle_timeout=decode_timeout(raw, "idle_timeout", path, default.idle_timeout, reader),
         boot_timeout=decode_timeout(raw, "boot_timeout", path, default.boot_timeout, reader),
         machines_per_put=reader.count(raw, "machines_per_put", path, default.machines_per_put),
@@ -132,6 +133,12 @@ def decode_policy(raw: Any, reader: Reader, path: str = "policy") -> Policy:
     if not 1 <= found.machines_per_put <= 50:
         reader.wrong(joined(path, "machines_per_put"), "must be 1 to 50: a PUT carries at most 50 machines")
     return found
+
+
+def _optimize_work(raw: Mapping[str, Any], path: str, reader: Reader) -> int | None:
+    """Seconds as units of work, at most an hour's; None for null and where the objective is not the cost."""
+    seconds = reader.number(raw, "optimize_seconds", path, None if "optimize_seconds" in raw else OPTIMIZE_SECONDS)
+    return None if seconds is None or raw.get("objective") != Objective.COST.value else work_of(min(seconds, 3600))
 
 
 def _choice(raw: Any, key: str, path: str, kind: Any, default: Any, reader: Reader) -> Any:

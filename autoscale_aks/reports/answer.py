@@ -10,6 +10,7 @@ from frozendict import frozendict
 
 from autoscale_aks.model.plan import JobStatus
 from autoscale_aks.model.reason import PRICE_STEPS
+from autoscale_aks.reports.cost import render_cost
 from autoscale_aks.reports.sentences import render_message, render_miss, render_next, render_time
 from autoscale_aks.units import Size, Value, exact, size_text
 
@@ -54,6 +55,8 @@ def render_answer(plan: Plan, *, placements: bool = True) -> dict[str, Any]:
     answer["puts"] = plan.puts
     price = plan.price_per_hour
     answer["price_per_hour"] = None if price is None else render_value(exact(price))
+    if plan.certificate is not None:
+        answer["cost"] = render_cost(plan.certificate, plan)
     answer["releases"] = [
         {"name": release.node.name, "cause": release.cause.value, "idle_s": release.idle_s} for release in plan.releases
     ]

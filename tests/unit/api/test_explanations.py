@@ -126,9 +126,13 @@ RANKED: list[tuple[str, Json, Json]] = [
     ("order", {"ncpus": 1}, {}),
     ("preference list", {"ncpus": 1, "node.vm_size": ["C", "*"]}, {}),
     ("or", {"ncpus": 1, "or": [{"node.vm_size": "D"}, {"node.vm_size": "*"}]}, {}),
-    ("cost", {"ncpus": 1}, {"policy": {"objective": "cost"}}),
-    ("cost of two slots", {"ncpus": 2}, {"policy": {"objective": "cost"}}),
-    ("cost with a preference", {"ncpus": 1, "node.spot": [False, True]}, {"policy": {"objective": "cost"}}),
+    ("cost", {"ncpus": 1}, {"policy": {"objective": "cost", "optimize_seconds": None}}),
+    ("cost of two slots", {"ncpus": 2}, {"policy": {"objective": "cost", "optimize_seconds": None}}),
+    (
+        "cost with a preference",
+        {"ncpus": 1, "node.spot": [False, True]},
+        {"policy": {"objective": "cost", "optimize_seconds": None}},
+    ),
     ("groups asked for", {"ncpus": 1, "in-a-placement-group": True}, {}),
 ]
 

@@ -64,6 +64,7 @@ ONE_PROBLEM = [
     (f"{HTC}/zones", ["1", "1"], "nodearrays.htc.zones[1]", '"1" stands in this list already'),
     ("aks/cloud", "pubic", "aks.cloud", 'did you mean "public"?'),
     ("aks/batch_header", "none", "aks.batch_header", 'expected "all", "additional" or "off"'),
+    ("policy/optimize_seconds", -1, "policy.optimize_seconds", "expected a number from 0 to 3600, found -1"),
     ("policy/objective", "costs", "policy.objective", 'did you mean "cost"?'),
     (f"{BUCKET}/arch", "x64", f"{B0}.arch", '"amd64" or "arm64" (or null)'),
     # names

@@ -24,6 +24,7 @@ from autoscale_aks.model.bucket import expand_buckets
 from autoscale_aks.model.launch import CallDeadlines
 from autoscale_aks.model.limits import CoreQuota
 from autoscale_aks.model.policy import (
+    OPTIMIZE_SECONDS,
     BackOffTimes,
     BootCircuit,
     MassDelete,
@@ -31,6 +32,7 @@ from autoscale_aks.model.policy import (
     PlacementOrder,
     Policy,
     SpotEvictions,
+    work_of,
 )
 from autoscale_aks.units import Size
 
@@ -146,7 +148,8 @@ def test_timeouts_stand_at_the_top_or_in_policy(wrap: Any) -> None:
 
 
 def test_policy_and_limits_are_read_whole() -> None:
-    policy = {"placement_order": "bucket", "objective": "cost", "machines_per_put": 10, "max_creates_per_cycle": 0,
+    policy = {"placement_order": "bucket", "objective": "cost", "optimize_seconds": 0.5, "machines_per_put": 10,
+              "max_creates_per_cycle": 0,
               "max_deletes_per_cycle": None}  # fmt: skip
     limits = {
         "cluster_max_cores": 5, "cluster_max_nodes": 6, "regions": {"a": {"quota_cores": 7}},
@@ -156,6 +159,10 @@ def test_policy_and_limits_are_read_whole() -> None:
     config = parsed({**SMALL, "policy": policy, "limits": limits})
     assert config.policy.placement_order is PlacementOrder.BUCKET
     assert config.policy.objective is Objective.COST
+    assert config.policy.optimize_work == work_of(0.5)
+    assert parsed({**SMALL, "policy": {"objective": "cost"}}).policy.optimize_work == work_of(OPTIMIZE_SECONDS)
+    assert parsed({**SMALL, "policy": {"objective": "cost", "optimize_seconds": None}}).policy.optimize_work is None
+    assert parsed(SMALL).policy == Policy()
     assert (config.policy.machines_per_put, config.policy.max_creates_per_cycle) == (10, 0)
     assert config.policy.max_deletes_per_cycle is None
     assert config.limits.cluster_max_nodes == 6
@@ -211,7 +218,8 @@ def test_a_node_array_s_minimum_headroom_and_cap_are_read() -> None:
 
 def test_every_field_of_the_policy_is_a_key_of_the_schema_and_the_other_way_round() -> None:
     keys = set(json.loads(schema_text())["$defs"]["policy"]["properties"])
-    assert keys == {field.name for field in dataclasses.fields(Policy)}
+    fields = {field.name for field in dataclasses.fields(Policy)}
+    assert keys == fields - {"optimize_work"} | {"optimize_seconds"}
 
 
 def test_shared_resources_are_stocks_or_facts() -> None:

@@ -44,12 +44,13 @@ def test_p2_preference_then_priority_then_order() -> None:
 
 
 def test_p2_with_objective_cost_the_price_of_what_the_class_can_use_decides_before_priority() -> None:
+    by_slot = {"objective": "cost", "optimize_seconds": None}
     arrays = [array("x", f4(price=0.4), priority=9), array("y", f2(price=0.1))]
-    assert list(places(answer_of(job(), arrays=arrays, policy={"objective": "cost"}), "a")) == ["y-1"]
+    assert list(places(answer_of(job(), arrays=arrays, policy=by_slot), "a")) == ["y-1"]
     assert list(places(answer_of(job(), arrays=arrays), "a")) == ["x-1"]
     wide = job("a", {"mem": "memory::4g"})
     cheap_slots = [array("x", f2(price=0.3)), array("y", f4(price=0.5))]
-    assert list(places(answer_of(wide, arrays=cheap_slots, policy={"objective": "cost"}), "a")) == ["y-1"]
+    assert list(places(answer_of(wide, arrays=cheap_slots, policy=by_slot), "a")) == ["y-1"]
 
 
 def test_p3_buckets_outside_groups_first() -> None:

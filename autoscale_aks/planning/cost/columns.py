@@ -1,0 +1,37 @@
+"""The refined plan: columns, then whole nodes (docs/designs/0007-cost.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from autoscale_aks.planning.cost.generation import Generation
+from autoscale_aks.planning.cost.problem import Meter
+from autoscale_aks.planning.cost.rounding import rounded
+from autoscale_aks.planning.cost.solver import solver_module
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from autoscale_aks.planning.cost.generation import Bound
+    from autoscale_aks.planning.cost.problem import CostProblem, Packing
+
+_SHARE: Final = 0.7
+"""Share of the work that looking for columns may take; the rest makes nodes whole."""
+_GOOD: Final = 5e-5
+"""Relative gap at which whole nodes are good enough."""
+
+
+def generate(
+    problem: CostProblem, packings: Sequence[Packing], bound: Bound, work: int
+) -> tuple[Packing | None, Bound]:
+    """A packing near the bound, if one is found, and the best bound. Without a solver nothing and `bound`."""
+    highspy = solver_module()
+    if highspy is None or work <= 0:
+        return None, bound
+    run = Generation(problem, highspy, Meter(work), bound)
+    run.start(packings)
+    run.run(int(work * _SHARE))
+    if run.solution is None:
+        return None, run.bound
+    whole = rounded(run.master, run.solution, run.bound.value * (1 + _GOOD), run.meter)
+    return whole, run.bound

@@ -1,0 +1,128 @@
+"""The one place that speaks to HiGHS (extra `optimize`); without it plans are made by the portfolio alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from autoscale_aks.planning.cost.problem import CostProblem
+    from autoscale_aks.planning.places import Column
+
+_TOLERANCE: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """What a solve found, checked: nodes of each column, prices of slots and of limits."""
+
+    value: float
+    nodes: Column
+    slot_prices: Column
+    limit_prices: Column
+    """What one unit of a limit is worth, zero or more."""
+    work: int
+
+
+def solver_module() -> Any:
+    """HiGHS's Python module, or None when the extra is not installed."""
+    try:
+        import highspy  # noqa: PLC0415 – an extra, 0.3 s to import
+    except ImportError:
+        return None
+    return highspy
+
+
+class Master:
+    """The restricted problem: fewest coins of columns that cover the demand within the limits."""
+
+    def __init__(self, highspy: Any, problem: CostProblem, demand: Column, room: Column) -> None:
+        self.highspy, self.problem = highspy, problem
+        self._demand, self._room = demand, room
+        self._solver = _new_solver(highspy)
+        self._columns: list[tuple[int, Column]] = []
+        nothing = (np.zeros(0, np.int32), np.zeros(0))
+        for slots in demand.tolist():
+            self._solver.addRow(float(slots), highspy.kHighsInf, 0, *nothing)
+        self._scale = np.maximum(problem.charges.max(axis=1, initial=1), 1) if len(room) else np.ones(0)
+        for left, scale in zip(room.tolist(), self._scale.tolist(), strict=True):
+            self._solver.addRow(-highspy.kHighsInf, left / scale, 0, *nothing)
+        self._cost = max(float(problem.price.max(initial=1)), 1.0)
+
+    def add(self, sizes: Column, slots: Column) -> None:
+        """More columns: fillings of one node."""
+        problem = self.problem
+        for size, row in zip(sizes.tolist(), slots, strict=True):
+            items = np.flatnonzero(row)
+            limits = np.flatnonzero(problem.charges[:, size])
+            index = np.concatenate([items, limits + len(self._demand)]).astype(np.int32)
+            amounts = np.concatenate([row[items].astype(float), problem.charges[limits, size] / self._scale[limits]])
+            price = float(problem.price[size]) / self._cost
+            self._solver.addCol(price, 0.0, self.highspy.kHighsInf, len(index), index, amounts)
+            self._columns.append((size, row))
+
+    @property
+    def columns(self) -> list[tuple[int, Column]]:
+        """All columns so far: size and slots."""
+        return self._columns
+
+    def solve(self) -> Solution | None:
+        """The cheapest mix; None when the solver fails or its answer does not hold."""
+        self._solver.run()
+        if self._solver.getModelStatus() != self.highspy.HighsModelStatus.kOptimal:
+            return None
+        found = self._solver.getSolution()
+        nodes = np.maximum(np.array(found.col_value), 0.0)
+        if not self._covers(nodes):
+            return None
+        duals = np.array(found.row_dual) * self._cost
+        split = len(self._demand)
+        info = self._solver.getInfo()
+        return Solution(
+            float(info.objective_function_value) * self._cost,
+            nodes,
+            np.maximum(duals[:split], 0.0),
+            np.maximum(-duals[split:], 0.0) / self._scale,
+            int(info.simplex_iteration_count),
+        )
+
+    def solve_whole(self, most_nodes: int, gap: float) -> Column | None:
+        """Whole nodes of each column: the best found in `most_nodes` nodes of the search tree, or within `gap`."""
+        highspy, solver = self.highspy, self._solver
+        count = len(self._columns)
+        kinds = np.full(count, int(highspy.HighsVarType.kInteger), np.uint8)
+        solver.changeColsIntegrality(count, np.arange(count, dtype=np.int32), kinds)
+        solver.setOptionValue("mip_max_nodes", most_nodes)
+        solver.setOptionValue("mip_rel_gap", gap)
+        solver.setOptionValue("mip_max_improving_sols", 50)
+        solver.run()
+        found = solver.getSolution()
+        if not found.value_valid or len(found.col_value) != count:
+            return None
+        nodes = np.round(np.array(found.col_value)).astype(np.int64)
+        return nodes if self._covers(nodes) else None
+
+    def _covers(self, nodes: Column) -> bool:
+        """HiGHS has been seen to answer zeros: every answer is checked against what was asked."""
+        if len(nodes) != len(self._columns):
+            return False
+        slots = np.array([row for _, row in self._columns])
+        sizes = np.array([size for size, _ in self._columns])
+        covered, used = nodes @ slots, self.problem.charges[:, sizes] @ nodes
+        enough = (covered >= self._demand - _TOLERANCE * np.maximum(self._demand, 1)).all()
+        within = (used <= self._room + _TOLERANCE * np.maximum(np.abs(self._room), 1)).all()
+        return bool(enough and within)
+
+
+def _new_solver(highspy: Any) -> Any:
+    """One thread, one seed and no clock: the same input gives the same answer (P5).
+
+    HiGHS keeps one pool of threads a process and refuses another number of them; the answer of a refused run is all
+    zeros, which `Master` takes for a failure.
+    """
+    solver = highspy.Highs()
+    for name, value in (("output_flag", False), ("threads", 1), ("random_seed", 1), ("parallel", "off")):
+        solver.setOptionValue(name, value)
+    return solver

@@ -1,0 +1,81 @@
+"""What a plan costs and how far that is from the least price (docs/calculations.md, Cost)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from autoscale_aks.model.plan import Certificate, LimitPrice, Plan, SlotPrice
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """One line: of a bucket, or of a rule that was tried."""
+
+    name: str
+    machines: int | None
+    price_per_hour: Fraction | None
+    over_bound: Fraction | None
+    """How much more than the bound, as a share of it."""
+
+
+def render_cost(certificate: Certificate, plan: Plan) -> dict[str, Any]:
+    """The `cost` object of a plan's JSON. Prices are per hour, exact ones rounded to what a float holds."""
+    return {
+        "price_per_hour": float(certificate.cost),
+        "bound_per_hour": float(certificate.bound),
+        "gap": float(certificate.gap),
+        "kept_per_hour": float(certificate.kept),
+        "method": certificate.method,
+        "rules": {name: None if cost is None else float(cost) for name, cost in certificate.rules.items()},
+        "limits": [
+            {"kind": one.kind.value, "name": one.name, "left": one.left, "price": float(one.price)}
+            for one in certificate.limits
+        ],
+        "slots": [_slot_price(one, plan) for one in certificate.slots],
+    }
+
+
+def _slot_price(one: SlotPrice, plan: Plan) -> dict[str, Any]:
+    found: dict[str, Any] = {"job": plan.jobs[one.job].name, "slots": one.slots, "price": float(one.price)}
+    if one.buckets is not None:
+        found["buckets"] = [bucket.id for bucket in one.buckets]
+    return found
+
+
+def bucket_rows(plan: Plan) -> tuple[CostRow, ...]:
+    """What the new machines of each bucket cost, dearest first."""
+    rows = [
+        CostRow(outcome.bucket.id, outcome.new_nodes, _times(outcome.bucket.offering.price, outcome.new_nodes), None)
+        for outcome in plan.buckets
+        if outcome.new_nodes
+    ]
+    return tuple(sorted(rows, key=lambda row: -(row.price_per_hour or 0)))
+
+
+def rule_rows(certificate: Certificate) -> tuple[CostRow, ...]:
+    """The plan, its bound, and what each simple rule would pay for the same slots, cheapest first."""
+    tried = sorted(certificate.rules.items(), key=lambda entry: (entry[1] is None, entry[1] or 0))
+    rows = [
+        CostRow("lower bound", None, certificate.bound, None),
+        CostRow("this plan", None, certificate.cost, certificate.gap),
+    ]
+    rows += [CostRow(name, None, cost, _over(cost, certificate.bound)) for name, cost in tried]
+    return tuple(rows)
+
+
+def binding_limits(certificate: Certificate) -> Sequence[LimitPrice]:
+    """Limits that make the plan dearer: one more unit of them would save their price."""
+    return [one for one in certificate.limits if one.price > Fraction(1, 10**9)]
+
+
+def _times(price: Fraction | None, machines: int) -> Fraction | None:
+    return None if price is None else price * machines
+
+
+def _over(cost: Fraction | None, bound: Fraction) -> Fraction | None:
+    return None if cost is None or not bound else (cost - bound) / bound

@@ -1,0 +1,225 @@
+"""Is a plan's certificate true? Shares no code with the planner: cover, limits and prices are counted anew, and the
+bound's dual values are proved bucket by bucket with a knapsack of its own.
+
+For snapshots without existing nodes whose jobs ask for amounts of `ncpus`, `mem` and `ngpus` only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from fractions import Fraction
+from itertools import product
+from math import gcd, lcm
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autoscale_aks.units import Size, parse_value
+
+if TYPE_CHECKING:
+    from autoscale_aks.model.bucket import Bucket
+    from autoscale_aks.model.plan import Plan
+    from autoscale_aks.model.snapshot import Snapshot
+
+DIMENSIONS = ("ncpus", "mem", "ngpus")
+MOST_CELLS = 60_000_000
+MOST_STEPS = 2_000_000
+
+
+def verify(snapshot: Snapshot, plan: Plan) -> tuple[list[str], list[str]]:
+    """What is wrong, and what could not be decided."""
+    certificate = plan.certificate
+    if certificate is None:
+        return ["no certificate"], []
+    wrong = [*_cover(plan), *_limits(snapshot, plan)]
+    cost = sum((_price(claim.bucket) for claim in plan.claims), Fraction(0))
+    if cost != certificate.cost:
+        wrong.append(f"claims cost {float(cost)}, certificate says {float(certificate.cost)}")
+    total = certificate.kept + sum(one.slots * one.price for one in certificate.slots)
+    total -= sum(one.left * one.price for one in certificate.limits)
+    if max(total, certificate.kept) != certificate.bound:
+        wrong.append("the dual values do not add up to the bound")
+    if certificate.bound > certificate.cost:
+        wrong.append(f"gap below zero: {float(certificate.gap)}")
+    if any(one.price < 0 for one in (*certificate.slots, *certificate.limits)):
+        wrong.append("a negative dual value")
+    wrong += _demand(plan)
+    failed, open_ = _duals(snapshot, plan)
+    return wrong + failed, open_
+
+
+def needs_of(constraints: Any) -> tuple[Fraction, ...]:
+    """What one slot takes, by dimension."""
+    found = dict.fromkeys(DIMENSIONS, Fraction(0))
+    for constraint in constraints:
+        for name, amount in constraint.items():
+            value = parse_value(amount)
+            found[name] += Fraction(value.bytes) if isinstance(value, Size) else Fraction(str(value))
+    return tuple(found.values())
+
+
+def holds_of(bucket: Bucket) -> tuple[Fraction, ...]:
+    """What an empty node holds."""
+    offering = bucket.offering
+    return Fraction(offering.vcpu_count), Fraction(offering.memory.bytes), Fraction(offering.gpu_count)
+
+
+def _price(bucket: Bucket) -> Fraction:
+    return Fraction(bucket.offering.price or 0)
+
+
+def _cover(plan: Plan) -> list[str]:
+    """Every slot stands on a node, and no node holds more than it has."""
+    needs = [needs_of(job.shape.constraints) for job in plan.jobs]
+    slots: Counter[int] = Counter()
+    used: dict[int, list[Fraction]] = defaultdict(lambda: [Fraction(0)] * 3)
+    for one in plan.placements:
+        slots[one.job] += one.nodes * one.slots_each
+        for node in range(one.first_node, one.first_node + one.nodes):
+            row = used[node]
+            for dimension, amount in enumerate(needs[one.job]):
+                if amount:
+                    row[dimension] = row[dimension] + amount * one.slots_each
+    found = [
+        f"{job.name}: {slots[index]} slots stand on nodes, {outcome.slots} are said to"
+        for index, (job, outcome) in enumerate(zip(plan.jobs, plan.outcomes, strict=True))
+        if slots[index] != outcome.slots
+    ]
+    for node, row in used.items():
+        bucket = plan.claims[node].bucket
+        if any(amount > total for amount, total in zip(row, holds_of(bucket), strict=True)):
+            found.append(f"{plan.claims[node].name} holds more than a {bucket.vm_size} has")
+    return found
+
+
+def charges_of(snapshot: Snapshot, bucket: Bucket) -> dict[tuple[str, str], tuple[int, int]]:
+    """Limits of a bucket: kind and name → what a node takes, and how much there is."""
+    array, offering, limits = bucket.array, bucket.offering, snapshot.limits
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    family = limits.families.get(array.location, {}).get(offering.vm_family)
+    rows = (
+        ("family quota", f"{offering.vm_family} in {array.location}", family, offering.quota_vcpus),
+        ("regional quota", array.location, limits.regions.get(array.location), offering.quota_vcpus),
+    )
+    for kind, name, quota, cost in rows:
+        if quota is not None:
+            found[kind, name] = (cost, quota.quota_cores - quota.used_elsewhere_cores)
+    for kind, name, most, cost in (
+        ("cluster cores", "cluster", limits.cluster_max_cores, offering.vcpu_count),
+        ("cluster nodes", "cluster", limits.cluster_max_nodes, 1),
+        ("node array cores", array.name, array.max_core_count, offering.vcpu_count),
+        ("node array nodes", array.name, array.max_count, 1),
+        ("bucket nodes", f"{array.name}/{offering.vm_size}", offering.max_count, 1),
+    ):
+        if most is not None:
+            found[kind, name] = (cost, most)
+    return found
+
+
+def _limits(snapshot: Snapshot, plan: Plan) -> list[str]:
+    used: Counter[tuple[str, str]] = Counter()
+    most: dict[tuple[str, str], int] = {}
+    for bucket, nodes in Counter(claim.bucket for claim in plan.claims).items():
+        for key, (cost, limit) in charges_of(snapshot, bucket).items():
+            used[key] += cost * nodes
+            most[key] = limit
+    return [f"{key}: {used[key]} used of {most[key]}" for key in used if used[key] > most[key]]
+
+
+def _demand(plan: Plan) -> list[str]:
+    """The bound speaks of all slots that were placed."""
+    asked = sum(outcome.slots for outcome in plan.outcomes)
+    counted = sum(one.slots for one in plan.certificate.slots) if plan.certificate else 0
+    kept = plan.certificate.kept if plan.certificate else 0
+    return [] if counted == asked or kept else [f"{asked} slots placed, the bound counts {counted}"]
+
+
+def _duals(snapshot: Snapshot, plan: Plan) -> tuple[list[str], list[str]]:
+    """No node of any bucket holds more worth of slots than it and what it takes of limits cost."""
+    certificate = plan.certificate
+    assert certificate is not None
+    limit_price = {(one.kind.value, one.name): one.price for one in certificate.limits}
+    worth: dict[tuple[Fraction, ...], Fraction] = {}
+    for one in certificate.slots:
+        needs = needs_of(plan.jobs[one.job].shape.constraints)
+        worth[needs] = max(worth.get(needs, Fraction(0)), one.price)
+    scales = [lcm(*(needs[d].denominator for needs in worth)) for d in range(3)]
+    unit = lcm(1, *(price.denominator for price in worth.values()))
+    items = [
+        (tuple(int(amount * scale) for amount, scale in zip(needs, scales, strict=True)), int(price * unit))
+        for needs, price in worth.items()
+        if price
+    ]
+    failed, open_ = [], []
+    seen: dict[Any, Fraction] = {}
+    for bucket in {outcome.bucket for outcome in plan.buckets}:
+        charges = charges_of(snapshot, bucket)
+        if any(cost > most for cost, most in charges.values()):
+            continue
+        cost = _price(bucket) + sum(limit_price.get(key, Fraction(0)) * take for key, (take, _) in charges.items())
+        total = tuple(int(amount * scale) for amount, scale in zip(holds_of(bucket), scales, strict=True))
+        if total not in seen or cost < seen[total]:
+            seen[total] = cost
+    for total, cost in seen.items():
+        verdict = exceeds(items, total, int(cost * unit))
+        if verdict is not False:
+            (failed if verdict else open_).append(f"a node of {total} at {float(cost):.4f} holds more than it costs")
+    return failed, open_
+
+
+def exceeds(items: list[tuple[tuple[int, ...], int]], total: tuple[int, ...], cost: int) -> bool | None:
+    """Whether some filling of a node is worth more than `cost`; None when that is too much to find out."""
+    fit = [(needs, worth) for needs, worth in items if all(n <= t for n, t in zip(needs, total, strict=True))]
+    if not fit or _relaxed(fit, total) <= cost:
+        return False
+    units = [gcd(*(needs[d] for needs, _ in fit)) or 1 for d in range(3)]
+    shape = [total[d] // units[d] + 1 if any(needs[d] for needs, _ in fit) else 1 for d in range(3)]
+    if np.prod(shape, dtype=float) * 8 <= MOST_CELLS:
+        table = np.zeros(shape, np.int64)
+        for needs, worth in fit:
+            step = [needs[d] // units[d] for d in range(3)]
+            axis = next(d for d in range(3) if step[d])
+            for at in range(step[axis], shape[axis]):
+                to: list[Any] = [slice(s, None) for s in step]
+                of: list[Any] = [slice(0, shape[d] - step[d]) for d in range(3)]
+                to[axis], of[axis] = at, at - step[axis]
+                np.maximum(table[tuple(to)], table[tuple(of)] + worth, out=table[tuple(to)])
+        return bool(table.max() > cost)
+    return _searched(fit, total, cost)
+
+
+def _relaxed(items: list[tuple[tuple[int, ...], int]], left: tuple[int, ...]) -> float:
+    """More than any filling is worth: by the best of some mixes of the dimensions."""
+    if not items:
+        return 0.0
+    share = np.array([[n / t if t else 0.0 for n, t in zip(needs, left, strict=True)] for needs, _ in items])
+    worth = np.array([float(w) for _, w in items])
+    takes = share @ _MIXES.T
+    return float((worth[:, None] / np.maximum(takes, 1e-12)).max(axis=0).min()) * (1 + 1e-9)
+
+
+_MIXES = np.array([m for m in product(range(13), repeat=3) if sum(m) == 12]) / 12
+
+
+def _searched(items: list[tuple[tuple[int, ...], int]], total: tuple[int, ...], cost: int) -> bool | None:
+    """Branch and bound, largest items first."""
+    order = sorted(items, key=lambda one: -max(n / t if t else 0 for n, t in zip(one[0], total, strict=True)))
+    stack = [(0, total, 0)]
+    steps = 0
+    while stack:
+        index, left, worth = stack.pop()
+        steps += 1
+        if steps > MOST_STEPS // len(items):
+            return None
+        rest = [one for one in order[index:] if all(n <= t for n, t in zip(one[0], left, strict=True))]
+        if worth > cost:
+            return True
+        if not rest or worth + _relaxed(rest, left) <= cost:
+            continue
+        needs, value = rest[0]
+        index = order.index(rest[0])
+        most = min(t // n for n, t in zip(needs, left, strict=True) if n)
+        for count in range(most + 1):
+            after = tuple(t - n * count for n, t in zip(needs, left, strict=True))
+            stack.append((index + 1, after, worth + value * count))
+    return False
