@@ -26,7 +26,7 @@ import click
 from autoscale_aks import __version__
 from autoscale_aks.errors import AutoscaleError, InputError, LockHeldError
 
-DONE, IN_PART, BAD_INPUT, LOCK_HELD, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 4, 5, 130
+DONE, IN_PART, BAD_INPUT, WOULD_CHANGE, LOCK_HELD, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 _VERBS: Final = {
     "autoscale": "autoscale_aks.cli.autoscale",

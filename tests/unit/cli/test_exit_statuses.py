@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from unit.cli.office import ROOT, run, work
 
-from autoscale_aks.cli.main import BAD_INPUT, DONE, IN_PART, INTERRUPTED, LOCK_HELD, UNAVAILABLE, main
+from autoscale_aks.cli.main import BAD_INPUT, DONE, IN_PART, INTERRUPTED, LOCK_HELD, UNAVAILABLE, WOULD_CHANGE, main
 from autoscale_aks.emulator.faults import FaultRule
 from autoscale_aks.ledger.lock import Writer, WriterLock
 
@@ -35,7 +35,9 @@ def test_the_statuses_are_the_documented_ones() -> None:
         for line in (sys.modules[main.__module__].__doc__ or "").splitlines()
         if line[:1].isdigit()
     ]
-    assert [int(number) for number, _ in table] == [DONE, IN_PART, BAD_INPUT, LOCK_HELD, UNAVAILABLE, INTERRUPTED]
+    assert [int(number) for number, _ in table] == [
+        DONE, IN_PART, BAD_INPUT, WOULD_CHANGE, LOCK_HELD, UNAVAILABLE, INTERRUPTED,
+    ]  # fmt: skip
     readme = (ROOT / "README.md").read_text()
     for number in (DONE, IN_PART, BAD_INPUT, LOCK_HELD, UNAVAILABLE):
         assert f"{number} " in readme.split("Exit status:")[1].split("\n\n")[0]
