@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +11,7 @@ from autoscale_aks.cli.demand_history import DAY_S, boot_seconds, timeline_of
 from autoscale_aks.cli.demand_options import report_format, report_options
 from autoscale_aks.cli.demand_output import Face, file_console, read_previous, write
 from autoscale_aks.cli.logs import configure_logging
-from autoscale_aks.cli.main import DONE
+from autoscale_aks.cli.main import DONE, WOULD_CHANGE
 from autoscale_aks.cli.options import config_option
 from autoscale_aks.cli.output import console
 from autoscale_aks.cli.wiring import reading_world
@@ -23,9 +23,6 @@ from autoscale_aks.reports.demand import summarise
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-WOULD_CHANGE: Final = 3
-"""Exit status with `--exit-code` when a cycle would start or stop machines."""
 
 
 @click.command("demand")

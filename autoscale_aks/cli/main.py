@@ -34,7 +34,7 @@ from autoscale_aks.errors import AutoscaleError, InputError, LockHeldError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-DONE, IN_PART, BAD_INPUT, LOCK_HELD, UNAVAILABLE, DEFECT, INTERRUPTED = 0, 1, 2, 4, 5, 70, 130
+DONE, IN_PART, BAD_INPUT, WOULD_CHANGE, LOCK_HELD, UNAVAILABLE, DEFECT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 70, 130
 
 PROGRAM: Final = "azaks"
 DEBUG: Final = "--debug"

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from unit.cli.office import ESCAPE, Office, run, work
 
-from autoscale_aks.cli.demand import WOULD_CHANGE
-from autoscale_aks.cli.main import BAD_INPUT, DONE, main
+from autoscale_aks.cli.main import BAD_INPUT, DONE, WOULD_CHANGE, main
 
 if TYPE_CHECKING:
     from _pytest.capture import CaptureFixture

@@ -12,6 +12,7 @@ from jinja2 import UndefinedError
 from report_scenes import AT, HOSTILE, Scene, big_scene, full_scene, lives
 
 from autoscale_aks.cli.demand_output import page_assets
+from autoscale_aks.model.job import Job, JobShape
 from autoscale_aks.planning.planner import plan
 from autoscale_aks.reports import page_jobs
 from autoscale_aks.reports.page import headline, render_page
@@ -87,9 +88,11 @@ def test_ten_thousand_nodes_and_a_hundred_thousand_jobs_are_a_page_of_less_than_
 
 
 def test_long_names_of_jobs_do_not_make_the_page_larger_than_that() -> None:
-    scene = big_scene(nodes=10, jobs=20_000)
-    jobs = tuple(replace(job, name=f"{job.name}-{'x' * 700}") for job in scene.plan.jobs)
-    page = page_of(replace(scene, plan=replace(scene.plan, jobs=jobs)))
+    full = full_scene()
+    held = JobShape(constraints=({"ncpus": 1},))
+    jobs = tuple(Job(name=f"{number}-{'x' * 700}", shape=held, runnable=False) for number in range(8_000))
+    snapshot = replace(full.snapshot, jobs=jobs)
+    page = page_of(Scene(snapshot, full.policy, plan(snapshot, full.policy)))
     assert len(page.encode()) < 5_000_000
     assert "The list holds the first" in page
 
