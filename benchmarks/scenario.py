@@ -24,7 +24,11 @@ def to_scenario(case: Case) -> Json:
     return {
         "name": snapshot.name,
         "default_resources": plain(snapshot.default_resources),
-        "policy": {"objective": case.policy.objective.value, "placement_order": case.policy.placement_order.value},
+        "policy": {
+            "objective": case.policy.objective.value,
+            "placement_order": case.policy.placement_order.value,
+            **({"optimize_seconds": None} if case.policy.optimize_work is None else {}),
+        },
         "limits": {
             **_given(cluster_max_cores=limits.cluster_max_cores, cluster_max_nodes=limits.cluster_max_nodes),
             **{key: {name: _quota(quota) for name, quota in found.items()} for key, found in regions.items()},

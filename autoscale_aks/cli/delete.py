@@ -49,7 +49,7 @@ def command(config_path: Path, names: tuple[str, ...], filters: tuple[str, ...],
     brake on mass deletes are for the program's own decisions; here you decide.
 
     \b
-    Exit status: 0 all deleted or gone; 1 some were not; 4 another run is the writer.
+    Exit status: 0 all deleted or gone; 1 some were not; 4 another run writes.
     Example: azaks delete -c autoscale.json az1-htc-17 az1-htc-18
     azaks delete -c autoscale.json --filter node.vm_size=Standard_F4
     """

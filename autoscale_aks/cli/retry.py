@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 @format_option
 @quiet_option
 def command(config_path: Path, names: tuple[str, ...], **options: Any) -> int:
-    """Forget what keeps buckets from being asked for: back-offs, boot circuits, weak marks on VM families.
+    """Forget what keeps buckets from being asked for: back-offs, boot circuits, weak marks on VM families, sizes that
+    had less than promised.
 
     Failed machines of these buckets that are still there are deleted, so that the next cycle makes new ones; beside a
     running loop that is left to the loop. Throttling by the service is not forgotten: it is not ours to lift.
@@ -107,7 +108,9 @@ def _rows(retry: Retry, reasons: dict[BackOff, str], dry: bool) -> list[ActRow]:
         ActRow(f"{one.nodearray}/{one.vm_size}", word, f"boot circuit, {one.failures} failures: {one.last_error}")
         for one in retry.circuits
     ]
-    return [*back_offs, *circuits, *(ActRow(family, word, "came last among equals") for family in retry.families)]
+    families = [ActRow(family, word, "came last among equals") for family in retry.families]
+    small = [ActRow(f"{array}/{size}", word, "machines had less than promised") for array, size in retry.small]
+    return [*back_offs, *circuits, *families, *small]
 
 
 def _place(one: BackOff) -> str:

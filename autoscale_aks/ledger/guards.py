@@ -172,10 +172,15 @@ class Guards(Access):
             )
 
     def forget_small(self, nodearray: str, vm_size: str | None = None) -> int:
-        """Believe the promises of a node array again, or of one of its sizes; how many observations were dropped."""
-        query = "DELETE FROM small_sizes WHERE nodearray = :nodearray AND (:size IS NULL OR vm_size = :size)"
+        """Believe the promises of a node array again, or of one of its sizes; how many machines' were dropped.
+
+        What machines of these sizes turned out to have, whatever their image, is forgotten with it.
+        """
+        which = "FROM small_sizes WHERE nodearray = :nodearray AND (:size IS NULL OR vm_size = :size)"
+        values = {"nodearray": nodearray, "size": vm_size}
         with self._writing() as connection:
-            return connection.execute(query, {"nodearray": nodearray, "size": vm_size}).rowcount
+            connection.execute(f"DELETE FROM observed_sizes WHERE vm_size IN (SELECT vm_size {which})", values)  # noqa: S608 - no text from outside
+            return connection.execute(f"DELETE {which}", values).rowcount
 
     # Proposed deletes
 

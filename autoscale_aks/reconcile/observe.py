@@ -101,10 +101,10 @@ def observe(world: World) -> Observation:
     Raises SchedulerError when the queue cannot be read: without it nothing can be decided. A cloud that cannot be
     asked is a fact of the snapshot (`blocked`, an incomplete source), not an error.
     """
-    world = equip(world)
-    now = world.clock.now()
     with paused_collector():  # a large queue is a hundred thousand objects that stay
         queue = QueueView.of(world.scheduler.read())
+    world = equip(world)
+    now = world.clock.now()
     known = {record.name: record for record in world.ledger.machines()}
     doubts = Doubts(now, {name: float(since) for name, since in world.ledger.flags(FLAG).items()})
     cloud = ask_cloud(world, known, doubts)

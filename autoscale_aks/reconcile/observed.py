@@ -17,6 +17,7 @@ from autoscale_aks.ledger.observations import ObservedSize
 from autoscale_aks.matching.constraint import write_value
 from autoscale_aks.reconcile.circuits import image_of
 from autoscale_aks.reconcile.sizes import ENOUGH, promised, read_found
+from autoscale_aks.reconcile.sizes import KEPT_S as SMALL_KEPT_S
 from autoscale_aks.units import Size, number_of
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from autoscale_aks.reconcile.sizes import Promises
     from autoscale_aks.units import Value
 
-KEPT_S: Final = 30 * 86_400.0
-"""How long an observation counts."""
+KEPT_S: Final = SMALL_KEPT_S
+"""How long an observation counts: a size that is believed to be too small is tried again after as long."""
 MOST_VALUES: Final = 16
 """Different values of one resource that are worth remembering; two machines are kept of each."""
 

@@ -124,7 +124,7 @@ def test_t08e_a_job_is_never_moved_against_its_own_constraints(make_site: Callab
 
 def test_rounds_are_bounded_and_every_bucket_is_asked_once(make_site: Callable[..., Site]) -> None:
     names = [f"Standard_D{4 * number}s_v5" for number in range(1, ROUNDS + 3)]
-    site = make_site(nodearrays={"htc": {"buckets": [bucket(name) for name in names]}})
+    site = make_site(nodearrays={"htc": {"buckets": [bucket(name, vm_family=name) for name in names]}})
     site.fault(**SOLD_OUT)
     site.scheduler.submit("work")
     report = site.cycle()

@@ -213,7 +213,7 @@ def test_a_group_s_machines_that_only_the_scheduler_shows_are_counted_while_the_
 def test_a_group_that_moved_to_its_pool_in_a_later_round_keeps_it(make_site: Callable[..., Site]) -> None:
     """The pool has long been empty when the cycle's first round fills it and a second round asks elsewhere."""
     site = make_site(
-        nodearrays={**hpc("pool"), "htc": {"buckets": [bucket("Standard_F4s_v2"), bucket("Standard_F8s_v2")]}}
+        nodearrays={**hpc("pool"), "htc": {"buckets": [bucket("Standard_F4s_v2"), bucket("Standard_D4s_v5")]}}
     )
     pg0 = group_pool("site", "hpc", "pg0")
     with site.world() as world:
