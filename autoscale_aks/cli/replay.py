@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoscale_aks.cli.demand_face import print_demand
+from autoscale_aks.cli.demand_output import Face, write
 from autoscale_aks.cli.main import DONE, IN_PART
 from autoscale_aks.cli.options import format_option
-from autoscale_aks.cli.output import console, print_json
+from autoscale_aks.cli.output import console
 from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import Problem, ScenarioError
 from autoscale_aks.planning.scenario import parse_json
 from autoscale_aks.reconcile.deciding import brake, decide
-from autoscale_aks.reports.demand import render_demand, summarise
+from autoscale_aks.reports.demand import summarise
 from autoscale_aks.reports.record import Record, decode_record, digest_of
 from autoscale_aks.reports.whatif import changed
 
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 def command(file: str, change: str | None, form: str) -> int:
     """Plan from a recorded file, without scheduler, cloud, ledger or clock: the report that `demand` gave then.
 
-    The same program gives the same bytes. A decision that differs from the recorded one is told of on standard error.
+    The same program gives the same bytes, but for how long machines under way usually take. A decision that differs
+    from the recorded one is told of on standard error.
 
     \b
     Exit status: 0 the same decision, or a changed one was asked for;
@@ -48,11 +50,12 @@ def command(file: str, change: str | None, form: str) -> int:
     if change is not None:
         record = changed(record, _change(change))
     decided = decide_record(record)
-    report = summarise(decided, record.snapshot, record.notices)
-    if form == "json":
-        print_json(render_demand(report, decided))
-    else:
-        print_demand(report, console())
+    with paused_collector():
+        report = summarise(decided, record.snapshot, record.notices, policy=record.policy, kinds={})
+        if form == "json":
+            write(Face(report, decided).text(form, None, tuple), None)
+        else:
+            print_demand(report, console())
     if record.plan_digest and digest_of(decided) != record.plan_digest:
         click.echo(f"note: {file}: this program decides differently from the one that recorded it", err=True)
         return IN_PART
