@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, final
 
 from autoscale_aks.errors import SchedulerError
+from autoscale_aks.schedulers.port import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,6 +74,10 @@ class TellingScheduler:
         """Write why jobs wait."""
         with self._told("explain", ()):
             return self._scheduler.explain_jobs(reasons)
+
+    def version(self) -> str:
+        """Its version; empty where it cannot say. Stated here, for a check against a protocol sees no `__getattr__`."""
+        return version_of(self._scheduler)
 
     @contextmanager
     def _told(self, what: str, names: Sequence[str]) -> Iterator[None]:

@@ -31,6 +31,7 @@ _T = TypeVar("_T")
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,253}\Z")
 _SHOWN_WARNINGS: Final = 10
 _LONGEST_WORDS: Final = 200
+_LONGEST_VERSION: Final = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +114,11 @@ def checked_names(names: Sequence[str], *, reserved: frozenset[str] = frozenset(
 def one_line(words: str, limit: int = _LONGEST_WORDS) -> str:
     """A reason as schedulers keep them: printable, on one line, short."""
     return "".join(char if char.isprintable() else " " for char in words)[:limit]
+
+
+def first_line(text: str, limit: int = _LONGEST_VERSION) -> str:
+    """The first line with anything on it, as one that can be shown."""
+    return next((one_line(line.strip(), limit) for line in text.splitlines() if line.strip()), "")
 
 
 def first_match(patterns: Mapping[str, _T], name: str) -> _T | None:

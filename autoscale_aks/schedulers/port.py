@@ -7,7 +7,7 @@ what it cannot read, and its writes are idempotent: closing a closed node and re
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from frozendict import frozendict
 
@@ -157,3 +157,20 @@ class SchedulerPort(Protocol):
         A job that is not there any more is no error. It never changes what the scheduler does with a job.
         """
         ...
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """A driver that can say which scheduler it talks to."""
+
+    def version(self) -> str:
+        """The scheduler's own name of its version, on one line; empty when it does not say.
+
+        Raises SchedulerError when it cannot be asked.
+        """
+        ...
+
+
+def version_of(scheduler: object) -> str:
+    """Which scheduler a driver talks to; empty where it cannot say. Raises SchedulerError."""
+    return scheduler.version() if isinstance(scheduler, Versioned) else ""

@@ -54,6 +54,10 @@ class Cell(Protocol):
         """Remove what is left of workers that are gone."""
         ...
 
+    def version(self) -> str:
+        """Celery's version and its broker's."""
+        ...
+
 
 class CeleryScheduler:
     """The scheduler port over a broker.
@@ -124,6 +128,10 @@ class CeleryScheduler:
         """Nowhere: a message in a broker cannot be changed."""
         return ()
 
+    def version(self) -> str:
+        """Celery's version here, and the broker's where it tells, such as `5.4.0 on redis 7.0.15`."""
+        return self._cell.version()
+
     def _workers_of(self, names: Sequence[str], look: CeleryLook) -> dict[str, list[Worker]]:
         wanted = set(names)
         found: dict[str, list[Worker]] = {}
@@ -186,6 +194,10 @@ class CaptureCell:
 
     def forget_mailboxes(self, workers: Sequence[str]) -> None:
         """Nothing is changed."""
+
+    def version(self) -> str:
+        """Captured answers do not tell."""
+        return ""
 
 
 def build(settings: Mapping[str, Any], *, environment: Mapping[str, str], base: Path | None = None) -> CeleryScheduler:

@@ -9,6 +9,7 @@ from frozendict import frozendict
 from autoscale_aks.errors import Problem
 from autoscale_aks.schedulers.commanded import (
     checked_names,
+    first_line,
     jobs_by_node,
     one_line,
     raise_first,
@@ -170,6 +171,10 @@ class GridEngineScheduler:
 
     def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
         """Nothing to do: Grid Engine never asks for nodes by name."""
+
+    def version(self) -> str:
+        """The first line of `qstat -help`, such as `GE 8.1.9`; of a capture nothing."""
+        return first_line(self._commands.version().text)
 
     # -- inner
 

@@ -15,7 +15,7 @@ from autoscale_aks.schedulers.kubernetes.notes import Subject, encode_event, eve
 from autoscale_aks.schedulers.kubernetes.objects import mapping_at, read_pod, text_at
 from autoscale_aks.schedulers.kubernetes.queue import read_state
 from autoscale_aks.schedulers.kubernetes.settings import read_settings
-from autoscale_aks.schedulers.kubernetes.source import NODES, PODS, CaptureSource, ServerSource, Slimmer
+from autoscale_aks.schedulers.kubernetes.source import NODES, PODS, VERSION, CaptureSource, ServerSource, Slimmer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MOST_REASONS: Final = 200
 """Events made in one cycle."""
+_LONGEST_VERSION: Final = 80
 _ONE_BY_ONE: Final = 25
 """Nodes whose pods are asked for each on its own; for more, all pods are read once."""
 _SAFE_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
@@ -133,6 +134,13 @@ class KubernetesScheduler:
         if failure is not None and not said:
             raise failure
         return tuple(said)
+
+    def version(self) -> str:
+        """`gitVersion` of the API server, such as `v1.31.2`; of captures nothing. Raises SchedulerError."""
+        if self._client is None:
+            return ""
+        self._client.begin()
+        return text_at(self._client.get(VERSION), "gitVersion")[:_LONGEST_VERSION]
 
     def _each(self, names: Sequence[str]) -> Iterator[tuple[str, KubeClient]]:
         """Names that are node names, each once; none where nothing may be changed."""

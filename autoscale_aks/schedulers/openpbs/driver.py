@@ -11,6 +11,7 @@ from frozendict import frozendict
 from autoscale_aks.errors import Problem, SchedulerError
 from autoscale_aks.schedulers.commanded import (
     checked_names,
+    first_line,
     first_match,
     jobs_by_node,
     one_line,
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
 _ABSENT: Final = re.compile(r"\b15062\b|Unknown node", re.IGNORECASE)
 _PRESENT: Final = re.compile(r"\b15066\b|already exists", re.IGNORECASE)
+_VERSION: Final = re.compile(r"\bpbs_version\b[\"\s:=]+([^\"\s,]+)")
+"""In what `qstat --version` prints, and in the captured answer of a server."""
 _SUBJOBS: Final = re.compile(r"\[[^\]]*\]")
 _SCHED_CONFIG: Final = "sched_config"
 
@@ -176,6 +179,12 @@ class PbsScheduler:
 
     def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
         """Nothing to do: PBS never asks for nodes by name."""
+
+    def version(self) -> str:
+        """The number in what `qstat --version` prints, such as `23.06.06`; of a capture the server's."""
+        text = self._commands.version().text
+        found = _VERSION.search(text)
+        return found[1] if found else first_line(text) if not self._is_capture else ""
 
     # -- inner
 

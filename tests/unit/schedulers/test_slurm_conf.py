@@ -14,11 +14,11 @@ import yaml
 
 from autoscale_aks.config import load_config
 from autoscale_aks.model.node_names import machine_of_kubernetes_node, nodearray_of
+from autoscale_aks.schedulers.commanded import MOST_REASONS
 from autoscale_aks.schedulers.registry import build_scheduler
 from autoscale_aks.schedulers.slurm.hostlists import expand_hosts
 from autoscale_aks.schedulers.slurm.records import FIELDS
 from autoscale_aks.schedulers.slurm.settings import PowerSaving, read_settings
-from autoscale_aks.schedulers.slurm.writing import MOST_REASONS
 
 ROOT = Path(__file__).parents[3]
 CONF = ROOT / "conf" / "slurm"
