@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from autoscale_aks.errors import Problem, SchedulerError
 from autoscale_aks.schedulers.celery.broker import Broker, broker_url
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
     from autoscale_aks.schedulers.celery.settings import CelerySettings
     from autoscale_aks.schedulers.port import NewNode, NodeRequest, SchedulerState
+
+
+PATIENCE_S: Final = 60.0
+"""How long a worker may be slow to answer (it starts, or its host is overloaded) before its machine counts as down."""
 
 
 class Cell(Protocol):
@@ -73,10 +78,18 @@ class CeleryScheduler:
         self._cell = cell
         self._now = now
         self._taken: dict[str, tuple[str, ...]] = {}
+        self._silent_since: dict[str, float] | None = None
 
     def read(self) -> SchedulerState:
-        """Queues and workers. Raises SchedulerError when the broker does not answer."""
-        return read_state(self._cell.look(), self._settings, self._now())
+        """Queues and workers. Raises SchedulerError when the broker does not answer.
+
+        A worker that this run has not seen silent before is late, not lost: for `PATIENCE_S` its machine counts.
+        """
+        look, now = self._cell.look(), self._now()
+        before, first = self._silent_since, now if self._silent_since is not None else -math.inf
+        self._silent_since = {name: (before or {}).get(name, first) for name in look.silent}
+        late = frozenset(name for name, since in self._silent_since.items() if now - since <= PATIENCE_S)
+        return read_state(look, self._settings, now, late)
 
     def add_nodes(self, nodes: Sequence[NewNode]) -> None:
         """Nothing to do: a worker joins by starting."""

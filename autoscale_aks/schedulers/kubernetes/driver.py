@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.errors import SchedulerError
+from autoscale_aks.schedulers.commanded import first_line
 from autoscale_aks.schedulers.kubernetes.access import access_of
 from autoscale_aks.schedulers.kubernetes.client import KubeClient, NotFoundError
 from autoscale_aks.schedulers.kubernetes.nodes import CLOSED_BY_US, read_node
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 _MOST_REASONS: Final = 200
 """Events made in one cycle."""
-_LONGEST_VERSION: Final = 80
 _ONE_BY_ONE: Final = 25
 """Nodes whose pods are asked for each on its own; for more, all pods are read once."""
 _SAFE_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
@@ -140,7 +140,10 @@ class KubernetesScheduler:
         if self._client is None:
             return ""
         self._client.begin()
-        return text_at(self._client.get(VERSION), "gitVersion")[:_LONGEST_VERSION]
+        try:
+            return first_line(text_at(self._client.get(VERSION), "gitVersion"))
+        except (NotFoundError, ValueError):  # something before the API server that lets its objects through alone
+            return ""
 
     def _each(self, names: Sequence[str]) -> Iterator[tuple[str, KubeClient]]:
         """Names that are node names, each once; none where nothing may be changed."""

@@ -91,7 +91,7 @@ def test_installed_packages_may_offer_types(monkeypatch: pytest.MonkeyPatch) -> 
         EntryPoint("odd", "autoscale_aks:__version__", registry.ENTRY_POINT_GROUP),
         EntryPoint("slurm", "no_such_package_here:build", registry.ENTRY_POINT_GROUP),
     ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: EntryPoints(offered))
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: EntryPoints(offered))
     ours = tuple(registry._BUILT_IN)
     assert known_types() == (*ours, "broken", "mine", "odd")
     assert isinstance(build_scheduler({"type": "mine", "jobs": ["prog"]}), CommandScheduler)
