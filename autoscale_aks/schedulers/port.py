@@ -101,6 +101,9 @@ class SchedulerState:
     """Node arrays whose machines come and go by `requests` alone; None: all of them."""
     takes_reasons: int = 0
     """How many reasons `explain_jobs` may be given in one cycle; 0: the site wants none, or there is no place."""
+    site_nodes_count: bool = True
+    """Whether what is free on nodes of the site itself is room for the waiting jobs. False where a job waits only after
+    every node that is there has refused it (Kubernetes): whatever the reason, they would refuse it again."""
     problems: tuple[Problem, ...] = ()
     """Records that were skipped, each with where it stood."""
     complete: bool = True
