@@ -6,6 +6,7 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, final
 
+from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import SchedulerError
 from autoscale_aks.schedulers.port import version_of
 
@@ -34,7 +35,7 @@ class TellingScheduler:
     def read(self) -> SchedulerState:
         """Jobs and nodes in one look."""
         begun = self._clock.now()
-        with self._told("read", ()):
+        with self._told("read", ()), paused_collector():  # a large queue is a hundred thousand objects that stay
             state = self._scheduler.read()
         log.debug(
             "read in %.3f s: %d job records, %s nodes%s",
