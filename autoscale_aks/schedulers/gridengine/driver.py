@@ -16,6 +16,7 @@ from autoscale_aks.schedulers.commanded import (
     runner_of,
     text_of,
     try_each,
+    write_reasons,
 )
 from autoscale_aks.schedulers.gridengine.commands import JOBS_AT_ONCE, CaptureRunner, GridEngineCommands
 from autoscale_aks.schedulers.gridengine.details import Details, parse_details
@@ -155,19 +156,14 @@ class GridEngineScheduler:
         """
         if not self._settings.job_reasons:
             return ()
-        said: list[str] = []
 
-        def write(item: tuple[str, str]) -> None:
-            name, reason = item
+        def write(name: str, reason: str) -> bool:
             job = name.partition(".")[0]
             if job.isdecimal():
                 self._commands.tell(job, _as_context(reason))
-                said.append(name)
+            return job.isdecimal()
 
-        failures = try_each(reasons.items(), write)
-        if not said:
-            raise_first(failures)
-        return tuple(said)
+        return write_reasons(reasons, write)
 
     def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
         """Nothing to do: Grid Engine never asks for nodes by name."""

@@ -20,7 +20,7 @@ from autoscale_aks.schedulers.commanded import (
     runner_of,
     text_of,
     try_chunks,
-    try_each,
+    write_reasons,
 )
 from autoscale_aks.schedulers.openpbs.commands import DROPPED, KEPT, NODES_AT_ONCE, CaptureRunner, PbsCommands
 from autoscale_aks.schedulers.openpbs.facts import (
@@ -162,20 +162,15 @@ class PbsScheduler:
         """
         if not self._settings.job_reasons:
             return ()
-        said: list[str] = []
 
-        def write(item: tuple[str, str]) -> None:
-            name, reason = item
+        def write(name: str, reason: str) -> bool:
             job = _SUBJOBS.sub("[]", name, count=1)
             if job in self._comments:
                 ours = f"{OUR_MARK}{one_line(reason)}" if reason else ""
                 self._commands.comment(job, f"{self._comments[job]}{ours}")
-                said.append(name)
+            return job in self._comments
 
-        failures = try_each(reasons.items(), write)
-        if not said:
-            raise_first(failures)
-        return tuple(said)
+        return write_reasons(reasons, write)
 
     def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
         """Nothing to do: PBS never asks for nodes by name."""

@@ -15,6 +15,7 @@ from autoscale_aks.schedulers.commanded import (
     text_of,
     try_chunks,
     try_each,
+    write_reasons,
 )
 from autoscale_aks.schedulers.port import SchedulerState
 from autoscale_aks.schedulers.slurm.commands import DROPPED, KEPT, NODES_AT_ONCE, CaptureRunner, SlurmCommands
@@ -187,21 +188,22 @@ class SlurmScheduler:
         raise_first(self._update(lost, "state=resume"))
 
     def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:
-        """Write each reason into the job's AdminComment, which needs the rights of an operator."""
-        written: list[str] = []
-        if not self._settings.job_reasons:
-            return ()
-        for name, reason in reasons.items():
-            job = job_id_of(name)
-            if job is None:
-                continue
-            try:
-                self._commands.update_job(job, f"admincomment={one_line(MARK + reason) if reason else ''}")
-            except SchedulerError as error:
-                if not _TAKEN_ALL_THE_SAME.search(str(error)):
-                    raise
-            written.append(name)
-        return tuple(written)
+        """Write each reason into the job's AdminComment. Raises SchedulerError when every one is refused.
+
+        It takes an operator.
+        """
+        return write_reasons(reasons, self._explain) if self._settings.job_reasons else ()
+
+    def _explain(self, name: str, reason: str) -> bool:
+        job = job_id_of(name)
+        if job is None:
+            return False
+        try:
+            self._commands.update_job(job, f"admincomment={one_line(MARK + reason) if reason else ''}")
+        except SchedulerError as error:
+            if not _TAKEN_ALL_THE_SAME.search(str(error)):
+                raise
+        return True
 
     def version(self) -> str:
         """What `squeue --version` prints, such as `slurm-wlm 22.05.8`; of a capture what its configuration says."""
