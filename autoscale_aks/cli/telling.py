@@ -6,7 +6,9 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, final
 
+from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import SchedulerError
+from autoscale_aks.schedulers.port import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +35,7 @@ class TellingScheduler:
     def read(self) -> SchedulerState:
         """Jobs and nodes in one look."""
         begun = self._clock.now()
-        with self._told("read", ()):
+        with self._told("read", ()), paused_collector():  # a large queue is a hundred thousand objects that stay
             state = self._scheduler.read()
         log.debug(
             "read in %.3f s: %d job records, %s nodes%s",
@@ -73,6 +75,10 @@ class TellingScheduler:
         """Write why jobs wait."""
         with self._told("explain", ()):
             return self._scheduler.explain_jobs(reasons)
+
+    def version(self) -> str:
+        """Its version; empty where it cannot say. Stated here, for a check against a protocol sees no `__getattr__`."""
+        return version_of(self._scheduler)
 
     @contextmanager
     def _told(self, what: str, names: Sequence[str]) -> Iterator[None]:

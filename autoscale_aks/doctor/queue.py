@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.reports.doctor import fail, ok, skipped, warn
+from autoscale_aks.schedulers.port import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,19 +17,10 @@ if TYPE_CHECKING:
 _SHOWN: Final = 3
 
 
-@runtime_checkable
-class Versioned(Protocol):
-    """A driver that can say which scheduler it talks to."""
-
-    def version(self) -> str:
-        """The scheduler's own name of its version. Raises SchedulerError when it cannot be asked."""
-        ...
-
-
 def check_scheduler(site: Site) -> Iterator[Finding]:
     """It answers, we can read the answer, and its version is known."""
     kind = site.config.scheduler.type
-    version = site.scheduler.version() if isinstance(site.scheduler, Versioned) else ""
+    version = version_of(site.scheduler)
     state = site.queue
     waiting = sum(job.runnable for job in state.jobs)
     nodes = "nodes are not reported" if state.nodes is None else f"{len(state.nodes):,} nodes"

@@ -1,6 +1,8 @@
 """The scheduler's nodes that are not ours: capacity that is there already, and comes first (matching.md P1, A3).
 
-They are never closed, removed or counted against a limit; only what is free on them counts, while they are ready.
+They are never closed, removed or counted against a limit; only what is free on them counts, while they are ready. Where
+the scheduler has tried them all before it lets a job wait, as Kubernetes does, they do not count at all: a pod that one
+of them refuses for a reason that no constraint says would wait beside it for ever.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ NODEARRAY = "nodearray"
 
 def site_nodes(config: Config, joined: Joiner) -> tuple[Node, ...]:
     """Ready nodes that no machine of ours stands behind, as the planner's on-premise nodes."""
+    if not joined.queue.state.site_nodes_count:
+        return ()
     arrays = [array.name for array in config.arrays]
     known = {*joined.scheduler_names.values(), *joined.cloud.nodes}
     found = [

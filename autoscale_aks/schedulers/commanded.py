@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,253}\Z")
 _SHOWN_WARNINGS: Final = 10
+_REFUSALS: Final = 3
 _LONGEST_WORDS: Final = 200
+_LONGEST_VERSION: Final = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,11 @@ def one_line(words: str, limit: int = _LONGEST_WORDS) -> str:
     return "".join(char if char.isprintable() else " " for char in words)[:limit]
 
 
+def first_line(text: str, limit: int = _LONGEST_VERSION) -> str:
+    """The first line with anything on it, as one that can be shown."""
+    return next((one_line(line.strip(), limit) for line in text.splitlines() if line.strip()), "")
+
+
 def first_match(patterns: Mapping[str, _T], name: str) -> _T | None:
     """What the first pattern that a name matches stands for; None: nobody says."""
     return next((found for pattern, found in patterns.items() if fnmatchcase(name, pattern)), None)
@@ -156,6 +163,30 @@ def raise_first(failures: Sequence[SchedulerError]) -> None:
     """Raise the first failure, if there is one."""
     if failures:
         raise failures[0]
+
+
+def write_reasons(reasons: Mapping[str, str], write: Callable[[str, str], bool]) -> tuple[str, ...]:
+    """Give each job its reason; `write` says whether there was a place for it. The jobs it was written to.
+
+    One that is refused stops no other, but three in a row stop the rest: a server that does not answer would take its
+    time with each. Raises SchedulerError when nothing was written and something refused.
+    """
+    said: list[str] = []
+    failures: list[SchedulerError] = []
+    in_a_row = 0
+    for name, reason in reasons.items():
+        try:
+            if write(name, reason):
+                said.append(name)
+            in_a_row = 0
+        except SchedulerError as error:
+            failures.append(error)
+            in_a_row += 1
+            if in_a_row == _REFUSALS:
+                break
+    if not said:
+        raise_first(failures)
+    return tuple(said)
 
 
 def jobs_by_node(

@@ -7,7 +7,7 @@ what it cannot read, and its writes are idempotent: closing a closed node and re
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from frozendict import frozendict
 
@@ -101,6 +101,9 @@ class SchedulerState:
     """Node arrays whose machines come and go by `requests` alone; None: all of them."""
     takes_reasons: int = 0
     """How many reasons `explain_jobs` may be given in one cycle; 0: the site wants none, or there is no place."""
+    site_nodes_count: bool = True
+    """Whether what is free on nodes of the site itself is room for the waiting jobs. False where a job waits only after
+    every node that is there has refused it (Kubernetes): whatever the reason, they would refuse it again."""
     problems: tuple[Problem, ...] = ()
     """Records that were skipped, each with where it stood."""
     complete: bool = True
@@ -157,3 +160,20 @@ class SchedulerPort(Protocol):
         A job that is not there any more is no error. It never changes what the scheduler does with a job.
         """
         ...
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """A driver that can say which scheduler it talks to."""
+
+    def version(self) -> str:
+        """The scheduler's own name of its version, on one line; empty when it does not say.
+
+        Raises SchedulerError when it cannot be asked.
+        """
+        ...
+
+
+def version_of(scheduler: object) -> str:
+    """Which scheduler a driver talks to; empty where it cannot say. Raises SchedulerError."""
+    return scheduler.version() if isinstance(scheduler, Versioned) else ""

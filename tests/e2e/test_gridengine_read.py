@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from new_nodes import new_nodes
 
 from autoscale_aks.errors import SchedulerError
 from autoscale_aks.model.job import PackingStrategy
+from autoscale_aks.schedulers.port import version_of
 from autoscale_aks.schedulers.registry import build_scheduler
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ def test_an_empty_cluster_is_read(scheduler: SchedulerPort) -> None:
     state = scheduler.read()
     assert (state.jobs, state.nodes, state.problems, state.complete) == ((), (), (), True)
     assert state.shared_resources["matlab"].current == 3
+    assert re.fullmatch(r"\S*GE \d+\.\d+\S*", version_of(scheduler))
 
 
 def test_every_kind_of_waiting_job_becomes_what_it_asked_for(rig: GridEngineRig, scheduler: SchedulerPort) -> None:

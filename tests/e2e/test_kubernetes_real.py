@@ -17,6 +17,7 @@ from autoscale_aks.emulator.server import EmulatorServer  # noqa: E402
 from autoscale_aks.emulator.settings import ClusterSpec, EmulatorSettings  # noqa: E402
 from autoscale_aks.model.policy import Timeout  # noqa: E402
 from autoscale_aks.reconcile import run_cycle  # noqa: E402
+from autoscale_aks.schedulers.port import version_of  # noqa: E402
 from autoscale_aks.schedulers.registry import build_scheduler  # noqa: E402
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ def settings_of(rig: Any, **more: Any) -> dict[str, Any]:
 
 def scheduler(rig: Any, **more: Any) -> SchedulerPort:
     return build_scheduler({"type": "kubernetes", **settings_of(rig, **more)})
+
+
+def test_the_api_server_tells_its_version_to_whoever_may_read(rig: Any) -> None:
+    assert version_of(scheduler(rig)).startswith("v1.")
 
 
 def wait_for(what: str, holds: Callable[[], bool]) -> None:

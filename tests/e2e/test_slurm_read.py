@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,6 +11,7 @@ from new_nodes import new_nodes
 from slurm_rig import FAKE_GPU_DEVICES, NodeLine, SlurmRig, is_installed
 
 from autoscale_aks.errors import SchedulerError
+from autoscale_aks.schedulers.port import version_of
 from autoscale_aks.schedulers.registry import build_scheduler
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ def nodes(state: SchedulerState) -> dict[str, SchedulerNode]:
 def test_jobs_and_nodes_of_a_real_cluster_are_read_closed_and_reopened(rig: SlurmRig, scheduler: SchedulerPort) -> None:
     state = scheduler.read()
     assert (state.jobs, state.problems, state.complete) == ((), (), True)
+    assert re.fullmatch(r"slurm\S* \d+\.\d+\.\d+\S*", version_of(scheduler))
     assert {name: node.state for name, node in nodes(state).items()} == {"htc-1": "Ready", "htc-2": "Ready"}
     first = nodes(state)["htc-1"]
     assert (first.resources["ncpus"], first.resources["feature_spot"]) == (4, True)

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 from autoscale_aks.config import load_config
 from autoscale_aks.model.snapshot import Snapshot
 from autoscale_aks.planning.planner import plan
+from autoscale_aks.reconcile.fresh_nodes import rules_of_cycle
+from autoscale_aks.schedulers.celery.driver import CaptureCell, CeleryScheduler
+from autoscale_aks.schedulers.celery.settings import read_settings as read_celery
 from autoscale_aks.schedulers.registry import build_scheduler
 
 if TYPE_CHECKING:
+    from autoscale_aks.config import Config
     from autoscale_aks.model.job import Chunk, Job
     from autoscale_aks.schedulers.port import SchedulerState
 
@@ -20,7 +24,12 @@ ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
 SAMPLES = {"sample": ROOT / "conf" / "sample" / "slurm"}
 """The queue that `azaks demo` runs is a scene, too."""
-CONFIGURED = {"slurm": "conf/autoscale.example.json"}
+CAPTURES = ROOT / "tests" / "captures"
+CONFIGURED = {
+    "slurm": "conf/autoscale.example.json",
+    "kubernetes": "tests/golden/kubernetes.json",
+    "celery": "tests/golden/celery.json",
+}
 """Where a scene's node arrays are not those of `conf/SCHEDULER/autoscale.json`."""
 SERVED: dict[str, dict[str, Any]] = {
     "slurm": {},
@@ -28,6 +37,8 @@ SERVED: dict[str, dict[str, Any]] = {
     "gridengine": {"hostgroups": {"@allhosts": ["htc", "hpc"], "@gpuhosts": ["gpu"]}, "queues": {"long.q": ["htc"]}},
 }
 """What the captured cluster calls its queues and groups."""
+NOW = 1_795_338_500.0
+"""When Celery was captured (2026-11-22 09:08 UTC): tasks with a time to come are counted from here."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +51,11 @@ class Scene:
 
 
 def read_scene(scheduler: str, scene: str) -> Scene:
-    capture = SAMPLES.get(scene, FIXTURES / scheduler / scene)
-    settings = {"type": scheduler, "capture_dir": str(capture), "capture_nodes": True}
-    state = build_scheduler({**settings, **SERVED[scheduler]}, environment={})
-    seen = state.read()
     config = load_config(ROOT / CONFIGURED.get(scheduler, f"conf/{scheduler}/autoscale.json"))
+    seen = _read(scheduler, scene, config)
     snapshot = Snapshot(
         now=0.0,
-        default_resources=config.default_resources,
+        default_resources=rules_of_cycle(config, seen),
         limits=config.limits,
         nodearrays=config.arrays,
         shared_resources=seen.shared_resources,
@@ -69,6 +77,21 @@ def read_scene(scheduler: str, scene: str) -> Scene:
     for claim in made.claims:
         machines[claim.bucket.array.name] = machines.get(claim.bucket.array.name, 0) + 1
     return Scene(seen, answers, machines)
+
+
+def _read(scheduler: str, scene: str, config: Config) -> SchedulerState:
+    """The captured look of one scene."""
+    if scheduler == "celery":
+        settings = read_celery({"type": "celery", **config.scheduler.settings})
+        return CeleryScheduler(settings, CaptureCell(CAPTURES / "celery" / scene, settings), now=lambda: NOW).read()
+    if scheduler == "kubernetes":
+        given = config.scheduler.settings.items()
+        known = {key: list(value) if isinstance(value, tuple) else value for key, value in given if key != "url"}
+        capture = CAPTURES / "kubernetes" / scene
+        return build_scheduler({"type": "kubernetes", **known, "capture_dir": str(capture)}, environment={}).read()
+    capture = SAMPLES.get(scene, FIXTURES / scheduler / scene)
+    settings = {"type": scheduler, "capture_dir": str(capture), "capture_nodes": True, **SERVED[scheduler]}
+    return build_scheduler(settings, environment={}).read()
 
 
 def shown(job: Job) -> dict[str, Any]:

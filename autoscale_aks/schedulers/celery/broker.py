@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from autoscale_aks.errors import ConfigError, Problem, SchedulerError
 from autoscale_aks.schedulers.celery.records import INSPECTED, CeleryLook, QueueLook, read_messages, read_workers
+from autoscale_aks.schedulers.commanded import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -119,6 +120,19 @@ class Broker:
                 queue.declare()
                 queue.delete()
             self.forget(workers)
+
+    def version(self) -> str:
+        """Celery's version, and the broker's: Redis is asked, AMQP tells it when a connection is made."""
+        import celery  # noqa: PLC0415  an extra, and slow to import
+
+        with _translated():
+            client = self._redis()
+            if client is not None:
+                return _named(celery.__version__, "redis", client.info("server").get("redis_version"))
+            with self._app.connection_for_read() as connection:
+                connection.ensure_connection(max_retries=1, timeout=min(5.0, self._settings.timeout_s))
+                told = getattr(connection.connection, "server_properties", None) or {}
+                return _named(celery.__version__, told.get("product"), told.get("version"))
 
     def forget(self, workers: Iterable[str]) -> None:
         """Forget what was taken from workers."""
@@ -232,6 +246,12 @@ class _translated:  # noqa: N801 - a context manager, used as a word
 
 def _without_password(text: str) -> str:
     return re.sub(r"://[^@\s]*@", "://…@", text)
+
+
+def _named(celery: str, product: Any, version: Any) -> str:
+    """`5.4.0 on redis 7.0.15`; without what is not told."""
+    told = " ".join(one_line(_text(part), 40) for part in (product, version) if part)
+    return f"{celery} on {told}" if told else celery
 
 
 def _text(value: Any) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from autoscale_aks.errors import Problem, SchedulerError
 from autoscale_aks.schedulers.celery.broker import Broker, broker_url
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
     from autoscale_aks.schedulers.celery.settings import CelerySettings
     from autoscale_aks.schedulers.port import NewNode, NodeRequest, SchedulerState
+
+
+PATIENCE_S: Final = 60.0
+"""How long a worker may be slow to answer (it starts, or its host is overloaded) before its machine counts as down."""
 
 
 class Cell(Protocol):
@@ -54,6 +59,10 @@ class Cell(Protocol):
         """Remove what is left of workers that are gone."""
         ...
 
+    def version(self) -> str:
+        """Celery's version and its broker's."""
+        ...
+
 
 class CeleryScheduler:
     """The scheduler port over a broker.
@@ -69,10 +78,18 @@ class CeleryScheduler:
         self._cell = cell
         self._now = now
         self._taken: dict[str, tuple[str, ...]] = {}
+        self._silent_since: dict[str, float] | None = None
 
     def read(self) -> SchedulerState:
-        """Queues and workers. Raises SchedulerError when the broker does not answer."""
-        return read_state(self._cell.look(), self._settings, self._now())
+        """Queues and workers. Raises SchedulerError when the broker does not answer.
+
+        A worker that this run has not seen silent before is late, not lost: for `PATIENCE_S` its machine counts.
+        """
+        look, now = self._cell.look(), self._now()
+        before, first = self._silent_since, now if self._silent_since is not None else -math.inf
+        self._silent_since = {name: (before or {}).get(name, first) for name in look.silent}
+        late = frozenset(name for name, since in self._silent_since.items() if now - since <= PATIENCE_S)
+        return read_state(look, self._settings, now, late)
 
     def add_nodes(self, nodes: Sequence[NewNode]) -> None:
         """Nothing to do: a worker joins by starting."""
@@ -123,6 +140,10 @@ class CeleryScheduler:
     def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG002 - the port's
         """Nowhere: a message in a broker cannot be changed."""
         return ()
+
+    def version(self) -> str:
+        """Celery's version here, and the broker's where it tells, such as `5.4.0 on redis 7.0.15`."""
+        return self._cell.version()
 
     def _workers_of(self, names: Sequence[str], look: CeleryLook) -> dict[str, list[Worker]]:
         wanted = set(names)
@@ -186,6 +207,10 @@ class CaptureCell:
 
     def forget_mailboxes(self, workers: Sequence[str]) -> None:
         """Nothing is changed."""
+
+    def version(self) -> str:
+        """Captured answers do not tell."""
+        return ""
 
 
 def build(settings: Mapping[str, Any], *, environment: Mapping[str, str], base: Path | None = None) -> CeleryScheduler:

@@ -37,8 +37,10 @@ UNSEEN: Final = "(a worker that does not answer)"
 _SHOWN_TASKS: Final = 50
 
 
-def read_state(look: CeleryLook, settings: CelerySettings, now: float) -> SchedulerState:
-    """`now` is in seconds since the epoch, for ETAs."""
+def read_state(
+    look: CeleryLook, settings: CelerySettings, now: float, late: frozenset[str] = frozenset()
+) -> SchedulerState:
+    """`now` is in seconds since the epoch, for ETAs; `late` are silent workers that are believed to be there."""
     notes = Notes()
     for name in look.silent:
         notes.add(f"worker {name[:60]} is known to the broker and does not answer: its machine stays")
@@ -48,7 +50,7 @@ def read_state(look: CeleryLook, settings: CelerySettings, now: float) -> Schedu
     for name in sorted({queue for worker in look.workers.values() for queue in worker.queues} - set(settings.queues)):
         notes.add(f"queue {name[:60]} has a worker but is not served (scheduler.queues)")
     jobs = [job for queue in settings.queues.values() for job in _jobs(queue, look, settings, notes, now)]
-    nodes = _nodes(look, settings)
+    nodes = _nodes(look, settings, late)
     return SchedulerState(
         jobs=tuple(sorted(jobs, key=lambda job: -job.priority)),
         nodes=nodes,
@@ -130,13 +132,18 @@ def machine_of(worker: str, settings: CelerySettings) -> str:
     return name if settings.machine_is == "name" else machine_of_host(host) or name
 
 
-def _nodes(look: CeleryLook, settings: CelerySettings) -> tuple[SchedulerNode, ...]:
+def _nodes(look: CeleryLook, settings: CelerySettings, late: frozenset[str]) -> tuple[SchedulerNode, ...]:
     machines: dict[str, list[Worker]] = {}
     for worker in look.workers.values():
         machines.setdefault(machine_of(worker.name, settings), []).append(worker)
     silent = dict.fromkeys(machine_of(name, settings) for name in look.silent)
     found = [_node(name, workers, settings, is_silent=name in silent) for name, workers in sorted(machines.items())]
-    found.extend(SchedulerNode(name=name, state="Down", job_ids=(UNSEEN,)) for name in silent if name not in machines)
+    believed = {machine_of(name, settings) for name in late}
+    found.extend(
+        SchedulerNode(name=name, state="Ready" if name in believed else "Down", job_ids=(UNSEEN,))
+        for name in silent
+        if name not in machines
+    )
     return tuple(found)
 
 

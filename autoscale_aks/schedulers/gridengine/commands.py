@@ -58,6 +58,10 @@ class GridEngineCommands:
                 return Answer("")
             raise
 
+    def version(self) -> Answer:
+        """The version, which stands above the help of each command."""
+        return self._run(self.settings.qstat, "-help")
+
     def change(self, *args: str) -> str:
         """Change the configuration; what qconf said."""
         return self._run(self.settings.qconf, *args).text

@@ -9,12 +9,14 @@ from frozendict import frozendict
 from autoscale_aks.errors import Problem
 from autoscale_aks.schedulers.commanded import (
     checked_names,
+    first_line,
     jobs_by_node,
     one_line,
     raise_first,
     runner_of,
     text_of,
     try_each,
+    write_reasons,
 )
 from autoscale_aks.schedulers.gridengine.commands import JOBS_AT_ONCE, CaptureRunner, GridEngineCommands
 from autoscale_aks.schedulers.gridengine.details import Details, parse_details
@@ -154,22 +156,21 @@ class GridEngineScheduler:
         """
         if not self._settings.job_reasons:
             return ()
-        said: list[str] = []
 
-        def write(item: tuple[str, str]) -> None:
-            name, reason = item
+        def write(name: str, reason: str) -> bool:
             job = name.partition(".")[0]
             if job.isdecimal():
                 self._commands.tell(job, _as_context(reason))
-                said.append(name)
+            return job.isdecimal()
 
-        failures = try_each(reasons.items(), write)
-        if not said:
-            raise_first(failures)
-        return tuple(said)
+        return write_reasons(reasons, write)
 
     def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
         """Nothing to do: Grid Engine never asks for nodes by name."""
+
+    def version(self) -> str:
+        """The first line of `qstat -help`, such as `GE 8.1.9`; of a capture nothing."""
+        return first_line(self._commands.version().text)
 
     # -- inner
 

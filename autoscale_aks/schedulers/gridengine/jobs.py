@@ -72,6 +72,7 @@ class QueueReader:
     _shaper: Shaper = field(default_factory=Shaper)
     _asked: dict[Any, _Asked] = field(default_factory=dict)
     _shapes: dict[Any, tuple[JobShape, tuple[str, ...]]] = field(default_factory=dict)
+    _judged: dict[Any, tuple[JobShape, tuple[str, ...], str]] = field(default_factory=dict)
     _notes: Notes = field(default_factory=Notes)
 
     def read(self, records: Sequence[JobRecord]) -> Queue:
@@ -140,6 +141,14 @@ class QueueReader:
         ]
 
     def _shape(self, record: JobRecord) -> tuple[JobShape, tuple[str, ...], str]:
+        """Shape, notes and why no node may take it; worked out once for all jobs of a user that ask for the same."""
+        key = (record.requests, record.queues, record.environment, record.range, record.slots, record.owner)
+        found = self._judged.get(key)
+        if found is None:
+            found = self._judged[key] = self._work_out_shape(record)
+        return found
+
+    def _work_out_shape(self, record: JobRecord) -> tuple[JobShape, tuple[str, ...], str]:
         asked = self._what(record)
         takings = self.stocks.takings(self._claim(record, asked, asked.slots))
         key = (id(asked), takings)

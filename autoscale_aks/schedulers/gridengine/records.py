@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 _OPEN: Final = "<job_list"
 _CLOSE: Final = "</job_list>"
-_FIELD: Final = re.compile(r"<([A-Za-z_]+)((?: [a-z_]+=\"[^\"<>]*\")*)>([^<\n]*)</\1>")
+_FIELD: Final = re.compile(
+    r"<(JB_job_number|state|JAT_prio|JB_owner|tasks|slots|queue_name|requested_pe|granted_pe|hard_request|hard_req_queue"
+    r"|predecessor_jobs|ad_predecessor_jobs)((?: [a-z_]+=\"[^\"<>]*\")*)>([^<\n]*)</\1>"
+)
+"""The fields that are read. What users may write freely (names, times, soft requests) is not."""
 _NAME: Final = re.compile(r' name="([^"]*)"')
 _ID: Final = re.compile(r"[0-9]{1,12}\Z")
 _STATE: Final = re.compile(r"[A-Za-z]{1,8}\Z")

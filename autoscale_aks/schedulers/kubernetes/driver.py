@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.errors import SchedulerError
+from autoscale_aks.schedulers.commanded import first_line
 from autoscale_aks.schedulers.kubernetes.access import access_of
 from autoscale_aks.schedulers.kubernetes.client import KubeClient, NotFoundError
 from autoscale_aks.schedulers.kubernetes.nodes import CLOSED_BY_US, read_node
@@ -15,7 +16,7 @@ from autoscale_aks.schedulers.kubernetes.notes import Subject, encode_event, eve
 from autoscale_aks.schedulers.kubernetes.objects import mapping_at, read_pod, text_at
 from autoscale_aks.schedulers.kubernetes.queue import read_state
 from autoscale_aks.schedulers.kubernetes.settings import read_settings
-from autoscale_aks.schedulers.kubernetes.source import NODES, PODS, CaptureSource, ServerSource, Slimmer
+from autoscale_aks.schedulers.kubernetes.source import NODES, PODS, VERSION, CaptureSource, ServerSource, Slimmer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,6 +134,16 @@ class KubernetesScheduler:
         if failure is not None and not said:
             raise failure
         return tuple(said)
+
+    def version(self) -> str:
+        """`gitVersion` of the API server, such as `v1.31.2`; of captures nothing. Raises SchedulerError."""
+        if self._client is None:
+            return ""
+        self._client.begin()
+        try:
+            return first_line(text_at(self._client.get(VERSION), "gitVersion"))
+        except (NotFoundError, ValueError):  # something before the API server that lets its objects through alone
+            return ""
 
     def _each(self, names: Sequence[str]) -> Iterator[tuple[str, KubeClient]]:
         """Names that are node names, each once; none where nothing may be changed."""

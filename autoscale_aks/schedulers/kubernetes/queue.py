@@ -79,6 +79,7 @@ def read_state(look: Look, settings: KubernetesSettings) -> SchedulerState:
             {"select": {}, "name": name, "value": amount} for name, amount in {PODS: _PODS_OF_NODE, **fresh}.items()
         ),
         overheads=overheads,
+        site_nodes_count=False,
         problems=tuple(reading.problems),
         complete=reading.complete,
     )

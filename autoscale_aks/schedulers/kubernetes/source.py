@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NODES: Final = "/api/v1/nodes"
 PODS: Final = "/api/v1/pods"
+VERSION: Final = "/version"
 _NOT_OVER: Final = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
 _CLAIMS: Final = "/api/v1/persistentvolumeclaims"
 _VOLUMES: Final = "/api/v1/persistentvolumes"

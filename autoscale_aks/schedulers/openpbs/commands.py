@@ -65,6 +65,10 @@ class PbsCommands:
                 return Answer("")
             raise
 
+    def version(self) -> Answer:
+        """The version of the commands."""
+        return self._run(self.settings.qstat, "--version")
+
     def list(self, what: str) -> Answer:
         """`resource` (their types) or `sched` (where the scheduler's files are)."""
         return self.manage(f"list {what}")
@@ -126,7 +130,7 @@ class CaptureRunner:
 def _query(args: Sequence[str]) -> str | None:
     if "-Qf" in args:
         return "queues"
-    if "-Bf" in args:
+    if "-Bf" in args or "--version" in args:
         return "server"
     if "-a" in args:
         return "nodes"

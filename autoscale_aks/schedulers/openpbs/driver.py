@@ -11,6 +11,7 @@ from frozendict import frozendict
 from autoscale_aks.errors import Problem, SchedulerError
 from autoscale_aks.schedulers.commanded import (
     checked_names,
+    first_line,
     first_match,
     jobs_by_node,
     one_line,
@@ -19,7 +20,7 @@ from autoscale_aks.schedulers.commanded import (
     runner_of,
     text_of,
     try_chunks,
-    try_each,
+    write_reasons,
 )
 from autoscale_aks.schedulers.openpbs.commands import DROPPED, KEPT, NODES_AT_ONCE, CaptureRunner, PbsCommands
 from autoscale_aks.schedulers.openpbs.facts import (
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
 _ABSENT: Final = re.compile(r"\b15062\b|Unknown node", re.IGNORECASE)
 _PRESENT: Final = re.compile(r"\b15066\b|already exists", re.IGNORECASE)
+_VERSION: Final = re.compile(r"\bpbs_version\b[\"\s:=]+([^\"\s,]+)")
+"""In what `qstat --version` prints, and in the captured answer of a server."""
 _SUBJOBS: Final = re.compile(r"\[[^\]]*\]")
 _SCHED_CONFIG: Final = "sched_config"
 
@@ -159,23 +162,24 @@ class PbsScheduler:
         """
         if not self._settings.job_reasons:
             return ()
-        said: list[str] = []
 
-        def write(item: tuple[str, str]) -> None:
-            name, reason = item
+        def write(name: str, reason: str) -> bool:
             job = _SUBJOBS.sub("[]", name, count=1)
             if job in self._comments:
                 ours = f"{OUR_MARK}{one_line(reason)}" if reason else ""
                 self._commands.comment(job, f"{self._comments[job]}{ours}")
-                said.append(name)
+            return job in self._comments
 
-        failures = try_each(reasons.items(), write)
-        if not said:
-            raise_first(failures)
-        return tuple(said)
+        return write_reasons(reasons, write)
 
     def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
         """Nothing to do: PBS never asks for nodes by name."""
+
+    def version(self) -> str:
+        """The number in what `qstat --version` prints, such as `23.06.06`; of a capture the server's."""
+        text = self._commands.version().text
+        found = _VERSION.search(text)
+        return found[1] if found else first_line(text) if not self._is_capture else ""
 
     # -- inner
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from frozendict import frozendict
 
 from autoscale_aks.errors import Problem
+from autoscale_aks.model.job import Job
 from autoscale_aks.schedulers.commanded import Submission
 from autoscale_aks.schedulers.openpbs.limits import Stocks
 from autoscale_aks.schedulers.openpbs.needs import Translator
@@ -28,7 +29,7 @@ from autoscale_aks.units import number_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from autoscale_aks.model.job import Job, JobShape
+    from autoscale_aks.model.job import JobShape
     from autoscale_aks.model.limits import SharedResource
     from autoscale_aks.schedulers.openpbs.facts import PbsFacts
     from autoscale_aks.schedulers.openpbs.records import JobFacts, JobRecord
@@ -68,6 +69,11 @@ class _Judged(NamedTuple):
     parts: tuple[tuple[str, int, str], ...]
     """Of an array: subjobs as its name shows them, how many, and why they wait."""
     fault: str
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing to say of such a job but the job itself."""
+        return not self.fault and not self.notes
 
 
 @dataclass(slots=True)
@@ -114,27 +120,33 @@ def read_queue(text: str | Iterable[str], settings: PbsSettings, facts: PbsFacts
     """
     reading = _Reading(settings, facts, [])
     records = list(parse_jobs(text, reading.problems))
-    arrays = {record.id for record in records if record.is_array}
+    arrays = {record.id for record in records if "[" in record.id and record.is_array}
     running = _read_running(records, reading, arrays)
     found: list[tuple[Any, Job]] = []
     for number, record in enumerate(records):
-        if record.facts.state not in _WAITING or (arrays and record.array_id in arrays):
+        if record.facts.state not in _WAITING or (arrays and "[" in record.id and record.array_id in arrays):
             continue
         judged = reading.judged(record)
         key = (*judged.order, _float(record.rank) if record.rank else math.inf, number)
-        found.extend((key, job) for job in _jobs_of(record, judged, reading))
+        if judged.is_plain and "[" not in record.id:
+            found.append((key, _plain_job(record, judged)))
+        else:
+            found.extend((key, job) for job in _jobs_of(record, judged, reading))
     found.sort(key=itemgetter(0))
     problems = [*reading.problems, *(Problem("qstat", line) for line in reading.notes.lines())]
     if facts.server.get("job_sort_formula") or facts.sched.fair_share:
         problems.append(Problem("qstat", _FORMULA.format(reading.order.described)))
-    comments = {record.id: record.facts.comment for record in records if record.facts.state in _WAITING}
     return Queue(
         jobs=tuple(job for _, job in found),
         running=running,
         shared=reading.stocks.shared(),
         problems=tuple(problems),
-        comments=comments if settings.job_reasons else frozendict(),
+        comments=_comments(records) if settings.job_reasons else frozendict(),
     )
+
+
+def _comments(records: Iterable[JobRecord]) -> Mapping[str, str]:
+    return {record.id: record.facts.comment for record in records if record.facts.state in _WAITING}
 
 
 def _read_running(records: Sequence[JobRecord], reading: _Reading, arrays: set[str]) -> Mapping[str, tuple[str, ...]]:
@@ -143,7 +155,7 @@ def _read_running(records: Sequence[JobRecord], reading: _Reading, arrays: set[s
     known = _WAITING | _OVER
     for record in records:
         state = record.facts.state
-        if record.is_array:
+        if "[" in record.id and record.is_array:
             reading.stocks.count_running(record.facts, _running_tasks(record.facts))
         elif state in _ACTIVE:
             if record.array_id not in arrays:
@@ -163,6 +175,20 @@ def _hosts(exec_host: str) -> Iterator[str]:
 
 def _running_tasks(job: JobFacts) -> int:
     return sum(int(count) for count in _RUNNING.findall(job.state_count))
+
+
+def _plain_job(record: JobRecord, judged: _Judged) -> Job:
+    """A job that is no array, and of which nothing is to be noted: most of a large queue, made in one go."""
+    return Job(
+        name=record.id,
+        shape=judged.shape,
+        runnable=not judged.why,
+        not_runnable_reason=judged.why,
+        priority=judged.priority,
+        queue=record.facts.queue,
+        user=record.facts.user,
+        path=f"qstat {record.id}",
+    )
 
 
 def _jobs_of(record: JobRecord, judged: _Judged, reading: _Reading) -> list[Job]:

@@ -102,14 +102,15 @@ def _read(name: str, body: str, known: dict[tuple[str | None, ...], JobFacts]) -
     wanted, resources = _patterns(indent[1])
     found = dict(wanted.findall(body))
     block = resources.search(body)
-    rank, exec_host = _text(found.pop("queue_rank", "")), _text(found.pop("exec_host", ""))
-    key = (*map(found.get, _SHARED), "" if block is None else block[1])
+    rank, exec_host = found.pop("queue_rank", ""), found.pop("exec_host", "")
+    asked = "" if block is None else block[1]
+    key = (*map(found.get, _SHARED), asked)
     facts = known.get(key)
     if facts is None:
         if len(known) >= _MOST_KNOWN:
             known.clear()
-        facts = known[key] = _facts(found, "" if block is None else block[1])
-    return JobRecord(name, rank, exec_host, facts)
+        facts = known[key] = _facts(found, asked)
+    return JobRecord(name, _text(rank), _text(exec_host) if exec_host else "", facts)
 
 
 def _facts(found: dict[str, str], block: str) -> JobFacts:
@@ -152,7 +153,7 @@ def _patterns(indent: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 def _text(raw: str) -> str:
     """What a JSON scalar says, as text: `"1gb",` → `1gb`, `4` → `4`, `false` → `false`."""
     text = raw.rstrip().removesuffix(",")
-    if not text.startswith('"'):
+    if text[:1] != '"':
         return text
     if "\\" not in text:
         return text[1:-1] if text.endswith('"') and len(text) > 1 else text[1:]

@@ -41,6 +41,10 @@ class SlurmCommands:
         """Every waiting and running job, one a line."""
         return self._run(self.squeue, *_QUEUE)
 
+    def version(self) -> Answer:
+        """The version of the commands, which is that of the cluster or a newer one."""
+        return self._run(self.squeue, "--version")
+
     def show_nodes(self) -> Answer:
         """All nodes, hidden ones and GPUs in use included. (Asked for by name, an unknown one is an error.)"""
         return self._run(self.scontrol, "-a", "-d", "-o", "show", "nodes")
@@ -82,10 +86,10 @@ class CaptureRunner:
 
     def run(self, args: Sequence[str], env: Mapping[str, str]) -> Answer:  # noqa: ARG002 - files need no environment
         """The file that holds what this query printed. Raises SchedulerError when the queue or nodes are missing."""
-        if "show" not in args and not any(arg.startswith("--Format=") for arg in args):
+        if "show" not in args and not any(arg.startswith(("--Format=", "--version")) for arg in args):
             self.recorded.append(tuple(args))
             return Answer("")
-        what = args[args.index("show") + 1] if "show" in args else ""
+        what = args[args.index("show") + 1] if "show" in args else "config" if "--version" in args else ""
         name = f"scontrol-show-{what}.txt" if what else "squeue.txt"
         path = self.directory / name
         try:

@@ -5,9 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from autoscale_aks.errors import Problem, SchedulerError
+from autoscale_aks.errors import SchedulerError
+from autoscale_aks.schedulers.commanded import (
+    checked_names,
+    first_line,
+    one_line,
+    raise_first,
+    runner_of,
+    text_of,
+    try_chunks,
+    try_each,
+    write_reasons,
+)
 from autoscale_aks.schedulers.port import SchedulerState
-from autoscale_aks.schedulers.process import SubprocessRunner
 from autoscale_aks.schedulers.slurm.commands import DROPPED, KEPT, NODES_AT_ONCE, CaptureRunner, SlurmCommands
 from autoscale_aks.schedulers.slurm.facts import (
     ClusterFacts,
@@ -20,15 +30,16 @@ from autoscale_aks.schedulers.slurm.nodes import GONE, REASON, is_closed_by_us, 
 from autoscale_aks.schedulers.slurm.powering import MOVING, find_requests, given_up
 from autoscale_aks.schedulers.slurm.settings import read_settings
 from autoscale_aks.schedulers.slurm.spool import Spool
-from autoscale_aks.schedulers.slurm.writing import MARK, MOST_REASONS, clean, job_id_of, node_attributes
+from autoscale_aks.schedulers.slurm.writing import MARK, job_id_of, node_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
+    from autoscale_aks.errors import Problem
     from autoscale_aks.schedulers.port import NewNode, NodeRequest
-    from autoscale_aks.schedulers.process import Answer, Runner
+    from autoscale_aks.schedulers.process import Runner
     from autoscale_aks.schedulers.slurm.nodes import NodeRecord
     from autoscale_aks.schedulers.slurm.settings import SlurmSettings
 
@@ -36,7 +47,9 @@ _TAKEN_ALL_THE_SAME: Final = re.compile(
     r"Invalid job id|already (?:completing|complete|finish)|partition configuration not available", re.IGNORECASE
 )
 """What scontrol says of a job that is over, and of one whose words it took but which cannot run (its status is 1)."""
-_SAFE_NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,253}\Z")
+_CAPTURED_VERSION: Final = re.compile(r"^SLURM_VERSION\s*=\s*(\S+)", re.MULTILINE)
+_RESERVED: Final = frozenset({"all"})
+"""What scontrol takes for something other than a node."""
 
 
 class SlurmScheduler:
@@ -64,9 +77,9 @@ class SlurmScheduler:
         problems: list[Problem] = []
         nodes_text = ""
         if self._reports_nodes:
-            nodes_text = self._text("scontrol show nodes", self._commands.show_nodes(), problems)
+            nodes_text = text_of("scontrol show nodes", self._commands.show_nodes(), problems)
         facts = self._read_facts(problems)
-        queue = read_queue(self._text("squeue", self._commands.show_queue(), problems), self._settings, facts)
+        queue = read_queue(text_of("squeue", self._commands.show_queue(), problems), self._settings, facts)
         nodes = None
         requests = self._read_requests(nodes_text, problems)
         before = len(problems)
@@ -79,7 +92,7 @@ class SlurmScheduler:
             running=queue.running,
             requests=requests,
             powered=self._powered(),
-            takes_reasons=MOST_REASONS if self._settings.job_reasons else 0,
+            takes_reasons=self._settings.takes_reasons,
             problems=(*problems, *queue.problems),
             complete=len(problems) == before and (nodes is not None or not queue.skipped),
         )
@@ -91,12 +104,10 @@ class SlurmScheduler:
         that Slurm powers itself are its own affair. A dynamic node without an address is given it once it is known.
         """
         new = {node.name: node for node in nodes if not self._settings.powers((node.nodearray,))}
-        wanted = tuple(_checked(tuple(new)))
+        wanted = tuple(checked_names(tuple(new), reserved=_RESERVED))
         known = self._node_records() if wanted else {}
         ours = [name for name in wanted if name in known and is_closed_by_us(known[name])]
-        failure = self._update(ours, "state=undrain")
-        if failure is not None:
-            raise failure
+        raise_first(self._update(ours, "state=undrain"))
         for name in wanted:  # Slurm takes a node's name for its address, which nobody may resolve
             address = new[name].address
             if address and name in known and known[name].is_dynamic and known[name].pairs.get("NodeAddr") == name:
@@ -117,7 +128,7 @@ class SlurmScheduler:
 
         A node that Slurm itself is powering down starts nothing any more, and would not come up again drained.
         """
-        wanted = tuple(_checked(names))
+        wanted = tuple(checked_names(names, reserved=_RESERVED))
         if not wanted:
             return ()
         known = self._node_records()
@@ -126,23 +137,23 @@ class SlurmScheduler:
             for name in wanted
             if name in known and "DRAIN" not in known[name].flags and not self._is_moving(known[name])
         ]
-        failure = self._update(to_drain, "state=drain", f"reason={clean(f'{REASON}: {reason}')}")
+        failures = self._update(to_drain, "state=drain", f"reason={one_line(f'{REASON}: {reason}')}")
         after = known if self._is_capture else self._node_records()
         closed = tuple(name for name in wanted if name in after and _is_drained(after[name]))
-        if failure is not None and not closed:
-            raise failure
+        if not closed:
+            raise_first(failures)
         return closed
 
     def reopen_nodes(self, names: Sequence[str]) -> None:
         """Take the drain away and nothing else: a node that is down stays down. Raises when one stays closed."""
-        wanted = tuple(_checked(names))
+        wanted = tuple(checked_names(names, reserved=_RESERVED))
         known = self._node_records() if wanted else {}
         drained = [name for name in wanted if name in known and "DRAIN" in known[name].flags]
-        failure = self._update(drained, "state=undrain")
-        if failure is not None:
+        failures = self._update(drained, "state=undrain")
+        if failures:
             after = self._node_records()
             if any(name in after and "DRAIN" in after[name].flags for name in drained):
-                raise failure
+                raise_first(failures)
 
     def remove_nodes(self, names: Sequence[str]) -> None:
         """Set nodes whose machines are gone DOWN, so that their jobs are requeued; delete them if they are dynamic.
@@ -151,17 +162,15 @@ class SlurmScheduler:
         minute and must not come back into service. `add_nodes` opens it again. With power saving it is powered down
         instead, unless Slurm is about it already: so Slurm may resume it later.
         """
-        wanted = tuple(_checked(names))
+        wanted = tuple(checked_names(names, reserved=_RESERVED))
         known = self._node_records() if wanted else {}
         present = [name for name in wanted if name in known]
         if self._settings.power_saving is not None:
             present = self._power_down(present, known)
         up = [name for name in present if "DOWN" not in known[name].flags]
-        failures = [self._update(up, "state=down", f"reason={GONE}")]
-        failures.extend(self._delete(name) for name in present if known[name].is_dynamic)
-        first = next((failure for failure in failures if failure is not None), None)
-        if first is not None:
-            raise first
+        failures = self._update(up, "state=down", f"reason={GONE}")
+        failures += try_each((name for name in present if known[name].is_dynamic), self._delete)
+        raise_first(failures)
 
     def settle_requests(self, requests: Sequence[NodeRequest]) -> None:
         """Remove their events from the spool, and give nodes back to Slurm that it had given up on.
@@ -176,26 +185,31 @@ class SlurmScheduler:
         self._spool.settle(done)
         waiting = {name for event in self._spool.read([]) for name in event.names}
         lost = [name for name in given_up(self._node_records().values()) if name not in waiting]
-        failure = self._update(lost, "state=resume")
-        if failure is not None:
-            raise failure
+        raise_first(self._update(lost, "state=resume"))
 
     def explain_jobs(self, reasons: Mapping[str, str]) -> tuple[str, ...]:
-        """Write each reason into the job's AdminComment, which needs the rights of an operator."""
-        written: list[str] = []
-        if not self._settings.job_reasons:
-            return ()
-        for name, reason in reasons.items():
-            job = job_id_of(name)
-            if job is None:
-                continue
-            try:
-                self._commands.update_job(job, f"admincomment={clean(MARK + reason) if reason else ''}")
-            except SchedulerError as error:
-                if not _TAKEN_ALL_THE_SAME.search(str(error)):
-                    raise
-            written.append(name)
-        return tuple(written)
+        """Write each reason into the job's AdminComment. Raises SchedulerError when every one is refused.
+
+        It takes an operator.
+        """
+        return write_reasons(reasons, self._explain) if self._settings.job_reasons else ()
+
+    def _explain(self, name: str, reason: str) -> bool:
+        job = job_id_of(name)
+        if job is None:
+            return False
+        try:
+            self._commands.update_job(job, f"admincomment={one_line(MARK + reason) if reason else ''}")
+        except SchedulerError as error:
+            if not _TAKEN_ALL_THE_SAME.search(str(error)):
+                raise
+        return True
+
+    def version(self) -> str:
+        """What `squeue --version` prints, such as `slurm-wlm 22.05.8`; of a capture what its configuration says."""
+        text = self._commands.version().text
+        captured = _CAPTURED_VERSION.search(text)
+        return f"slurm {captured[1]}" if captured else first_line(text) if not self._is_capture else ""
 
     def _read_requests(self, nodes_text: str, problems: list[Problem]) -> tuple[NodeRequest, ...]:
         if self._spool is None:
@@ -220,39 +234,22 @@ class SlurmScheduler:
         ours = [name for name in names if "CLOUD" in known[name].flags and not known[name].is_dynamic]
         up = [name for name in ours if not known[name].flags & MOVING]
         drained = [name for name in up if is_closed_by_us(known[name])]
-        failures = [
-            self._update(up, "state=power_down_force", f"reason={GONE}"),
-            self._update(drained, "state=undrain"),  # it takes the reason away, too
-            self._update([name for name in drained if "DOWN" in known[name].flags], f"reason={GONE}"),
-        ]
-        for failure in filter(None, failures):
-            raise failure
+        failures = self._update(up, "state=power_down_force", f"reason={GONE}")
+        failures += self._update(drained, "state=undrain")  # it takes the reason away, too
+        failures += self._update([name for name in drained if "DOWN" in known[name].flags], f"reason={GONE}")
+        raise_first(failures)
         return [name for name in names if name not in set(ours)]
 
-    def _delete(self, name: str) -> SchedulerError | None:
+    def _delete(self, name: str) -> None:
         try:
             self._commands.delete_node(name)
-        except SchedulerError as error:
-            return error if name in self._node_records() else None
-        return None
+        except SchedulerError:
+            if name in self._node_records():
+                raise
 
-    def _update(self, names: Sequence[str], *changes: str) -> SchedulerError | None:
-        """Change nodes in chunks; a chunk that fails is tried node by node. The first failure, if any stayed."""
-        failure: SchedulerError | None = None
-        for start in range(0, len(names), NODES_AT_ONCE):
-            chunk = names[start : start + NODES_AT_ONCE]
-            if self._try_update(chunk, changes) is None:
-                continue
-            for name in chunk:
-                failure = self._try_update([name], changes) or failure
-        return failure
-
-    def _try_update(self, names: Sequence[str], changes: tuple[str, ...]) -> SchedulerError | None:
-        try:
-            self._commands.update_node(names, *changes)
-        except SchedulerError as error:
-            return error
-        return None
+    def _update(self, names: Sequence[str], *changes: str) -> list[SchedulerError]:
+        """Change nodes in chunks; a chunk that fails is tried node by node. The failures that stayed."""
+        return try_chunks(names, NODES_AT_ONCE, lambda chunk: self._commands.update_node(chunk, *changes))
 
     def _node_records(self) -> dict[str, NodeRecord]:
         return {record.name: record for record in parse_nodes(self._commands.show_nodes().text, [])}
@@ -267,35 +264,12 @@ class SlurmScheduler:
             memory_is_managed=managed,
         )
 
-    def _text(self, what: str, answer: Answer, problems: list[Problem]) -> str:
-        problems.extend(Problem(what, line[:200]) for line in answer.warnings[:10])
-        return answer.text
-
 
 def _is_drained(record: NodeRecord) -> bool:
     return record.is_closed and not record.is_busy
 
 
-def _checked(names: Sequence[str]) -> Iterator[str]:
-    """Names that scontrol takes for one node each: no lists, no options. Raises SchedulerError for others."""
-    for name in dict.fromkeys(names):
-        if not _SAFE_NAME.match(name) or name.upper() == "ALL":
-            raise SchedulerError(f"{name[:60]!r} is no node name")
-        yield name
-
-
 def build(settings: Mapping[str, Any], *, environment: Mapping[str, str], base: Path | None = None) -> SlurmScheduler:
     """`{"type": "slurm", …}` → a scheduler. Raises ConfigError."""
     parsed = read_settings(settings, base=base)
-    if parsed.capture_dir is not None:
-        return SlurmScheduler(parsed, CaptureRunner(parsed.capture_dir))
-    return SlurmScheduler(
-        parsed,
-        SubprocessRunner(
-            environment=environment,
-            timeout_s=parsed.timeout_s,
-            output_limit=parsed.max_output_bytes,
-            dropped=DROPPED,
-            kept=KEPT,
-        ),
-    )
+    return SlurmScheduler(parsed, runner_of(parsed, environment, CaptureRunner, dropped=DROPPED, kept=KEPT))

@@ -17,6 +17,7 @@ from frozendict import frozendict
 
 from autoscale_aks.errors import Problem
 from autoscale_aks.model.job import Job, JobShape
+from autoscale_aks.schedulers.commanded import Submission
 from autoscale_aks.schedulers.slurm.arrays import parse_tasks
 from autoscale_aks.schedulers.slurm.hostlists import expand_hosts
 from autoscale_aks.schedulers.slurm.needs import Translator, partitions_of
@@ -257,18 +258,8 @@ def _job(
     count: int = 1,
     problem: Problem | None = None,
 ) -> Job:
-    return Job(
-        name=name,
-        shape=shape,
-        count=count,
-        runnable=not why,
-        not_runnable_reason=why,
-        priority=float(_priority(record)),
-        queue=sys.intern(record.partition),
-        user=sys.intern(record.user),
-        path=path,
-        problem=problem,
-    )
+    whose = Submission(float(_priority(record)), sys.intern(record.partition), sys.intern(record.user), path)
+    return whose.job(name, shape, why=why, count=count, problem=problem)
 
 
 def _tasks_of(record: QueueRecord) -> TaskSet | None:

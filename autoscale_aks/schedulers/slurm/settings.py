@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from frozendict import frozendict
@@ -11,8 +11,8 @@ from frozendict import frozendict
 from autoscale_aks.errors import ConstraintError
 from autoscale_aks.matching.parse import parse_constraint
 from autoscale_aks.planning.reading import Reader
-from autoscale_aks.schedulers.process import DEFAULT_OUTPUT_LIMIT, DEFAULT_TIMEOUT_S
-from autoscale_aks.schedulers.settings import finish, read_object, read_output_limit, read_path, read_timeout
+from autoscale_aks.schedulers.commanded import COMMANDED_KEYS, CommandedSettings, read_commanded
+from autoscale_aks.schedulers.settings import finish, read_lists, read_object, read_path, read_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ class PowerSaving:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SlurmSettings:
+class SlurmSettings(CommandedSettings):
     """How this site's Slurm is asked, and how its words become constraints.
 
     ========================  ==========================================================================
@@ -72,10 +72,6 @@ class SlurmSettings:
     squeue: str = "squeue"
     scontrol: str = "scontrol"
     slurm_conf: Path | None = None
-    timeout_s: float = DEFAULT_TIMEOUT_S
-    max_output_bytes: int = DEFAULT_OUTPUT_LIMIT
-    capture_dir: Path | None = None
-    capture_nodes: bool = False
     partitions: Mapping[str, tuple[str, ...]] = field(default_factory=frozendict)
     features: Mapping[str, Mapping[str, Any]] = field(default_factory=frozendict)
     gpu_types: Mapping[str, Mapping[str, Any]] = field(default_factory=frozendict)
@@ -83,11 +79,9 @@ class SlurmSettings:
     memory_resource: str = "mem"
     gpu_resource: str = "ngpus"
     memory_is_managed: bool | None = None
-    unknown_is_runnable: bool = True
     dynamic_nodes: bool | None = None
     create_nodes: Mapping[str, tuple[str, ...]] = field(default_factory=frozendict)
     power_saving: PowerSaving | None = None
-    job_reasons: bool = False
 
     def powers(self, nodearrays: tuple[str, ...]) -> bool:
         """Whether Slurm itself powers the nodes of all these node arrays."""
@@ -110,14 +104,10 @@ class SlurmSettings:
         return self.gpu_types.get(name, {GPU_TYPE: name})
 
 
-_DEFAULTS: Final[Mapping[str, str]] = {
-    one.name: one.default for one in fields(SlurmSettings) if isinstance(one.default, str)
-}
 _KEYS: Final = (
-    "type",
-    "unknown_reasons",
-    *(one.name for one in fields(SlurmSettings) if one.name != "unknown_is_runnable"),
-)
+    *COMMANDED_KEYS, "squeue", "scontrol", "slurm_conf", "partitions", "features", "gpu_types", "cpu_resource",
+    "memory_resource", "gpu_resource", "memory_is_managed", "dynamic_nodes", "create_nodes", "power_saving",
+)  # fmt: skip
 
 GPU_TYPE: Final = "gpu_type"
 """The resource that a GPU type equals where `gpu_types` says nothing."""
@@ -133,25 +123,20 @@ def read_settings(raw: Mapping[str, Any], *, path: str = "scheduler", base: Path
     reader = Reader()
     reader.keys(raw, path, _KEYS)
     settings = SlurmSettings(
-        squeue=_word(reader, raw, "squeue", path),
-        scontrol=_word(reader, raw, "scontrol", path),
+        **read_commanded(reader, raw, path, base),
+        squeue=read_word(reader, raw, "squeue", path, "squeue"),
+        scontrol=read_word(reader, raw, "scontrol", path, "scontrol"),
         slurm_conf=read_path(reader, raw, "slurm_conf", path, base),
-        timeout_s=read_timeout(reader, raw, path, DEFAULT_TIMEOUT_S),
-        max_output_bytes=read_output_limit(reader, raw, path, DEFAULT_OUTPUT_LIMIT),
-        capture_dir=read_path(reader, raw, "capture_dir", path, base),
-        capture_nodes=reader.flag(raw, "capture_nodes", path, default=False),
-        partitions=_lists(reader, raw, "partitions", path),
+        partitions=read_lists(reader, raw, "partitions", path),
         features=_constraints(reader, raw, "features", path),
         gpu_types=_constraints(reader, raw, "gpu_types", path),
-        cpu_resource=_word(reader, raw, "cpu_resource", path),
-        memory_resource=_word(reader, raw, "memory_resource", path),
-        gpu_resource=_word(reader, raw, "gpu_resource", path),
+        cpu_resource=read_word(reader, raw, "cpu_resource", path, "ncpus"),
+        memory_resource=read_word(reader, raw, "memory_resource", path, "mem"),
+        gpu_resource=read_word(reader, raw, "gpu_resource", path, "ngpus"),
         memory_is_managed=_maybe(reader, raw, "memory_is_managed", path),
-        unknown_is_runnable=_unknown_is_runnable(reader, raw, path),
         dynamic_nodes=_maybe(reader, raw, "dynamic_nodes", path),
-        create_nodes=_lists(reader, raw, "create_nodes", path),
+        create_nodes=read_lists(reader, raw, "create_nodes", path),
         power_saving=_power_saving(reader, raw, path, base),
-        job_reasons=reader.flag(raw, "job_reasons", path, default=False),
     )
     for pattern, attributes in settings.create_nodes.items():
         for attribute in attributes:
@@ -166,30 +151,8 @@ def read_settings(raw: Mapping[str, Any], *, path: str = "scheduler", base: Path
     return settings
 
 
-def _word(reader: Reader, raw: Mapping[str, Any], key: str, path: str) -> str:
-    default = _DEFAULTS[key]
-    text = reader.text(raw, key, path, default)
-    if not text.strip() or not text.isprintable():
-        reader.wrong(f"{path}.{key}", f'expected a name such as "{default}"')
-    return text
-
-
 def _maybe(reader: Reader, raw: Mapping[str, Any], key: str, path: str) -> bool | None:
     return None if raw.get(key) is None else reader.flag(raw, key, path, default=False)
-
-
-def _unknown_is_runnable(reader: Reader, raw: Mapping[str, Any], path: str) -> bool:
-    found = reader.text(raw, "unknown_reasons", path, "runnable")
-    if found not in {"runnable", "waiting"}:
-        reader.wrong(f"{path}.unknown_reasons", 'expected "runnable" or "waiting"')
-    return found == "runnable"
-
-
-def _lists(reader: Reader, raw: Mapping[str, Any], key: str, path: str) -> Mapping[str, tuple[str, ...]]:
-    """An object whose values are lists of strings; a single string is a list of one."""
-    objects = read_object(reader, raw, key, path)
-    lists = {name: [value] if isinstance(value, str) else value for name, value in objects.items()}
-    return frozendict({name: reader.texts(lists, name, f"{path}.{key}") for name in lists})
 
 
 def _power_saving(reader: Reader, raw: Mapping[str, Any], path: str, base: Path | None) -> PowerSaving | None:

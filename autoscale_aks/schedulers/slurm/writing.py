@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.errors import SchedulerError
+from autoscale_aks.schedulers.commanded import first_match
 from autoscale_aks.schedulers.slurm.settings import PLACEHOLDER
 from autoscale_aks.schedulers.slurm.values import MEGABYTE
 from autoscale_aks.units import Size, number_of
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 MARK: Final = "azaks: "
 """What our reasons in a job's AdminComment begin with."""
-MOST_REASONS: Final = 50
-"""Jobs whose reason is written in one cycle: each is a request that slurmctld answers under its lock of the jobs."""
 
 _ADDRESS: Final = "nodeaddr"
 _VALUE: Final = re.compile(r"[^\s\x00-\x1f]{1,400}\Z")
@@ -29,10 +27,10 @@ _JOB: Final = re.compile(r"([0-9]{1,19})(?:_([0-9]{1,10})|_\[.*|\+[0-9]{1,10})?\
 
 def node_attributes(node: NewNode, settings: SlurmSettings) -> tuple[str, ...]:
     """Attributes for `scontrol create`; its address is added where it is known. Raises SchedulerError."""
-    for pattern, attributes in settings.create_nodes.items():
-        if fnmatchcase(node.name, pattern):
-            return _filled(attributes, node, settings)
-    raise SchedulerError(f"node {node.name}: no pattern of scheduler.create_nodes says what it has")
+    attributes = first_match(settings.create_nodes, node.name)
+    if attributes is None:
+        raise SchedulerError(f"node {node.name}: no pattern of scheduler.create_nodes says what it has")
+    return _filled(attributes, node, settings)
 
 
 def _filled(attributes: Sequence[str], node: NewNode, settings: SlurmSettings) -> tuple[str, ...]:
@@ -75,8 +73,3 @@ def job_id_of(name: str) -> str | None:
     if match is None:
         return None
     return match[1] if match[2] is None else f"{match[1]}_{match[2]}"
-
-
-def clean(text: str) -> str:
-    """Words as scontrol keeps them: printable, on one line, short."""
-    return "".join(char if char.isprintable() else " " for char in text)[:200]

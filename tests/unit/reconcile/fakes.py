@@ -109,6 +109,7 @@ class FakeScheduler:
         """Whether the node of a machine has joined, once it is ready."""
         self.site_nodes: list[SchedulerNode] = []
         """Nodes that are no machines of ours."""
+        self.site_nodes_count = True
         self.requests: list[NodeRequest] = []
         self.powered: tuple[str, ...] | None = ()
         self.takes_reasons = 0
@@ -186,6 +187,7 @@ class FakeScheduler:
             requests=tuple(self.requests),
             powered=self.powered,
             takes_reasons=self.takes_reasons,
+            site_nodes_count=self.site_nodes_count,
         )
 
     def add_nodes(self, nodes: Sequence[NewNode]) -> None:

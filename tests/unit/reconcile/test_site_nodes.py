@@ -50,6 +50,15 @@ def test_a_node_that_cannot_take_the_job_keeps_no_machine_away(site: Site, chang
     assert site.names() == ["site-htc-1"]
 
 
+def test_a_scheduler_that_has_tried_them_all_is_believed(site: Site) -> None:
+    """kube-scheduler says unschedulable: no node that is there takes the pod, whatever room we see on it (T06a)."""
+    site.scheduler.site_nodes, site.scheduler.site_nodes_count = [own("aks-system-12345678-vmss000000")], False
+    site.scheduler.submit("a")
+    report = site.cycle()
+    assert report.plan.unmanaged_nodes == ()
+    assert site.names() == ["site-htc-1"]
+
+
 def test_the_sites_nodes_are_never_closed_reopened_or_removed_however_idle(site: Site) -> None:
     site.scheduler.site_nodes = [own("rack-1"), own("rack-2", state="Closed", closed_by_us=True)]
     for _ in range(4):

@@ -14,11 +14,11 @@ import yaml
 
 from autoscale_aks.config import load_config
 from autoscale_aks.model.node_names import machine_of_kubernetes_node, nodearray_of
+from autoscale_aks.schedulers.commanded import MOST_REASONS
 from autoscale_aks.schedulers.registry import build_scheduler
 from autoscale_aks.schedulers.slurm.hostlists import expand_hosts
 from autoscale_aks.schedulers.slurm.records import FIELDS
 from autoscale_aks.schedulers.slurm.settings import PowerSaving, read_settings
-from autoscale_aks.schedulers.slurm.writing import MOST_REASONS
 
 ROOT = Path(__file__).parents[3]
 CONF = ROOT / "conf" / "slurm"
@@ -101,7 +101,7 @@ def test_a_pod_runs_on_the_nodes_of_the_example_and_nowhere_else() -> None:
 def test_the_commands_of_the_page_are_commands() -> None:
     blocks = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
     commands = [shlex.split(line[2:]) for block in blocks for line in block.splitlines() if line[:2] in {"$ ", "# "}]
-    assert {command[0] for command in commands} == {"kubectl", "install"}
+    assert {command[0] for command in commands} == {"kubectl", "install", "azaks", "sbatch", "systemctl"}
     applied = [command[-1] for command in commands if command[1:2] == ["apply"]]
     assert [path for path in applied if not (ROOT / path).exists()] == []
     secret = next(command for command in commands if "secret" in command)

@@ -12,7 +12,7 @@ from autoscale_aks.schedulers.celery.settings import read_settings
 from autoscale_aks.schedulers.celery.state import read_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from autoscale_aks.schedulers.port import SchedulerState
 
@@ -84,7 +84,10 @@ class FakeCell:
     def forget_mailboxes(self, workers: Sequence[str]) -> None:
         self.told.append(("forget", *workers))
 
+    def version(self) -> str:
+        return "5.4.0 on redis 7.0.15"
 
-def scheduler(cell: FakeCell) -> CeleryScheduler:
+
+def scheduler(cell: FakeCell, now: Callable[[], float] = lambda: NOW) -> CeleryScheduler:
     settings = read_settings({"type": "celery", "queues": {"celery": {"nodearrays": ["htc"]}}})
-    return CeleryScheduler(settings, cell, now=lambda: NOW)
+    return CeleryScheduler(settings, cell, now=now)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscale_aks.errors import ConfigError, SchedulerError
+from autoscale_aks.schedulers.celery.driver import PATIENCE_S
 from autoscale_aks.schedulers.celery.records import INSPECTED, read_messages, read_workers
 from autoscale_aks.schedulers.celery.settings import read_settings
 from autoscale_aks.schedulers.celery.state import LOWEST, UNSEEN
@@ -88,6 +89,21 @@ def test_a_worker_that_does_not_answer_keeps_its_machine() -> None:
     assert (nodes["m2"].state, nodes["m2"].job_ids) == ("Down", (UNSEEN,))
     assert nodes["m1"].job_ids == (UNSEEN,), "the machine has another worker, which may work"
     assert state.complete
+
+
+def test_a_worker_is_late_for_a_minute_before_its_machine_is_no_capacity() -> None:
+    """A worker that starts on a busy host is known to the broker before it answers: no machine is bought meanwhile."""
+    cell, clock = FakeCell({}), [NOW]
+    celery = scheduler(cell, lambda: clock[0])
+    assert celery.read().nodes == ()
+    cell.silent = ("w@m1",)
+    seen = []
+    for clock[0] in (NOW, NOW + PATIENCE_S, NOW + PATIENCE_S + 1):
+        (node,) = celery.read().nodes or ()
+        seen.append((node.state, node.job_ids))
+    assert seen == [("Ready", (UNSEEN,)), ("Ready", (UNSEEN,)), ("Down", (UNSEEN,))], "nobody knows what it does"
+    (node,) = scheduler(cell, lambda: clock[0]).read().nodes or ()
+    assert node.state == "Down", "a run that has just begun cannot know for how long"
 
 
 def test_closing_takes_the_queues_and_returns_only_what_holds_nothing() -> None:

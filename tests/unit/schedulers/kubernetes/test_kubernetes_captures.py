@@ -94,6 +94,12 @@ def test_bound_pods_are_no_demand_although_their_phase_is_pending(scene: str, ru
     assert state.complete
 
 
+def test_nodes_that_have_refused_every_waiting_pod_are_no_room_for_them() -> None:
+    state = capture("30-three-nodes")
+    assert len(state.nodes or ()) == 3
+    assert not state.site_nodes_count, "kube-scheduler calls a pod unschedulable after it has tried them all"
+
+
 def test_nodes_have_what_pods_left_of_them() -> None:
     nodes = {node.name: node for node in capture("30-three-nodes").nodes or ()}
     assert {name: node.state for name, node in nodes.items()} == {"g1": "Ready", "n1": "Ready", "n2": "Ready"}

@@ -73,6 +73,23 @@ def test_nodes_are_asked_for_before_pods_and_the_rest_only_when_it_is_needed(
     assert [path.partition("?")[0] for path, _ in server.sent("GET")][2:] == ["/api/v1/persistentvolumeclaims"]
 
 
+@pytest.mark.parametrize(
+    ("body", "version"),
+    [
+        ({"major": "1", "gitVersion": "v1.31.2"}, "v1.31.2"),
+        ({"gitVersion": "v1\n2"}, "v1"),
+        ({"gitVersion": 3}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_servers_version_is_what_it_calls_itself(
+    server: KubeServer, token_file: Path, body: dict[str, Any], version: str
+) -> None:
+    server.faults.append(("/version", 200, body))
+    assert scheduler(server, token_file).version() == version
+    assert scheduler(server, token_file).version() == "", "nothing is there: 404"
+
+
 def test_lists_come_in_pages_and_finished_pods_not_at_all(server: KubeServer, token_file: Path) -> None:
     server.put("pods", *(pod(f"p{number}") for number in range(25)), pod("over", status={"phase": "Succeeded"}))
     state = scheduler(server, token_file, page_size=10).read()
