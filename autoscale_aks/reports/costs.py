@@ -5,12 +5,13 @@ An unknown price is never zero: it is counted apart (`unpriced`), and a sum that
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from autoscale_aks.model.node import Node
     from autoscale_aks.model.plan import Plan
@@ -146,6 +147,17 @@ def price_jobs(plan: Plan, snapshot: Snapshot, book: PriceBook) -> tuple[Fractio
             else:
                 shares[job] = None if more is None or so_far is None else so_far + more
     return tuple(shares)
+
+
+def dearest_jobs(plan: Plan, prices: Sequence[Fraction | None], most: int = 5) -> tuple[tuple[str, Fraction], ...]:
+    """The jobs that cost most an hour, by name; unknown prices are not compared."""
+    known: dict[int, float] = {}
+    for price in prices:
+        if price and id(price) not in known:
+            known[id(price)] = float(price)
+    costly = (index for index, price in enumerate(prices) if price)
+    found = heapq.nlargest(most, costly, key=lambda index: known[id(prices[index])])
+    return tuple((plan.jobs[index].name, prices[index] or _NOTHING) for index in found)
 
 
 _NOTHING: Final = Fraction(0)

@@ -12,7 +12,7 @@ from autoscale_aks.model.node import Stage
 from autoscale_aks.model.plan import JobStatus
 from autoscale_aks.planning.space import build_space
 from autoscale_aks.reports.cost import certificate_text
-from autoscale_aks.reports.costs import PriceBook, price_plan
+from autoscale_aks.reports.costs import PriceBook, dearest_jobs, price_plan
 from autoscale_aks.reports.document import render_demand
 from autoscale_aks.reports.figures import BucketRow, DemandReport, RoomRow, SourceRow, StartRow, StopRow
 from autoscale_aks.reports.fleet import CellState, survey
@@ -81,6 +81,7 @@ def summarise(
         fleet=fleet,
         buckets=tuple(_buckets(plan, fleet, beyond)),
         costs=costs,
+        dearest=dearest_jobs(plan, costs.jobs),
         waiting_jobs=sum(row.jobs for row in waits),
         waiting_slots=sum(row.slots for row in waits),
         at=snapshot.now,

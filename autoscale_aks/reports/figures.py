@@ -149,6 +149,8 @@ class DemandReport:
     fleet: tuple[FleetRow, ...] = ()
     costs: CostReport = CostReport()
     """Prices of what would start, of every machine there is, of idle and protected ones, and of each job."""
+    dearest: tuple[tuple[str, Fraction], ...] = ()
+    """Jobs whose share of machines costs most, with it, an hour."""
     waiting_jobs: int = 0
     waiting_slots: int = 0
     at: float | None = None
