@@ -116,20 +116,21 @@ def _print_limits(report: DemandReport, out: Console) -> None:
     short = [row for row in report.limits if row.missing]
     if short:
         rows = [
-            (row.title, f"{row.limit:,} {row.unit}", f"{row.used:,}", f"{row.added:,}", f"{row.missing:,}")
+            (row.title, f"{row.amount_text(row.limit)} {row.unit}",
+             *map(row.amount_text, (row.used, row.added, row.missing)))
             for row in short
-        ]
+        ]  # fmt: skip
         columns = ("limit", "allows", "in use", "this plan", "missing")
         _print_table(out, "Too low for the queue", columns, rows, right=(1, 2, 3, 4))
 
 
 def _print_prices(report: DemandReport, out: Console) -> None:
     parts = []
-    if report.running_price_per_hour:
-        parts.append(f"running machines cost ${price_text(report.running_price_per_hour)} an hour")
+    if report.costs.running.per_hour:
+        parts.append(f"running machines cost ${price_text(report.costs.running.per_hour)} an hour")
     for number, price, what in (
-        (report.idle_nodes, report.idle_price_per_hour, "idle"),
-        (report.protected_nodes, report.protected_price_per_hour, "protected"),
+        (report.idle_nodes, report.costs.idle.per_hour, "idle"),
+        (report.protected_nodes, report.costs.protected.per_hour, "protected"),
     ):
         if number:
             parts.append(f"{number:,} {what}: ${price_text(price)}")

@@ -71,7 +71,7 @@ def _print_limits(rows: Sequence[LimitRow], out: Console) -> None:
             _amount(row.in_flight, row.unit),
             _amount(row.left, row.unit),
             row.unit,
-            row.source + ("" if row.age_s is None else f", {row.age_s:.0f} s old"),
+            row.source + ("" if row.age_s is None else f"\n{row.age_s:.0f} s old"),
         )
         for row in rows
     ]
@@ -84,7 +84,7 @@ def _amount(amount: float, unit: str) -> str:
 
 def _print_missing(increases: Sequence[Increase], out: Console) -> None:
     if not increases:
-        out.print("Nothing waits for a limit of Azure's.")
+        out.print("Nothing waits for a limit of Azure's; the site's own limits are taken as they are.")
         return
     rows = [
         (one.kind.value, one.limit, one.location, f"{one.limit_value:,}", f"{one.needed:,}", f"+{one.increase:,}")

@@ -38,7 +38,7 @@ class CatalogueConfig:
 class QuotaConfig:
     """How far Azure's limits are known before machines are asked for."""
 
-    rule: SourceRule = SourceRule(max_age_s=60.0, deadline_s=10.0, retry_s=60.0)
+    rule: SourceRule = SourceRule(max_age_s=60.0, deadline_s=10.0, refresh_s=3.0, retry_s=60.0)
     stale_s: float = 900.0
     """A number that is older does not bind any more (matching.md L4)."""
     settle_s: float = 600.0
@@ -123,6 +123,7 @@ def _rule(raw: Mapping[str, Any], default: SourceRule) -> SourceRule:
         live=raw.get("live", default.live),
         max_age_s=float(raw.get("max_age_s", default.max_age_s)),
         deadline_s=float(raw.get("deadline_s", default.deadline_s)),
+        refresh_s=default.refresh_s,
         retry_s=float(raw.get("retry_s", default.retry_s)),
     )
 

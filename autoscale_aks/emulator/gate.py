@@ -104,9 +104,10 @@ class DroppedConnection(Response):
         """Break the connection, then wait until the server has noticed."""
         del send
         transport: asyncio.Transport = scope["state"]["transport"]
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
+        if not transport.is_closing():  # the client may have been faster
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
         while (await receive())["type"] != "http.disconnect":
             pass
 

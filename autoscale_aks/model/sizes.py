@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -149,5 +150,7 @@ class SourceRule:
     """An answer that is not older is not asked for again."""
     deadline_s: float = 30.0
     """How long one question may take in all, pages and retries included."""
+    refresh_s: float = math.inf
+    """How long at most where an older answer is at hand: the cycle goes on with that one."""
     retry_s: float = 300.0
     """After a failure it is not asked again for so long."""

@@ -215,10 +215,12 @@ def _value(raw: Any) -> Value:
 
 
 def _cores_per_socket(known: KnownSize) -> int | None:
+    """Of the cores that are there to be used: constrained sizes spread theirs evenly over the parent's sockets."""
     facts = known.facts
-    if facts.sockets is None or facts.vcpus is None:
+    vcpus = facts.vcpus_available or facts.vcpus
+    if facts.sockets is None or vcpus is None:
         return None
-    return max(1, facts.vcpus // (facts.vcpus_per_core or 1) // facts.sockets)
+    return max(1, vcpus // (facts.vcpus_per_core or 1) // facts.sockets)
 
 
 def _barred(offering: Offering, known: KnownSize, *, spot: bool) -> str | None:

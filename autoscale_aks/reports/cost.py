@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from autoscale_aks.reports.words import price_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +48,30 @@ def _slot_price(one: SlotPrice, plan: Plan) -> dict[str, Any]:
     if one.buckets is not None:
         found["buckets"] = [bucket.id for bucket in one.buckets]
     return found
+
+
+def certificate_text(certificate: Certificate) -> str:
+    """How far the plan's price can be from the least there is, in one sentence (user ask T27)."""
+    cost, bound = price_text(certificate.cost), price_text(certificate.bound)
+    if not certificate.cost:
+        return "Nothing has to be bought, which is proved to be the least."
+    if certificate.gap <= _NOTHING_MORE:
+        proof = "which is the least it can be"
+    else:
+        proof = f"at most {_percent(certificate.gap)} more than the least there can be (lower bound ${bound})"
+    kept = (
+        f"; ${price_text(certificate.kept)} of it stands as placed, no price decides on it" if certificate.kept else ""
+    )
+    return f"The plan costs ${cost} an hour, {proof}{kept}."
+
+
+_NOTHING_MORE: Final = Fraction(1, 10**6)
+
+
+def _percent(share: Fraction) -> str:
+    """Rounded up, so that what is proved is not said better than it is."""
+    steps = math.ceil(share * 100_000)
+    return f"{steps / 1000:.3f} %"
 
 
 def bucket_rows(plan: Plan) -> tuple[CostRow, ...]:

@@ -5,15 +5,14 @@ An unknown price is never zero: it is counted apart (`unpriced`), and a sum that
 
 from __future__ import annotations
 
-from collections import Counter
+import heapq
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from autoscale_aks.model.bucket import NodeArray
     from autoscale_aks.model.node import Node
     from autoscale_aks.model.plan import Plan
     from autoscale_aks.model.snapshot import Snapshot
@@ -45,15 +44,15 @@ class Cost:
 class CostReport:
     """The prices of one decision."""
 
-    plan: Cost
+    plan: Cost = Cost()
     """Machines that would start."""
-    running: Cost
+    running: Cost = Cost()
     """Machines there are, in any stage."""
-    idle: Cost
+    idle: Cost = Cost()
     """Of these, ready ones without work that the plan has none for either."""
-    protected: Cost
+    protected: Cost = Cost()
     """Of these, those that no delete path touches."""
-    jobs: tuple[Fraction | None, ...]
+    jobs: tuple[Fraction | None, ...] = ()
     """For each job record of the plan: its share of the machines it is placed on, an hour. None: not known."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -61,77 +60,107 @@ class CostReport:
         return {name: _render(getattr(self, name)) for name in ("plan", "running", "idle", "protected")}
 
 
-def price_plan(plan: Plan, snapshot: Snapshot) -> CostReport:
+class PriceBook:
+    """Prices an hour of the sizes that the configuration offers."""
+
+    __slots__ = ("_any_zone", "_exact")
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._exact: dict[tuple[str, str, str | None], Fraction | None] = {}
+        self._any_zone: dict[tuple[str, str], Fraction | None] = {}
+        for array in snapshot.nodearrays:
+            for one in array.offerings:
+                self._exact.setdefault((array.name, one.vm_size, one.zone), one.price)
+                self._any_zone.setdefault((array.name, one.vm_size), one.price)
+
+    def of(self, node: Node) -> Fraction | None:
+        """One machine's price; None when it is not known, or the configuration no longer has its size."""
+        array, size = node.nodearray or "", node.vm_size or ""
+        key = (array, size, node.zone)
+        return self._exact[key] if key in self._exact else self._any_zone.get((array, size))
+
+    def total(self, nodes: Iterable[Node]) -> Cost:
+        """The price of many."""
+        counts: dict[tuple[str | None, str | None, str | None], int] = {}
+        firsts: dict[tuple[str | None, str | None, str | None], Node] = {}
+        for node in nodes:
+            key = (node.nodearray, node.vm_size, node.zone)
+            counts[key] = counts.get(key, 0) + 1
+            firsts.setdefault(key, node)
+        found = Cost()
+        for key, count in counts.items():
+            found = found.plus(self.of(firsts[key]), count)
+        return found
+
+
+def price_plan(plan: Plan, snapshot: Snapshot, book: PriceBook | None = None) -> CostReport:
     """The prices of a plan and of what runs beside it."""
-    wanted = _used_nodes(plan)
-    prices = [_price(node, snapshot.nodearrays) for node in snapshot.nodes]
-    idle = [
-        price
-        for number, (node, price) in enumerate(zip(snapshot.nodes, prices, strict=True))
-        if node.is_ready and not node.job_ids and number not in wanted
-    ]
-    starts = Counter(claim.bucket.offering.price for claim in plan.claims)
+    book = book or PriceBook(snapshot)
+    managed = len(snapshot.nodes)
+    wanted: set[int] = set()
+    for placement in plan.placements:
+        if placement.first_node < managed:
+            wanted.update(range(placement.first_node, min(placement.first_node + placement.nodes, managed)))
     started = Cost()
-    for price, machines in starts.items():
-        started = started.plus(price, machines)
+    for outcome in plan.buckets:
+        if outcome.new_nodes:
+            started = started.plus(outcome.bucket.offering.price, outcome.new_nodes)
     return CostReport(
         plan=started,
-        running=_sum(prices),
-        idle=_sum(idle),
-        protected=_sum(price for node, price in zip(snapshot.nodes, prices, strict=True) if node.keep_alive),
-        jobs=price_jobs(plan, snapshot, prices),
+        running=book.total(snapshot.nodes),
+        idle=book.total(
+            node
+            for number, node in enumerate(snapshot.nodes)
+            if node.is_ready and not node.job_ids and number not in wanted
+        ),
+        protected=book.total(node for node in snapshot.nodes if node.keep_alive),
+        jobs=price_jobs(plan, snapshot, book),
     )
 
 
-def price_jobs(plan: Plan, snapshot: Snapshot, prices: Sequence[Fraction | None]) -> tuple[Fraction | None, ...]:
+def price_jobs(plan: Plan, snapshot: Snapshot, book: PriceBook) -> tuple[Fraction | None, ...]:
     """What each job record's places cost an hour.
 
     A machine's price is split over the slots the plan puts on it, so that the shares of a new machine add up to its
     price; of a machine that already runs jobs, the placed ones bear all of what the plan sees of it. On-premise nodes
     cost nothing.
     """
-    first_claim = len(plan.nodes) + len(plan.unmanaged_nodes)
-    totals: dict[int, int] = {}
+    prices: list[Fraction | None] = [book.of(node) for node in snapshot.nodes]
+    prices += [Fraction(0)] * len(snapshot.unmanaged_nodes)
+    prices += [claim.bucket.offering.price for claim in plan.claims]
+    totals = [0] * len(prices)
     for placement in plan.placements:
         for number in range(placement.first_node, placement.first_node + placement.nodes):
-            totals[number] = totals.get(number, 0) + placement.slots_each
-    shares: list[Fraction | None] = [Fraction(0)] * len(plan.jobs)
+            totals[number] += placement.slots_each
+    shares: list[Fraction | None] = [_NOTHING] * len(plan.jobs)
+    known: dict[tuple[int, int, int], Fraction | None] = {}
     for placement in plan.placements:
+        job, slots = placement.job, placement.slots_each
         for number in range(placement.first_node, placement.first_node + placement.nodes):
-            price: Fraction | None = Fraction(0)
-            if number >= first_claim:
-                price = plan.claims[number - first_claim].bucket.offering.price
-            elif number < len(snapshot.nodes):
-                price = prices[number]
-            so_far = shares[placement.job]
-            if price is None or so_far is None:
-                shares[placement.job] = None
-            elif totals[number]:
-                shares[placement.job] = so_far + price * placement.slots_each / totals[number]
+            key = (id(prices[number]), slots, totals[number])
+            if key not in known:
+                price, total = prices[number], totals[number]
+                known[key] = None if price is None else price * slots / total if total else _NOTHING
+            more, so_far = known[key], shares[job]
+            if so_far is _NOTHING:
+                shares[job] = more
+            else:
+                shares[job] = None if more is None or so_far is None else so_far + more
     return tuple(shares)
 
 
-def _used_nodes(plan: Plan) -> frozenset[int]:
-    return frozenset(
-        number
-        for placement in plan.placements
-        for number in range(placement.first_node, placement.first_node + placement.nodes)
-    )
+def dearest_jobs(plan: Plan, prices: Sequence[Fraction | None], most: int = 5) -> tuple[tuple[str, Fraction], ...]:
+    """The jobs that cost most an hour, by name; unknown prices are not compared."""
+    known: dict[int, float] = {}
+    for price in prices:
+        if price and id(price) not in known:
+            known[id(price)] = float(price)
+    costly = (index for index, price in enumerate(prices) if price)
+    found = heapq.nlargest(most, costly, key=lambda index: known[id(prices[index])])
+    return tuple((plan.jobs[index].name, prices[index] or _NOTHING) for index in found)
 
 
-def _price(node: Node, arrays: Iterable[NodeArray]) -> Fraction | None:
-    """A machine's price by its node array's offering; None when the configuration no longer has it."""
-    for array in arrays:
-        if array.name == node.nodearray:
-            return next((one.price for one in array.offerings if one.vm_size == node.vm_size), None)
-    return None
-
-
-def _sum(prices: Iterable[Fraction | None]) -> Cost:
-    found = Cost()
-    for price, machines in Counter(prices).items():
-        found = found.plus(price, machines)
-    return found
+_NOTHING: Final = Fraction(0)
 
 
 def _render(cost: Cost) -> dict[str, Any]:

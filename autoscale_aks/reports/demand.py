@@ -11,12 +11,13 @@ from autoscale_aks.matching.resources import parse_default_resources
 from autoscale_aks.model.node import Stage
 from autoscale_aks.model.plan import JobStatus
 from autoscale_aks.planning.space import build_space
+from autoscale_aks.reports.cost import certificate_text
+from autoscale_aks.reports.costs import PriceBook, dearest_jobs, price_plan
 from autoscale_aks.reports.document import render_demand
 from autoscale_aks.reports.figures import BucketRow, DemandReport, RoomRow, SourceRow, StartRow, StopRow
 from autoscale_aks.reports.fleet import CellState, survey
 from autoscale_aks.reports.flights import list_flights
 from autoscale_aks.reports.limits import find_limits, limit_title
-from autoscale_aks.reports.prices import PriceBook
 from autoscale_aks.reports.sentences import render_message
 from autoscale_aks.reports.waiting import group_waits, list_actions
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from autoscale_aks.matching.parse import Kinds
-    from autoscale_aks.model.node import Node
     from autoscale_aks.model.plan import BucketOutcome, Plan, Release, Wave
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import Snapshot
@@ -60,8 +60,7 @@ def summarise(
     real = [outcome for job, outcome in zip(plan.jobs, plan.outcomes, strict=True) if not job.is_headroom]
     waits = group_waits(plan, limits)
     book = PriceBook(snapshot)
-    idle = _idle(plan, snapshot)
-    protected = [node for node in snapshot.nodes if node.keep_alive]
+    costs = price_plan(plan, snapshot, book)
     return DemandReport(
         jobs=len(real),
         slots=sum(outcome.requested for outcome in real),
@@ -81,29 +80,15 @@ def summarise(
         actions=list_actions(waits, limits),
         fleet=fleet,
         buckets=tuple(_buckets(plan, fleet, beyond)),
-        running_price_per_hour=book.total(snapshot.nodes),
-        idle_nodes=len(idle),
-        idle_price_per_hour=book.total(idle),
-        protected_nodes=len(protected),
-        protected_price_per_hour=book.total(protected),
+        costs=costs,
+        dearest=dearest_jobs(plan, costs.jobs),
         waiting_jobs=sum(row.jobs for row in waits),
         waiting_slots=sum(row.slots for row in waits),
         at=snapshot.now,
         sources=tuple(SourceRow(name=one.name, complete=one.complete, age_s=one.age_s, detail=one.detail)
                       for one in snapshot.sources),
+        cost_certificate="" if plan.certificate is None else certificate_text(plan.certificate),
     )  # fmt: skip
-
-
-def _idle(plan: Plan, snapshot: Snapshot) -> list[Node]:
-    """Ready machines that do nothing, and for which this plan has nothing."""
-    managed = len(snapshot.nodes)
-    used: set[int] = set()
-    for placement in plan.placements:
-        if placement.first_node < managed:
-            used.update(range(placement.first_node, min(placement.first_node + placement.nodes, managed)))
-    return [
-        node for number, node in enumerate(snapshot.nodes) if node.is_ready and not node.job_ids and number not in used
-    ]
 
 
 def _room(plan: Plan) -> Iterable[RoomRow]:
@@ -176,7 +161,7 @@ def _stops(releases: Iterable[Release], book: PriceBook) -> Iterable[StopRow]:
         grouped.setdefault(key, []).append(release)
     for (bucket, cause), members in grouped.items():
         idle = [release.idle_s for release in members if release.idle_s is not None]
-        price = book.total(release.node for release in members)
+        price = book.total(release.node for release in members).per_hour
         yield StopRow(bucket, len(members), cause, max(idle, default=None), price)
 
 

@@ -11,7 +11,7 @@ from autoscale_aks.reports.words import amount_text
 from autoscale_aks.units import exact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from fractions import Fraction
 
     from autoscale_aks.model.plan import Plan
@@ -34,10 +34,21 @@ def render_demand(report: DemandReport, plan: Plan) -> dict[str, Any]:
         "summary": _summary(report),
         "actions": list(report.actions),
         **_tables(report),
+        "prices": report.costs.as_dict(),
         "cost_certificate": report.cost_certificate or None,
         "fleet": [_fleet(row) for row in report.fleet],
-        **render_answer(plan),
+        **_with_prices(render_answer(plan), report.costs.jobs),
     }
+
+
+def _with_prices(answer: dict[str, Any], prices: Sequence[Fraction | None]) -> dict[str, Any]:
+    """The answer, with each job's price an hour beside it."""
+    known: dict[int, float | None] = {}
+    for row, price in zip(answer["jobs"], prices, strict=False):
+        if id(price) not in known:
+            known[id(price)] = _price(price)
+        row["price_per_hour"] = known[id(price)]
+    return answer
 
 
 def demand_text(document: dict[str, Any]) -> str:
@@ -90,9 +101,9 @@ def _summary(report: DemandReport) -> dict[str, Any]:
         "puts": report.puts,
         "stopping": report.stopping,
         "price_per_hour": _price(report.price_per_hour),
-        "running_price_per_hour": _price(report.running_price_per_hour),
-        "idle_price_per_hour": _price(report.idle_price_per_hour),
-        "protected_price_per_hour": _price(report.protected_price_per_hour),
+        "running_price_per_hour": _price(report.costs.running.per_hour),
+        "idle_price_per_hour": _price(report.costs.idle.per_hour),
+        "protected_price_per_hour": _price(report.costs.protected.per_hour),
         "notes": list(report.notes),
     }
 
@@ -138,11 +149,11 @@ def _tables(report: DemandReport) -> dict[str, list[dict[str, Any]]]:
                 "kind": row.kind.value,
                 "name": row.name,
                 "unit": row.unit,
-                "limit": row.limit,
-                "used": row.used,
-                "added": row.added,
-                "left": row.left,
-                "missing": row.missing,
+                "limit": row.amount(row.limit),
+                "used": row.amount(row.used),
+                "added": row.amount(row.added),
+                "left": row.amount(row.left),
+                "missing": row.amount(row.missing),
             }
             for row in report.limits
         ],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from autoscale_aks.reports.costs import CostReport
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
@@ -145,13 +147,10 @@ class DemandReport:
     actions: tuple[str, ...] = ()
     """What to do so that more of the queue is served, each thing once, the most slots first."""
     fleet: tuple[FleetRow, ...] = ()
-    running_price_per_hour: Fraction | None = None
-    """Of every machine that exists or is in flight."""
-    idle_nodes: int = 0
-    """Ready machines without work now, on which this plan places none either."""
-    idle_price_per_hour: Fraction | None = None
-    protected_nodes: int = 0
-    protected_price_per_hour: Fraction | None = None
+    costs: CostReport = CostReport()
+    """Prices of what would start, of every machine there is, of idle and protected ones, and of each job."""
+    dearest: tuple[tuple[str, Fraction], ...] = ()
+    """Jobs whose share of machines costs most, with it, an hour."""
     waiting_jobs: int = 0
     waiting_slots: int = 0
     at: float | None = None
@@ -164,6 +163,16 @@ class DemandReport:
     def would_change(self) -> bool:
         """Whether a cycle would start or stop machines now."""
         return bool(self.machines or self.stops)
+
+    @property
+    def idle_nodes(self) -> int:
+        """Ready machines without work now, on which this plan places none either."""
+        return self.costs.idle.machines
+
+    @property
+    def protected_nodes(self) -> int:
+        """Machines that no delete path touches."""
+        return self.costs.protected.machines
 
     @property
     def stopping(self) -> int:

@@ -6,30 +6,25 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.matching.resources import parse_default_resources
-from autoscale_aks.model.limits import CoreQuota, Limits
 from autoscale_aks.model.node import Stage
-from autoscale_aks.model.plan import JobStatus
 from autoscale_aks.model.reason import PRICE_STEPS, LimitKind, ReasonCode
 from autoscale_aks.model.snapshot import Blocked
 from autoscale_aks.planning.limit_tree import build_limit_tree, family_key
-from autoscale_aks.planning.minimum import claimed_nodes
 from autoscale_aks.planning.planner import plan
 from autoscale_aks.planning.space import build_space
+from autoscale_aks.reports.limits import AZURES, find_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from autoscale_aks.matching.parse import Kinds
-    from autoscale_aks.model.plan import Plan
+    from autoscale_aks.model.limits import CoreQuota, Limits
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import Snapshot
+    from autoscale_aks.planning.space import Space
 
 COLUMNS: Final = ("limit", "kind", "limit_value", "used", "in_flight", "left", "unit", "source", "age_s")
 MISSING_COLUMNS: Final = ("limit", "kind", "location", "limit_value", "needed", "increase", "unit", "request")
-AZURES: Final = frozenset(
-    {LimitKind.FAMILY_QUOTA, LimitKind.REGION_QUOTA, LimitKind.SPOT_QUOTA, LimitKind.SUBNET_ADDRESSES}
-)
-"""Limits whose mend is asked of Azure, or of the network's owner."""
 _NO_ROWS: Final = frozenset({LimitKind.GROUP_NODES, LimitKind.UNPRICED})
 """Counters whose numbers say nothing by themselves."""
 _ROUNDS: Final = 8
@@ -147,8 +142,7 @@ class _Use:
 def _charged(
     snapshot: Snapshot, policy: Policy
 ) -> tuple[dict[tuple[LimitKind, str], int], dict[tuple[LimitKind, str], int]]:
-    rules = parse_default_resources(snapshot.default_resources, disable_defaults=snapshot.disable_default_resources)
-    space = build_space(snapshot, rules)
+    space = _space(snapshot)
     tree = build_limit_tree(snapshot, policy, space.buckets, space.bucket_of)
     capacity: dict[tuple[LimitKind, str], int] = {}
     used: dict[tuple[LimitKind, str], int] = {}
@@ -159,33 +153,27 @@ def _charged(
     return capacity, used
 
 
+def _space(snapshot: Snapshot) -> Space:
+    rules = parse_default_resources(snapshot.default_resources, disable_defaults=snapshot.disable_default_resources)
+    return build_space(snapshot, rules)
+
+
 def missing_limits(snapshot: Snapshot, policy: Policy, kinds: Kinds) -> tuple[Increase, ...]:
     """The smallest increases with which no job waits for one of Azure's limits; empty when none does.
 
-    The plan under the limits is made first and its machines are kept; what still waits is planned with Azure's limits
-    lifted (the site's own caps stay). What all machines then take beyond each limit is the increase. It is tried:
-    where jobs then take other buckets and still wait, it is added to.
+    Counted as the demand report counts (`find_limits`), but with Azure's limits lifted and none of the site's own, and
+    as if there were time. It is tried: where jobs then take other buckets and still wait, it is added to.
     """
     calm = replace(policy, max_creates_per_cycle=None)
     raised, increases = _patient(snapshot), dict[tuple[LimitKind, str], Increase]()
     for _ in range(_ROUNDS):
-        decided = plan(raised, calm, kinds)
-        if all(outcome.status is JobStatus.SUCCESS for outcome in decided.outcomes):
+        rows, _ = find_limits(raised, calm, plan(raised, calm, kinds), _space(raised), kinds, only=AZURES)
+        short = [row for row in rows if row.kind in AZURES and row.missing]
+        if not short:
             break
-        after = _with_machines(raised, decided)
-        lifted = replace(after, limits=_lifted(raised.limits))
-        wider = plan(lifted, calm, kinds)
-        if not wider.claims:
-            break
-        needs = _Use.of(replace(_with_machines(after, wider), limits=raised.limits), calm)
-        grown = False
-        for (kind, name), capacity in needs.capacity.items():
-            lack = needs.used[kind, name] - capacity
-            if kind in AZURES and lack > 0:
-                increases[kind, name] = _increase(snapshot, raised, kind, name, lack)
-                raised, grown = replace(raised, limits=_raised(raised.limits, kind, name, lack)), True
-        if not grown:
-            break
+        for row in short:
+            increases[row.kind, row.name] = _increase(snapshot, raised, row.kind, row.name, row.missing)
+            raised = replace(raised, limits=_raised(raised.limits, row.kind, row.name, row.missing))
     return tuple(increases.values())
 
 
@@ -196,25 +184,6 @@ def _patient(snapshot: Snapshot) -> Snapshot:
         snapshot,
         blocked=Blocked(back_offs=kept),
         nodearrays=tuple(replace(array, max_creates_per_cycle=None) for array in snapshot.nodearrays),
-    )
-
-
-def _with_machines(snapshot: Snapshot, decided: Plan) -> Snapshot:
-    """The snapshot once the plan's machines are in flight; nobody is named twice."""
-    taken = {node.name for node in snapshot.nodes}
-    fresh = tuple(
-        replace(node, name=f"{node.name}+{len(taken)}" if node.name in taken else node.name)
-        for node in claimed_nodes(decided.claims, snapshot.now)
-    )
-    return replace(snapshot, nodes=(*snapshot.nodes, *fresh))
-
-
-def _lifted(limits: Limits) -> Limits:
-    return Limits(
-        cluster_max_cores=limits.cluster_max_cores,
-        cluster_max_nodes=limits.cluster_max_nodes,
-        pools=limits.pools,
-        budget_per_hour=limits.budget_per_hour,
     )
 
 

@@ -8,31 +8,31 @@ from typing import TYPE_CHECKING, Final
 from frozendict import frozendict
 
 from autoscale_aks.model.plan import JobStatus
-from autoscale_aks.model.reason import Binding, LimitKind, ReasonCode
-from autoscale_aks.planning.limit_tree import UNBOUND, LimitTree, add_bucket, build_limit_tree, family_key
+from autoscale_aks.model.reason import PRICE_STEPS, Binding, LimitKind, ReasonCode
+from autoscale_aks.planning.limit_tree import UNBOUND, LimitTree, add_bucket, build_limit_tree
 from autoscale_aks.planning.minimum import arrays_after, claimed_nodes, policy_after
 from autoscale_aks.planning.planner import plan as make_plan
+from autoscale_aks.reports.lifting import STRUCTURAL, budgets_of, key_of, lift, lift_policy, limit_key
+from autoscale_aks.reports.words import quantity_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from autoscale_aks.matching.parse import Kinds
-    from autoscale_aks.model.bucket import NodeArray
     from autoscale_aks.model.job import Job, JobShape
-    from autoscale_aks.model.limits import CoreQuota, Limits
     from autoscale_aks.model.plan import BucketOutcome, Plan
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import Snapshot
     from autoscale_aks.planning.space import Space
-
-LimitKey = tuple[LimitKind, str]
-"""A limit: what it counts, and its name."""
+    from autoscale_aks.reports.lifting import LimitKey
 
 SHORT: Final = frozenset({ReasonCode.QUOTA, ReasonCode.LIMIT, ReasonCode.LOST_TO_PRIORITY})
 """Reasons of jobs that a higher limit would serve."""
 
-_STRUCTURAL: Final = frozenset({LimitKind.GROUP_NODES, LimitKind.PLAN_SIZE})
-"""Limits that no raise takes away."""
+AZURES: Final = frozenset(
+    {LimitKind.FAMILY_QUOTA, LimitKind.REGION_QUOTA, LimitKind.SPOT_QUOTA, LimitKind.SUBNET_ADDRESSES}
+)
+"""Limits whose mend is asked of Azure, or of the network's owner."""
 _ROUNDS: Final = 8
 """Behind a lifted limit stands the next one; so many are looked for at most."""
 _RUNS: Final = 2_000
@@ -42,7 +42,7 @@ _NO_KINDS: Final[Kinds] = frozendict()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitRow:
-    """One limit, in cores or in nodes."""
+    """One limit. Amounts are what the planner counts: cores, nodes, addresses, or steps of a price (`PRICE_STEPS`)."""
 
     kind: LimitKind
     name: str
@@ -62,8 +62,16 @@ class LimitRow:
 
     @property
     def unit(self) -> str:
-        """`cores` or `nodes`."""
-        return "cores" if self.kind.counts_cores else "nodes"
+        """`cores`, `nodes`, `addresses`, or `an hour` of money."""
+        return self.kind.unit or "an hour"
+
+    def amount(self, counted: int) -> float:
+        """One of the amounts in `unit`."""
+        return counted / PRICE_STEPS if self.kind.is_budget else counted
+
+    def amount_text(self, counted: int) -> str:
+        """One of the amounts as people read it, without its unit."""
+        return quantity_text(self.amount(counted))
 
     @property
     def title(self) -> str:
@@ -82,20 +90,27 @@ def limit_title(kind: LimitKind, name: str) -> str:
 
 
 def find_limits(
-    snapshot: Snapshot, policy: Policy, decided: Plan, space: Space, kinds: Kinds = _NO_KINDS
+    snapshot: Snapshot,
+    policy: Policy,
+    decided: Plan,
+    space: Space,
+    kinds: Kinds = _NO_KINDS,
+    *,
+    only: frozenset[LimitKind] | None = None,
 ) -> tuple[tuple[LimitRow, ...], Mapping[str, int]]:
     """Every limit that can bind a bucket, in the planner's order; and by bucket the machines wanted beyond the limits.
 
     `missing` is found by planning once more what was left waiting for limits, with the limits it waits for lifted and
     everything else (machines there are, machines of this plan, other limits) as it is after the plan; so jobs that
     share a node are counted as such, and a limit that stops several groups of jobs is added up once. `space` is that of
-    the snapshot.
+    the snapshot. With `only`, limits of these kinds are all lifted and no others.
     """
     tree = build_limit_tree(snapshot, policy, space.buckets, space.bucket_of)
     used = dict(tree.used)
     _take(tree, space, snapshot, policy, decided.buckets)
     planned = dict(tree.used)
-    beyond = _beyond(snapshot, policy, decided, kinds)
+    lifted = None if only is None else {limit_key(one.kind, one.name) for one in tree.counters if one.kind in only}
+    beyond = _beyond(snapshot, policy, decided, kinds, lifted)
     _take(tree, space, snapshot, policy, beyond)
     rows = tuple(
         LimitRow(
@@ -107,7 +122,7 @@ def find_limits(
             missing=max(0, tree.used.get(index, 0) - max(tree.capacity[index], planned.get(index, 0))),
         )
         for index, counter in enumerate(tree.counters)
-        if counter.kind not in _STRUCTURAL and tree.capacity[index] < UNBOUND
+        if counter.kind not in STRUCTURAL and tree.capacity[index] < UNBOUND
     )
     return rows, frozendict({outcome.bucket.id: outcome.new_nodes for outcome in beyond if outcome.new_nodes})
 
@@ -122,31 +137,32 @@ def _take(tree: LimitTree, space: Space, snapshot: Snapshot, policy: Policy, out
             tree.take(number, outcome.new_nodes)
 
 
-def _beyond(snapshot: Snapshot, policy: Policy, decided: Plan, kinds: Kinds) -> tuple[BucketOutcome, ...]:
-    """New nodes for what waits for limits, if these were lifted."""
+def _beyond(
+    snapshot: Snapshot, policy: Policy, decided: Plan, kinds: Kinds, only: set[LimitKey] | None
+) -> tuple[BucketOutcome, ...]:
+    """New nodes for what waits for limits, if these were lifted; with `only`, if these and no others were."""
     jobs = tuple(_rest(decided))
     if not jobs:
         return ()
     after = _after(snapshot, decided, jobs)
     rule = policy_after(policy, len(decided.claims))
-    lifted = {key for outcome in decided.outcomes if (key := _key(outcome.reason.binding)) is not None}
+    if only is not None:
+        return make_plan(lift(after, only), rule, kinds).buckets
+    lifted = {key for outcome in decided.outcomes if (key := key_of(outcome.reason.binding)) is not None}
+    if any(
+        one.reason.binding is not None and one.reason.binding.kind is LimitKind.UNPRICED for one in decided.outcomes
+    ):
+        lifted |= budgets_of(snapshot)  # no raise gives a size its price, but one may pay for the sizes behind it
     for _ in range(_ROUNDS):
-        made = make_plan(_lift(after, lifted), _lift_policy(rule, lifted), kinds)
-        found = {key for outcome in made.outcomes if (key := _key(outcome.reason.binding)) is not None}
+        made = make_plan(lift(after, lifted), lift_policy(rule, lifted), kinds)
+        found = {key for outcome in made.outcomes if (key := key_of(outcome.reason.binding)) is not None}
         if any(outcome.reason.code is ReasonCode.LOST_TO_PRIORITY for outcome in made.outcomes):
             full = (outcome for outcome in made.buckets if outcome.available_after == 0)
-            found |= {key for outcome in full if (key := _key(outcome.binding)) is not None}
+            found |= {key for outcome in full if (key := key_of(outcome.binding)) is not None}
         if found <= lifted:
             break
         lifted |= found
     return made.buckets
-
-
-def _key(binding: Binding | None) -> LimitKey | None:
-    if binding is None or binding.kind in _STRUCTURAL:
-        return None
-    name = family_key(binding.name) if binding.kind is LimitKind.FAMILY_QUOTA else binding.name
-    return (binding.kind, name)
 
 
 def _rest(decided: Plan) -> Iterable[Job]:
@@ -207,64 +223,3 @@ def _after(snapshot: Snapshot, decided: Plan, jobs: tuple[Job, ...]) -> Snapshot
         shared_resources=frozendict(left),
         jobs=jobs,
     )
-
-
-def _lift(snapshot: Snapshot, lifted: set[LimitKey]) -> Snapshot:
-    return replace(
-        snapshot,
-        limits=_lift_limits(snapshot.limits, lifted),
-        nodearrays=tuple(_lift_array(array, lifted) for array in snapshot.nodearrays),
-    )
-
-
-def _lift_limits(limits: Limits, lifted: set[LimitKey]) -> Limits:
-    return replace(
-        limits,
-        cluster_max_cores=None if (LimitKind.CLUSTER_CORES, "cluster") in lifted else limits.cluster_max_cores,
-        cluster_max_nodes=None if (LimitKind.CLUSTER_NODES, "cluster") in lifted else limits.cluster_max_nodes,
-        regions=_without(limits.regions, LimitKind.REGION_QUOTA, lifted),
-        spot_regions=_without(limits.spot_regions, LimitKind.SPOT_QUOTA, lifted),
-        families=frozendict(
-            {
-                region: frozendict(
-                    {
-                        family: quota
-                        for family, quota in families.items()
-                        if (LimitKind.FAMILY_QUOTA, family_key(f"{family} in {region}")) not in lifted
-                    }
-                )
-                for region, families in limits.families.items()
-            }
-        ),
-    )
-
-
-def _without(quotas: Mapping[str, CoreQuota], kind: LimitKind, lifted: set[LimitKey]) -> Mapping[str, CoreQuota]:
-    return frozendict({name: quota for name, quota in quotas.items() if (kind, name) not in lifted})
-
-
-def _lift_array(array: NodeArray, lifted: set[LimitKey]) -> NodeArray:
-    def kept(kind: LimitKind, name: str, most: int | None) -> int | None:
-        return None if (kind, name) in lifted else most
-
-    offerings = []
-    for one in array.offerings:
-        name = f"{array.name}/{one.vm_size}" + (f":{one.zone}" if one.zone else "")
-        offerings.append(
-            replace(
-                one,
-                max_count=kept(LimitKind.BUCKET_NODES, name, one.max_count),
-                available_count=kept(LimitKind.BUCKET_AVAILABLE, name, one.available_count),
-            )
-        )
-    return replace(
-        array,
-        max_count=kept(LimitKind.ARRAY_NODES, array.name, array.max_count),
-        max_core_count=kept(LimitKind.ARRAY_CORES, array.name, array.max_core_count),
-        max_creates_per_cycle=kept(LimitKind.ARRAY_CREATES, array.name, array.max_creates_per_cycle),
-        offerings=tuple(offerings),
-    )
-
-
-def _lift_policy(policy: Policy, lifted: set[LimitKey]) -> Policy:
-    return replace(policy, max_creates_per_cycle=None) if (LimitKind.CYCLE_CREATES, "policy") in lifted else policy

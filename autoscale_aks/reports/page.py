@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
+from autoscale_aks.reports.cost import rule_rows
 from autoscale_aks.reports.fleet import CellState
 from autoscale_aks.reports.page_jobs import list_jobs
 from autoscale_aks.reports.page_shapes import bucket_bar, draw_chart, fill_bar, limit_bar
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from autoscale_aks.reports.changes import Changes
     from autoscale_aks.reports.figures import DemandReport
     from autoscale_aks.reports.fleet import Cell, Fill, FleetRow
+    from autoscale_aks.reports.limits import LimitRow
     from autoscale_aks.reports.timeline import TimelinePoint
 
 ASSETS: Final = ("page.html.j2", "parts.html.j2", "page.css", "page.js")
@@ -57,11 +59,12 @@ def render_page(
         report=report,
         subject=subject,
         headline=headline(report),
+        rules=() if plan.certificate is None else rule_rows(plan.certificate),
         contents=list(_contents(report, short, changes)),
         changes=changes,
         changed=[] if changes is None else list(_changed(changes)),
         bars=[(row, bucket_bar(row)) for row in report.buckets],
-        limit_bars=[(row, limit_bar(row)) for row in sorted(short, key=lambda row: -row.missing)],
+        limit_bars=[(row, limit_bar(row)) for row in sorted(short, key=_lack)],
         other_limits=len(report.limits) - len(short),
         states=[state for state in CellState if any(state in row.states for row in report.fleet)],
         each=max((cell.nodes for row in report.fleet for cell in row.cells), default=1),
@@ -75,6 +78,11 @@ def render_page(
         script_hash=_hash(script),
         data=Markup(data),  # noqa: S704  JSON in which nothing can end the element
     )
+
+
+def _lack(row: LimitRow) -> tuple[bool, float]:
+    """What lacks most first, by its share of the limit: cores, nodes and money are not to be compared otherwise."""
+    return (not row.missing, -row.missing / max(row.limit, 1))
 
 
 def headline(report: DemandReport) -> str:
@@ -106,6 +114,7 @@ def _contents(report: DemandReport, limits: Sequence[object], changes: Changes |
         ("stops", "Would stop", True),
         ("flights", "Under way", report.flights),
         ("headroom", "Headroom", report.room),
+        ("prices", "Prices", True),
         ("waits", "Waiting", True),
         ("timeline", "Over time", True),
         ("notes", "Notes", report.notes or report.sources),
@@ -174,6 +183,7 @@ _FILTERS: Final[dict[str, Any]] = {
     "breaking": _breaking,
     "number": lambda number: f"{number:,}",
     "price": price_text,
+    "share": lambda over: "" if over is None else f"{float(over):.3%}",
     "duration": duration_text,
     "counted": counted,
     "moment": render_time,

@@ -51,7 +51,8 @@ def bucket_bar(row: BucketRow) -> Bar:
 
 def limit_bar(row: LimitRow) -> Bar:
     """What machines and the plan take of a limit, and what all that waits lacks of it."""
-    text = f"{row.used:,} in use, {row.added:,} by this plan, {row.missing:,} missing, of {row.limit:,} {row.unit}"
+    used, added, missing, limit = map(row.amount_text, (row.used, row.added, row.missing, row.limit))
+    text = f"{used} in use, {added} by this plan, {missing} missing, of {limit} {row.unit}"
     return _bar([("busy", row.used), ("new", row.added), ("miss", row.missing)], row.limit, text)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.model.reason import PRICE_STEPS, LimitKind, ReasonCode
 from autoscale_aks.units import format_value
@@ -84,15 +84,23 @@ def _binding(binding: Binding) -> str:
     name = "" if binding.name in {"cluster", "policy", "plan"} else f" {binding.name}"
     if binding.kind is LimitKind.UNPRICED:
         return f"a budget holds, and the price of {binding.name} is not known"
-    missing = amount_of(binding.kind, binding.missing) if binding.kind.is_budget else str(binding.missing)
+    kind, lacks = binding.kind, binding.missing
+    missing = amount_of(kind, lacks, at_least=True) if kind.is_budget else str(lacks)
     return f"{binding.kind.value}{name}: {amount_of(binding.kind, binding.left)} left, {missing} missing"
 
 
-def amount_of(kind: LimitKind, amount: int) -> str:
-    """An amount of what a limit counts: `12 cores`, `3.07 an hour`."""
+def amount_of(kind: LimitKind, amount: int, *, at_least: bool = False) -> str:
+    """An amount of what a limit counts: `12 cores`, `3.07 an hour`.
+
+    Money is rounded down to four places; up with `at_least`, so that whoever grants as much grants enough.
+    """
     if not kind.is_budget:
         return f"{amount} {kind.unit}"
-    return f"{amount / PRICE_STEPS:.4f}".rstrip("0").rstrip(".") + " an hour"
+    shown = -(-amount // _SHOWN_STEPS) if at_least else amount // _SHOWN_STEPS
+    return f"{shown / (PRICE_STEPS // _SHOWN_STEPS):,.4f}".rstrip("0").rstrip(".") + " an hour"
+
+
+_SHOWN_STEPS: Final = PRICE_STEPS // 10_000
 
 
 def next_for_binding(binding: Binding) -> str:
@@ -106,7 +114,7 @@ def next_for_binding(binding: Binding) -> str:
         return "state its price in the bucket or in prices.overrides, or take the budget out"
     if binding.kind.is_budget:
         place = "limits" if binding.kind is LimitKind.BUDGET else f"nodearrays.{binding.name}"
-        return f"raise {place}.budget_per_hour by {amount_of(binding.kind, binding.missing)}"
+        return f"raise {place}.budget_per_hour by {amount_of(binding.kind, binding.missing, at_least=True)}"
     if binding.kind is LimitKind.SUBNET_ADDRESSES:
         return f"free {binding.missing} addresses of subnet {binding.name}, or use a larger subnet"
     if binding.kind is LimitKind.PLAN_SIZE:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from autoscale_aks.model.plan import JobStatus
-from autoscale_aks.model.reason import LimitKind, ReasonCode
-from autoscale_aks.planning.limit_tree import family_key
+from autoscale_aks.model.reason import ReasonCode
 from autoscale_aks.reports.figures import WaitRow
+from autoscale_aks.reports.lifting import limit_key
 from autoscale_aks.reports.limits import limit_title
 from autoscale_aks.reports.sentences import next_for_binding, render_message, render_next
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from autoscale_aks.model.plan import Plan
     from autoscale_aks.model.reason import Reason
-    from autoscale_aks.reports.limits import LimitKey, LimitRow
+    from autoscale_aks.reports.lifting import LimitKey
+    from autoscale_aks.reports.limits import LimitRow
 
 _EXAMPLES = 3
 
@@ -32,7 +33,7 @@ class _Group:
 
 def group_waits(plan: Plan, limits: Sequence[LimitRow]) -> tuple[WaitRow, ...]:
     """A row a reason, in the order of the codes. Jobs that wait for one limit are one row, whatever each lacks."""
-    known = {_limit_key(row.kind, row.name): row for row in limits}
+    known = {limit_key(row.kind, row.name): row for row in limits}
     raises = list_raises(limits)
     groups = _groups(plan)
     order = {code: number for number, code in enumerate(ReasonCode)}
@@ -82,16 +83,12 @@ def _key(reason: Reason) -> str:
     return f"{reason.code.value} {render_message(reason)}"
 
 
-def _limit_key(kind: LimitKind, name: str) -> LimitKey:
-    return (kind, family_key(name) if kind is LimitKind.FAMILY_QUOTA else name)
-
-
 def _summed(group: _Group, known: Mapping[LimitKey, LimitRow]) -> Reason:
     """The group's reason with the limit's own figures: what is left after the plan and what all that waits lacks."""
     binding = group.reason.binding
     if binding is None:
         return replace(group.reason, taken_by=tuple(group.takers)[:_EXAMPLES]) if group.takers else group.reason
-    row = known.get(_limit_key(binding.kind, binding.name))
+    row = known.get(limit_key(binding.kind, binding.name))
     if row is not None and row.missing:
         return replace(group.reason, binding=replace(binding, left=row.left, missing=row.missing))
     return replace(group.reason, binding=replace(binding, missing=group.missing))

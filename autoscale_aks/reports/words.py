@@ -27,6 +27,11 @@ def amount_text(amount: Number, *, is_size: bool) -> str:
     return f"{text} {_UNITS[unit]}"
 
 
+def quantity_text(amount: float) -> str:
+    """`1,176`, `2.5` or `0.192`: whole, or as many as four places."""
+    return f"{amount:,}" if isinstance(amount, int) else f"{amount:,.4f}".rstrip("0").rstrip(".")
+
+
 def price_text(price: Fraction | None) -> str:
     """A price an hour; `?` when it is not known."""
     return "?" if price is None else f"{float(price):,.2f}"

@@ -37,8 +37,8 @@ class ReferenceRules:
     """How each source is asked."""
 
     sizes: SourceRule = SourceRule(max_age_s=6 * 3600.0)
-    usages: SourceRule = SourceRule(max_age_s=60.0, deadline_s=10.0, retry_s=60.0)
-    subnets: SourceRule = SourceRule(max_age_s=60.0, deadline_s=10.0, retry_s=60.0)
+    usages: SourceRule = SourceRule(max_age_s=60.0, deadline_s=10.0, refresh_s=3.0, retry_s=60.0)
+    subnets: SourceRule = SourceRule(max_age_s=60.0, deadline_s=10.0, refresh_s=3.0, retry_s=60.0)
     prices: SourceRule = SourceRule(max_age_s=24 * 3600.0, deadline_s=60.0, retry_s=3600.0)
 
 
@@ -138,8 +138,10 @@ class AzureReference:
         return self._answer(question, kept, now, decode)
 
     def _ask(self, question: _Question, kept: Kept, now: float, decode: Callable[[Iterable[object]], T]) -> Kept:
+        rule = question.rule
+        patience_s = rule.deadline_s if kept.items is None else min(rule.deadline_s, rule.refresh_s)
         try:
-            items = tuple(_slim(item, question.keys) for item in question.ask(now + question.rule.deadline_s))
+            items = tuple(_slim(item, question.keys) for item in question.ask(now + patience_s))
             decode(items)
         except CloudError as error:
             found = replace(kept, failed_at=now, detail=str(error)[:400])

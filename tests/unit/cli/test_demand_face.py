@@ -19,6 +19,7 @@ from autoscale_aks.model.reason import LimitKind, ReasonCode
 from autoscale_aks.planning.planner import plan
 from autoscale_aks.planning.scenario import decode_scenario
 from autoscale_aks.reports.changes import Change, Changes, FigureChange
+from autoscale_aks.reports.costs import Cost, CostReport
 from autoscale_aks.reports.demand import DemandReport, summarise
 from autoscale_aks.reports.figures import FlightRow, RoomRow, StartRow, StopRow, WaitRow
 from autoscale_aks.reports.limits import LimitRow
@@ -66,12 +67,13 @@ def any_report(draw: st.DrawFn) -> DemandReport:
         st.builds(LimitRow, kind=st.sampled_from(LimitKind), name=NAMES, limit=NUMBERS, used=NUMBERS, added=NUMBERS,
                   missing=NUMBERS),
     )  # fmt: skip
+    costs = st.builds(Cost, NUMBERS, st.fractions(0, 10**6), st.sampled_from([0, 0, 7]))
     return DemandReport(
         jobs=draw(NUMBERS), slots=draw(NUMBERS), placed_slots=draw(NUMBERS), ready_nodes=draw(NUMBERS),
         in_flight_nodes=draw(NUMBERS), puts=draw(NUMBERS), machines=draw(NUMBERS), price_per_hour=draw(PRICES),
         starts=draw(starts), stops=draw(stops), waits=draw(waits), room=draw(room), flights=draw(flights),
         limits=draw(limits), notes=draw(st.lists(NAMES, max_size=2).map(tuple)), cost_certificate=draw(NAMES),
-        running_price_per_hour=draw(PRICES), idle_nodes=draw(NUMBERS), idle_price_per_hour=draw(PRICES),
+        costs=CostReport(running=draw(costs), idle=draw(costs), protected=draw(costs)),
     )  # fmt: skip
 
 

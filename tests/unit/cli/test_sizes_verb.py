@@ -96,7 +96,7 @@ def test_limits_show_use_and_source_and_missing_what_to_ask_for(
     assert status == 0
     assert "next: raise standardDSv5Family in eastus2 from 8 to 20 vCPUs" in said
     office.queue(work("a"))
-    assert "Nothing waits for a limit of Azure's." in run(capsys, "limits", "-c", office.config, "--missing")[1]
+    assert "Nothing waits for a limit of Azure's" in run(capsys, "limits", "-c", office.config, "--missing")[1]
 
 
 @pytest.mark.parametrize("arguments", [["limits"], ["sizes", "show", SIZE], ["sizes", "list"]])

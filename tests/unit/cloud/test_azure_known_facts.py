@@ -1,0 +1,97 @@
+"""The packaged table says of well-known sizes what Microsoft publishes of them (user asks T17b, T17d, T18c)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from importlib.resources import files
+
+import pytest
+
+from autoscale_aks.cloud.azure.packaged import packaged_size, packaged_sizes
+
+PUBLISHED = {
+    # size: vCPUs for quota, vCPUs to use, threads a core, GiB
+    "Standard_D4s_v3": (4, 4, 2, 16),
+    "Standard_D96s_v5": (96, 96, 2, 384),
+    "Standard_E16s_v6": (16, 16, 2, 128),
+    "Standard_F72s_v2": (72, 72, 2, 144),
+    "Standard_D8as_v4": (8, 8, 2, 32),
+    "Standard_E64as_v5": (64, 64, 2, 512),
+    "Standard_D3_v2": (4, 4, 1, 14),
+    "Standard_F16s": (16, 16, 1, 32),
+    "Standard_F8as_v6": (8, 8, 1, 32),
+    "Standard_D16ps_v5": (16, 16, 1, 64),
+    "Standard_E32ps_v6": (32, 32, 1, 256),
+    "Standard_HB120rs_v3": (120, 120, 1, 456),
+    "Standard_HB176rs_v4": (176, 176, 1, 768),
+    "Standard_HC44rs": (44, 44, 1, 352),
+    "Standard_E16-4s_v5": (16, 4, 2, 128),
+    "Standard_HB120-16rs_v3": (120, 16, 1, 456),
+    "Standard_NC24ads_A100_v4": (24, 24, 1, 220),
+    "Standard_ND96asr_v4": (96, 96, 1, 900),
+    "Standard_ND40rs_v2": (40, 40, 1, 672),
+}
+GPUS = {
+    "Standard_NC24ads_A100_v4": (1, "A100-80GB", None),
+    "Standard_NC96ads_A100_v4": (4, "A100-80GB", None),
+    "Standard_ND96asr_v4": (8, "A100", None),
+    "Standard_ND40rs_v2": (8, "V100-32GB", None),
+    "Standard_NC64as_T4_v3": (4, "T4", None),
+    "Standard_NV6ads_A10_v5": (1, "A10", Fraction(1, 6)),
+    "Standard_NV12ads_A10_v5": (1, "A10", Fraction(1, 3)),
+    "Standard_NV18ads_A10_v5": (1, "A10", Fraction(1, 2)),
+    "Standard_NV36ads_A10_v5": (1, "A10", None),
+    "Standard_NV72ads_A10_v5": (2, "A10", None),
+    "Standard_NV4as_v4": (1, "MI25", Fraction(1, 8)),
+    "Standard_D4s_v5": (0, None, None),
+}
+SOCKETS = {"Standard_HB120rs_v2": 2, "Standard_HB120rs_v3": 2, "Standard_HB368rs_v5": 4, "Standard_HC44rs": 2}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_cores_threads_and_memory_of_a_size_are_the_published_ones(name: str) -> None:
+    facts = packaged_size(name)
+    assert facts is not None
+    found = facts.vcpus, facts.vcpus_available, facts.vcpus_per_core, facts.memory_gib
+    assert found == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name", GPUS)
+def test_gpus_of_a_size_are_the_published_ones(name: str) -> None:
+    facts = packaged_size(name)
+    assert facts is not None
+    assert (facts.gpus, facts.gpu_model, facts.gpu_share) == GPUS[name]
+
+
+@pytest.mark.parametrize("name", SOCKETS)
+def test_sockets_are_those_of_the_server(name: str) -> None:
+    facts = packaged_size(name)
+    assert facts is not None
+    assert facts.sockets == SOCKETS[name]
+
+
+def test_what_the_lists_do_not_count_rightly_is_not_passed_on() -> None:
+    for name in ("Standard_NV4ads_V710_v5", "Standard_NG8ads_V620_v1"):
+        facts = packaged_size(name)
+        assert facts is not None
+        assert facts.gpus is None
+    fpga = packaged_size("Standard_NP10s")
+    assert fpga is not None
+    assert fpga.gpus == 0
+
+
+def test_the_facts_of_a_size_do_not_contradict_each_other() -> None:
+    for facts in packaged_sizes().values():
+        vcpus, usable = facts.vcpus or 0, facts.vcpus_available or 0
+        assert 0 < usable <= vcpus, facts
+        assert facts.memory_gib, facts
+        assert facts.vcpus_per_core in {None, 1, 2}, facts
+        assert facts.arch != "arm64" or facts.vcpus_per_core in {None, 1}, facts
+        assert not facts.gpu_share or (facts.gpus == 1 and 0 < facts.gpu_share < 1), facts
+        assert not facts.gpu_model or facts.gpus, facts
+        assert not facts.rdma_gbps or facts.rdma, facts
+
+
+def test_the_package_stays_small() -> None:
+    folder = files("autoscale_aks.cloud.azure").joinpath("data")
+    assert sum(len(one.read_bytes()) for one in folder.iterdir()) < 256 * 1024
