@@ -33,7 +33,7 @@ def test_a_good_file_leaves_out_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("vcpu_count", 0), ("vcpu_count", GONE), ("memory_gb", "much"), ("vm_size", ""), ("max_cout", 3),
+    [("vcpu_count", 0), ("vm_size", GONE), ("memory_gb", "much"), ("vm_size", ""), ("max_cout", 3),
      ("pcpu_count", 400), ("vm_capabilities/x", "memory::4x")],
 )  # fmt: skip
 def test_a_mistake_in_a_bucket_takes_out_that_bucket_alone(path: str, value: Any) -> None:
