@@ -1,4 +1,4 @@
-"""docs/cli.md from the program itself: every verb with its help, options and columns. Pure text; `make docs-cli`."""
+"""docs/cli.md from the program itself: every verb with its help, options and columns. Pure text; `make reference`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _HEAD: Final = """\
 # Commands
 
-Made from the program by `make docs-cli`; a test holds it up to date. [rows.md](rows.md) tells of `--format`,
+Made from the program by `make reference`; a test holds it up to date. [rows.md](rows.md) tells of `--format`,
 `--columns` and `--filter`, which every verb has that lists something.
 
 `-c FILE` names the configuration. Without it, `$AZAKS_CONFIG` counts, else `./autoscale.json` if it belongs to you or

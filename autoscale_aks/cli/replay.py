@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoscale_aks.cli.demand_face import print_demand
+from autoscale_aks.cli.demand_output import Face, write
 from autoscale_aks.cli.main import DONE, IN_PART
 from autoscale_aks.cli.options import format_option
-from autoscale_aks.cli.output import console, print_json
+from autoscale_aks.cli.output import console
 from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import Problem, ScenarioError
 from autoscale_aks.planning.scenario import parse_json
 from autoscale_aks.reconcile.deciding import brake, decide
-from autoscale_aks.reports.demand import render_demand, summarise
+from autoscale_aks.reports.demand import summarise
 from autoscale_aks.reports.record import Record, decode_record, digest_of
 from autoscale_aks.reports.whatif import changed
 
@@ -48,11 +48,11 @@ def command(file: str, change: str | None, form: str) -> int:
     if change is not None:
         record = changed(record, _change(change))
     decided = decide_record(record)
-    report = summarise(decided, record.snapshot, record.notices)
+    face = Face(summarise(decided, record.snapshot, record.notices, policy=record.policy), decided)
     if form == "json":
-        print_json(render_demand(report, decided))
+        write(face.text(form, None, tuple), None)
     else:
-        print_demand(report, console())
+        face.show(console())
     if record.plan_digest and digest_of(decided) != record.plan_digest:
         click.echo(f"note: {file}: this program decides differently from the one that recorded it", err=True)
         return IN_PART

@@ -24,7 +24,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_command_reference_is_that_of_the_program() -> None:
-    assert (DOCS / "cli.md").read_text(encoding="utf-8") == render_reference(), "run `make docs-cli`"
+    assert (DOCS / "cli.md").read_text(encoding="utf-8") == render_reference(), "run `make reference`"
 
 
 def test_the_reference_does_not_depend_on_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

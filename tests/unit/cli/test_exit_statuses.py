@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from unit.cli.office import ROOT, run, work
 
+from autoscale_aks.cli.demand import WOULD_CHANGE
 from autoscale_aks.cli.main import BAD_INPUT, DEFECT, DONE, IN_PART, INTERRUPTED, LOCK_HELD, UNAVAILABLE, main
 from autoscale_aks.emulator.faults import FaultRule
 from autoscale_aks.ledger.lock import Writer, WriterLock
@@ -36,7 +37,7 @@ def test_the_statuses_are_the_documented_ones() -> None:
         if line[:1].isdigit()
     ]
     assert [int(number) for number, _ in table] == [
-        DONE, IN_PART, BAD_INPUT, LOCK_HELD, UNAVAILABLE, DEFECT, INTERRUPTED,
+        DONE, IN_PART, BAD_INPUT, WOULD_CHANGE, LOCK_HELD, UNAVAILABLE, DEFECT, INTERRUPTED,
     ]  # fmt: skip
     readme = (ROOT / "README.md").read_text()
     for number in (DONE, IN_PART, BAD_INPUT, LOCK_HELD, UNAVAILABLE):

@@ -76,11 +76,11 @@ def test_looking_changes_nothing_in_the_cloud_and_nothing_on_the_disk(
     office: Office, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["autoscale", "-c", office.config, "--quiet"]) == 0
-    before = {path.name: path.read_bytes() for path in office.directory.iterdir()}
+    before = {path.name: path.read_bytes() for path in office.directory.rglob("*") if path.is_file()}
     office.emulator.journal.clear()
     examined(office, capsys)
     assert {entry.method for entry in office.emulator.journal.entries()} == {"GET"}
-    assert {path.name: path.read_bytes() for path in office.directory.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in office.directory.rglob("*") if path.is_file()} == before
 
 
 def test_a_cloud_that_cannot_be_reached_is_told_once_and_the_rest_is_still_looked_at(
