@@ -21,13 +21,11 @@ from autoscale_aks.config import load_config
 from autoscale_aks.errors import InputError, Problem
 from autoscale_aks.model.sizes import Reading
 from autoscale_aks.reconcile.catalogue import Lookup, PricedSize
-from autoscale_aks.reconcile.observed import KEPT_S
-from autoscale_aks.reconcile.sizes import read_found
-from autoscale_aks.reports.sizes import FactRow, Shown, list_row, observed_rows, propose_default_resources, size_rows
-from autoscale_aks.units import number_of
+from autoscale_aks.reconcile.observed import KEPT_S, shown_sizes
+from autoscale_aks.reports.sizes import FactRow, list_row, observed_rows, propose_default_resources, size_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from autoscale_aks.cli.rows import RowChoice
     from autoscale_aks.config import Config
@@ -110,7 +108,7 @@ def show(size: str, config_path: Path | None, location: str | None, form: str) -
             names = {name.casefold(): name for name in catalogue.names}
             hint = f'; did you mean "{names[close[0]]}"?' if close else ""
             raise InputError([Problem("SIZE", f'nothing is known of "{size}" in {catalogue.location}{hint}')])
-        shown = _shown(one for one in catalogue.observed if one.vm_size.casefold() == size.casefold())
+        shown = shown_sizes(one for one in catalogue.observed if one.vm_size.casefold() == size.casefold())
         rows = [*size_rows(known, found.prices, found.price_sources), *_stated(catalogue.config, size)]
         rows += observed_rows(shown)
         proposed = propose_default_resources(shown)
@@ -204,19 +202,3 @@ def _stated(config: Config | None, size: str) -> Iterator[FactRow]:
                 value = offering.memory if key == "memory_gb" else getattr(offering, key, None)
                 shown = f"{float(value):g}" if isinstance(value, Fraction) else str(value)
                 yield FactRow(f"{key} of {name}", shown, "autoscale.json")
-
-
-def _shown(observed: Iterable[ObservedSize]) -> list[Shown]:
-    grouped: dict[tuple[str, str, str], list[ObservedSize]] = {}
-    for one in observed:
-        grouped.setdefault(one.key, []).append(one)
-    return [
-        Shown(
-            vm_size=vm_size,
-            image=image,
-            resource=resource,
-            promised=read_found(members[-1].promised),
-            found=tuple(sorted((read_found(one.found) for one in members), key=lambda value: number_of(value) or 0)),
-        )
-        for (vm_size, image, resource), members in grouped.items()
-    ]

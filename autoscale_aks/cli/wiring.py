@@ -284,9 +284,13 @@ def smallest_batch(config: Config) -> int:
 
 def doctors_site(config: Config, stack: ExitStack, clock: Clock | None = None) -> Site:
     """What `doctor` may look at; each part is opened when it is first wanted, and closed with the stack."""
-    from autoscale_aks.doctor.site import Site  # noqa: PLC0415  the checks are doctor's alone
+    from autoscale_aks.doctor.site import Look, Site  # noqa: PLC0415  the checks are doctor's alone
+    from autoscale_aks.reconcile.catalogue import equip  # noqa: PLC0415
+    from autoscale_aks.reconcile.cycle import effective_policy  # noqa: PLC0415
+    from autoscale_aks.reconcile.observe import observe  # noqa: PLC0415
 
-    now = (clock or SystemClock()).now()
+    clock = clock or SystemClock()
+    now = clock.now()
 
     def ledger() -> Ledger:
         return stack.enter_context(Ledger.open(config.ledger.path, now=now, read_only=True))
@@ -295,12 +299,18 @@ def doctors_site(config: Config, stack: ExitStack, clock: Clock | None = None) -
         client = stack.enter_context(build_client(config, None))
         return client, client
 
+    def look() -> Look:
+        world = equip(stack.enter_context(reading_world(config, clock)))
+        seen = observe(world)
+        return Look(world=world, seen=seen, policy=effective_policy(world, seen.requested))
+
     return Site(
         config=config,
         now=now,
         open_scheduler=lambda: scheduler_of(config),
         open_ledger=ledger,
         open_cloud=cloud,
+        open_look=look,
     )
 
 

@@ -1,8 +1,8 @@
 """Whether a document surely fits the schema, quickly and without saying why not.
 
-Nearly every run reads a file without a mistake. For those, importing jsonschema (65 ms of processor time) is most of the
-cost of reading the configuration; only where this look finds something, jsonschema finds it again, and the messages
-are worded from its errors. The law that both agree: `tests/unit/config/test_config_fitting.py`.
+Nearly every run reads a file without a mistake. For those, importing jsonschema (65 ms of processor time) is most of
+what reading the configuration costs; only where this look finds something, jsonschema finds it again, and the
+messages are worded from its errors. The law that both agree: `tests/unit/config/test_config_fitting.py`.
 """
 
 from __future__ import annotations

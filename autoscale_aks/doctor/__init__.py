@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from autoscale_aks.doctor import cluster, ledger, queue, settings
+from autoscale_aks.doctor import cluster, ledger, queue, reference, serving, settings
 from autoscale_aks.errors import AutoscaleError
 from autoscale_aks.reports.doctor import fail, skipped
 
@@ -30,6 +30,12 @@ CHECKS: Final[tuple[tuple[str, Callable[[Site], Iterable[Finding]]], ...]] = (
     ("agent pools", cluster.check_pools),
     ("batch header", cluster.check_batch_header),
     ("nodes", cluster.check_nodes),
+    ("Azure's lists", reference.check_sources),
+    ("sizes", reference.check_sizes),
+    ("prices", reference.check_prices),
+    ("quota", reference.check_quota),
+    ("subnet addresses", reference.check_subnets),
+    ("metrics", serving.check_metrics),
 )
 """Every check in the order of its line."""
 

@@ -28,9 +28,9 @@ HEAVY = ("requests", "azure", "numpy", "jsonschema", "urllib3", "rich", "starlet
          "autoscale_aks.emulator", "autoscale_aks.reconcile", "autoscale_aks.config", "importlib.metadata")  # fmt: skip
 UNUSED_BY_DEMAND = (
     "requests", "azure", "starlette", "uvicorn", "celery", "yaml", "jsonschema", "referencing", "attr", "certifi",
-    "jinja2", "prometheus_client", "highspy", "asyncio", "http.server", "logging.config", "numpy.random", "numpy.ma", "numpy.fft",
-    "rich.table", "rich.progress", "autoscale_aks.emulator", "autoscale_aks.simulator", "autoscale_aks.loop",
-    "autoscale_aks.doctor", "autoscale_aks.cloud.aks.lease", "autoscale_aks.config.validating",
+    "jinja2", "prometheus_client", "highspy", "asyncio", "http.server", "logging.config", "numpy.random", "numpy.ma",
+    "numpy.fft", "rich.table", "rich.progress", "autoscale_aks.emulator", "autoscale_aks.simulator",
+    "autoscale_aks.loop", "autoscale_aks.doctor", "autoscale_aks.cloud.aks.lease", "autoscale_aks.config.validating",
     "autoscale_aks.hooks",
 )  # fmt: skip
 """What costs a run of `demand` processor time without being of use: a goal of 500 ms is kept by this list."""

@@ -21,7 +21,8 @@ from autoscale_aks.config.validating import validator
 
 WHOLE = without_comments(json.loads(EXAMPLE.read_text(), parse_float=Decimal))
 VALUES: list[Any] = [None, True, 0, 1, -1, 10**12, Decimal("0.5"), Decimal("2.0"), "", "a", "a\n", "1", "~",
-                     "emulator", "x" * 5000, [], ["a", "a"], [1], {}, {"a": 1}, {"default": 3}, [{}], "2026-03-02-preview", "24:00"]  # fmt: skip
+                     "emulator", "x" * 5000, [],
+                     ["a", "a"], [1], {}, {"a": 1}, {"default": 3}, [{}], "2026-03-02-preview", "24:00"]  # fmt: skip
 slow_is_fine = settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 
 
