@@ -34,9 +34,7 @@ def render_reference() -> str:
     """The whole page."""
     parts = [_HEAD, *_statuses(), *_aliases()]
     context = click.Context(cli, info_name=PROGRAM, terminal_width=WIDTH, **cli.context_settings)
-    known = [verb for verbs in THEMES.values() for verb in verbs]
-    others = [verb for verb in cli.list_commands(context) if verb not in known]
-    for theme, verbs in (*((theme, list(verbs)) for theme, verbs in THEMES.items()), ("More", others)):
+    for theme, verbs in THEMES.items():
         found = [verb for verb in verbs if verb in cli.list_commands(context)]
         if found:
             parts.append(f"## {theme}\n")

@@ -19,6 +19,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Site], Iterable[Finding]]], ...]] = (
     ("default_resources", settings.check_default_resources),
     ("scheduler", queue.check_scheduler),
     ("wake-up", queue.check_wake_up),
+    ("hook", queue.check_hook),
     ("ledger", ledger.check_ledger),
     ("writer", ledger.check_writer),
     ("last cycle", ledger.check_last_cycle),

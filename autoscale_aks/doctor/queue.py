@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
+from autoscale_aks.errors import SchedulerError
 from autoscale_aks.reports.doctor import fail, ok, skipped, warn
 
 if TYPE_CHECKING:
@@ -25,10 +26,39 @@ class Versioned(Protocol):
         ...
 
 
+@runtime_checkable
+class Hooked(Protocol):
+    """A driver that can say what of ours its scheduler calls."""
+
+    def hooks(self) -> tuple[str, ...]:
+        """One text each. Raises SchedulerError when it cannot be asked."""
+        ...
+
+
+def check_hook(site: Site) -> Iterator[Finding]:
+    """Whether the scheduler calls one of our hooks, where it can be asked (user ask T36)."""
+    driver, kind = site.scheduler, site.config.scheduler.type
+    if not isinstance(driver, Hooked):
+        yield skipped("hook", f"{kind} cannot be asked whether it calls one")
+        return
+    try:
+        found = driver.hooks()
+    except SchedulerError as error:
+        yield skipped("hook", f"{kind} does not tell: {error}")
+        return
+    if found:
+        yield ok("hook", "; ".join(found))
+    elif site.config.loop.wake_socket is not None:
+        says = f"loop.wake_socket is set and {kind} calls no hook of ours: nothing wakes the loop"
+        yield warn("hook", says, "install it (docs/hooks.md)")
+    else:
+        yield skipped("hook", f"{kind} calls none of ours: the interval alone decides when a cycle comes")
+
+
 def check_scheduler(site: Site) -> Iterator[Finding]:
     """It answers, we can read the answer, and its version is known."""
     kind = site.config.scheduler.type
-    version = site.scheduler.version() if isinstance(site.scheduler, Versioned) else ""
+    version = _version(site)
     state = site.queue
     waiting = sum(job.runnable for job in state.jobs)
     nodes = "nodes are not reported" if state.nodes is None else f"{len(state.nodes):,} nodes"
@@ -43,6 +73,14 @@ def check_scheduler(site: Site) -> Iterator[Finding]:
         more = f" and {len(state.problems) - _SHOWN} more" if len(state.problems) > _SHOWN else ""
         fix = "these records are left out or only partly understood; see azaks demand"
         yield warn("scheduler", f"{len(state.problems)} records could not be read whole: {shown}{more}", fix)
+
+
+def _version(site: Site) -> str:
+    """Empty where it is not known: that alone is no trouble."""
+    try:
+        return site.scheduler.version() if isinstance(site.scheduler, Versioned) else ""
+    except SchedulerError:
+        return ""
 
 
 def check_wake_up(site: Site) -> Iterator[Finding]:

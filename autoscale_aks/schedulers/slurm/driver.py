@@ -11,9 +11,11 @@ from autoscale_aks.schedulers.process import SubprocessRunner
 from autoscale_aks.schedulers.slurm.commands import DROPPED, KEPT, NODES_AT_ONCE, CaptureRunner, SlurmCommands
 from autoscale_aks.schedulers.slurm.facts import (
     ClusterFacts,
+    parse_hooks,
     parse_licenses,
     parse_memory_is_managed,
     parse_partitions,
+    parse_version,
 )
 from autoscale_aks.schedulers.slurm.jobs import read_queue
 from autoscale_aks.schedulers.slurm.nodes import GONE, REASON, is_closed_by_us, parse_nodes, read_nodes
@@ -83,6 +85,14 @@ class SlurmScheduler:
             problems=(*problems, *queue.problems),
             complete=len(problems) == before and (nodes is not None or not queue.skipped),
         )
+
+    def version(self) -> str:
+        """slurmctld's version. Raises SchedulerError."""
+        return parse_version(self._commands.show("config").text)
+
+    def hooks(self) -> tuple[str, ...]:
+        """Programs of ours that slurmctld calls. Raises SchedulerError."""
+        return parse_hooks(self._commands.show("config").text)
 
     def add_nodes(self, nodes: Sequence[NewNode]) -> None:
         """Make dynamic nodes as `create_nodes` says, and open known ones that this program once closed.
