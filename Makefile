@@ -66,11 +66,8 @@ docs: $(DEV_STAMP)  ## Build the documentation as pages into build/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "open build/docs/index.html"
 
-reference: $(DEV_STAMP)  ## Write the generated pages of docs/ anew
+reference: $(DEV_STAMP)  ## Write the generated pages of docs/ anew: the commands and the configuration
 	$(BIN)/python -c 'from autoscale_aks.config.reference import render_reference; print(render_reference(), end="")' > docs/configuration.md
-
-.PHONY: docs-cli
-docs-cli: $(STAMP)  ## Write docs/cli.md from the program
 	$(BIN)/python -m autoscale_aks.cli.reference docs/cli.md
 
 .PHONY: bench-cost

@@ -14,7 +14,6 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import certifi
 import urllib3
 
 from autoscale_aks.access.addresses import is_loopback
@@ -32,6 +31,8 @@ class Route:
     client_cert: tuple[str, str] | None = None
     """Files of our own certificate and its key."""
     proxy: str | None = None
+    is_plain: bool = False
+    """Without TLS, to this machine: no authorities are read for it, and no connection with TLS shares its pools."""
 
 
 DIRECT: Final = Route()
@@ -40,9 +41,10 @@ DIRECT: Final = Route()
 def resolved(route: Route, url: str) -> Route:
     """The route to a URL with what the environment adds: equal routes may share their connections."""
     parts = urlsplit(url)
-    ca = route.ca or next((os.environ[name] for name in _CA_VARIABLES if os.environ.get(name)), certifi.where())
+    ca = route.ca or next((os.environ[name] for name in _CA_VARIABLES if os.environ.get(name)), None)
     proxy = route.proxy or proxy_of(parts.scheme, parts.hostname or "", url)
-    return Route(ca=ca, client_cert=route.client_cert, proxy=proxy)
+    is_plain = parts.scheme == "http" and proxy is None
+    return Route(ca=ca, client_cert=route.client_cert, proxy=proxy, is_plain=is_plain)
 
 
 def make_pools(route: Route, *, connections: int) -> urllib3.PoolManager:
@@ -50,7 +52,9 @@ def make_pools(route: Route, *, connections: int) -> urllib3.PoolManager:
 
     Raises OSError (of which ssl.SSLError is one) and urllib3's HTTPError for files that are not there or none.
     """
-    ca = route.ca or certifi.where()
+    if route.is_plain:
+        return urllib3.PoolManager(num_pools=4, maxsize=connections)
+    ca = route.ca or _packaged_authorities()
     is_folder = os.path.isdir(ca)  # noqa: PTH112  asked once a host
     context = ssl.create_default_context(cafile=None if is_folder else ca, capath=ca if is_folder else None)
     if route.client_cert is not None:
@@ -60,6 +64,12 @@ def make_pools(route: Route, *, connections: int) -> urllib3.PoolManager:
     address, secret = _split_credentials(route.proxy)
     headers = urllib3.make_headers(proxy_basic_auth=secret) if secret else None
     return urllib3.ProxyManager(address, num_pools=4, maxsize=connections, proxy_headers=headers, ssl_context=context)
+
+
+def _packaged_authorities() -> str:
+    import certifi  # noqa: PLC0415  a site that names its own, and an emulator, need none
+
+    return certifi.where()
 
 
 def proxy_of(scheme: str, host: str, url: str) -> str | None:

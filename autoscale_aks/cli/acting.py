@@ -19,8 +19,8 @@ import click
 from autoscale_aks.cli.direct import is_agreed
 from autoscale_aks.cli.logs import configure_logging
 from autoscale_aks.cli.main import DONE, IN_PART
-from autoscale_aks.cli.options import config_option, format_option, quiet_option
-from autoscale_aks.cli.output import console, print_json, table
+from autoscale_aks.cli.options import config_option, quiet_option
+from autoscale_aks.cli.rows import Column, Listing, print_notes, print_rows, row_options
 from autoscale_aks.cli.wiring import reading_world, writing_world
 from autoscale_aks.clock import SystemClock
 from autoscale_aks.cloud.gate import Gate
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from autoscale_aks.cli.rows import RowChoice
     from autoscale_aks.config import Config
     from autoscale_aks.model.node import Node
     from autoscale_aks.reconcile import Observation, World
@@ -55,8 +56,21 @@ class ActRow:
     detail: str = ""
 
 
-def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`[MACHINE]…` and `--filter`, `-c`, `--format`, `-q`."""
+LISTING: Final = Listing(
+    verb="acts",
+    title="",
+    nothing="No machine is meant; nothing was done.",
+    columns=(
+        Column(name="name", meaning="The machine, the node or the bucket."),
+        Column(name="outcome", meaning="What became of it."),
+        Column(name="detail", title="", meaning="Why, until when, or what it costs."),
+    ),
+)
+"""What the acting verbs tell."""
+
+
+def machine_options(command: Callable[..., Any], instead: tuple[str, Listing] | None = None) -> Callable[..., Any]:
+    """`[MACHINE]…` and `--filter`, `-c`, `--format`, `--columns`, `-q`; `instead` as in `row_options`."""
     names = click.argument("names", nargs=-1, metavar="[MACHINE]...")
     chosen = click.option(
         "--filter",
@@ -65,7 +79,7 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="CONSTRAINT",
         help="Machines on which this holds: JSON in the constraint language, or NAME=VALUE; several must all hold.",
     )
-    return config_option(names(chosen(format_option(quiet_option(command)))))
+    return config_option(names(chosen(row_options(LISTING, filters=False, instead=instead)(quiet_option(command)))))
 
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done, and stop.")
@@ -168,24 +182,19 @@ def would(nodes: Iterable[Node], detail: Callable[[Node], str] = lambda _: "") -
     return [ActRow(node.name, "would be done", detail(node)) for node in nodes]
 
 
-def finish(verb: str, rows: Sequence[ActRow], notices: Sequence[str], *, form: str, quiet: bool, **more: Any) -> int:
+def finish(
+    verb: str, rows: Sequence[ActRow], notices: Sequence[str], *, layout: RowChoice, quiet: bool, **more: Any
+) -> int:
     """Tell what became of each name; the exit status: 1 when any was not done."""
-    if form == "json":
-        print_json(
-            {
-                "verb": verb,
-                **more,
-                "rows": [{"name": row.name, "outcome": row.outcome, "detail": row.detail} for row in rows],
-                "notices": list(notices),
-            }
+    told = list(notices)
+    shown = [row for row in rows if not (quiet and layout.is_for_people) or row.outcome not in GOOD]
+    if shown or not rows or not layout.is_for_people:
+        print_rows(
+            LISTING,
+            [{"name": row.name, "outcome": row.outcome, "detail": row.detail} for row in shown],
+            layout,
+            within=lambda found: {"verb": verb, **more, "rows": found, "notices": told},
         )
-    else:
-        out = console()
-        shown = [row for row in rows if not quiet or row.outcome not in GOOD]
-        if shown:
-            out.print(table("", ("name", "outcome", ""), [(row.name, row.outcome, row.detail) for row in shown]))
-        elif not rows:
-            out.print("No machine is meant; nothing was done.")
-        for notice in notices:
-            out.print(f"note: {notice}", markup=False)
+    if layout.form != "json":
+        print_notes(told, layout)
     return DONE if all(row.outcome in GOOD for row in rows) else IN_PART

@@ -16,8 +16,17 @@ WITH_ROWS: Final[dict[str, str]] = {
     "jobs": "autoscale_aks.cli.jobs",
     "nodes": "autoscale_aks.cli.nodes",
     "buckets": "autoscale_aks.cli.buckets",
+    "limits": "autoscale_aks.cli.limits",
+    "sizes": "autoscale_aks.cli.sizes",
+    "history": "autoscale_aks.cli.history",
+    "pool": "autoscale_aks.cli.pool",
+    "machines": "autoscale_aks.cli.machines",
+    "doctor": "autoscale_aks.cli.doctor",
+    "simulate": "autoscale_aks.cli.simulate",
+    "protect": "autoscale_aks.cli.protect",
 }
-"""Verb → module, whose `LISTING` it is. A verb that lists something has its line here."""
+"""Verb → module, whose `LISTING` it is. A verb that lists something has its line here. Of verbs that have parts, and of
+`protect`, it is what their `list` shows; the acting verbs all tell rows of name, outcome and detail."""
 
 LISTING: Final = Listing(
     verb="columns",

@@ -6,10 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoscale_aks.cli.acting import ActRow, acting_world, agreed, begin, dry_run_option, finish, who, yes_option
-from autoscale_aks.cli.options import config_option, format_option, quiet_option
+from autoscale_aks.cli.acting import (
+    LISTING,
+    ActRow,
+    acting_world,
+    agreed,
+    begin,
+    dry_run_option,
+    finish,
+    who,
+    yes_option,
+)
+from autoscale_aks.cli.options import config_option, quiet_option
 from autoscale_aks.cli.output import console, counted, money
 from autoscale_aks.cli.progress import ChunkProgress
+from autoscale_aks.cli.rows import row_options
 from autoscale_aks.cli.wiring import reading_world
 from autoscale_aks.config import load_config
 from autoscale_aks.errors import InputError, Problem
@@ -37,7 +48,7 @@ if TYPE_CHECKING:
 @click.option("--placement-group", metavar="GROUP", help="In this group: all of them or none.")
 @dry_run_option
 @yes_option
-@format_option
+@row_options(LISTING, filters=False)
 @quiet_option
 def command(config_path: Path, **options: Any) -> int:
     """Create machines, whether or not jobs want them.
@@ -53,12 +64,12 @@ def command(config_path: Path, **options: Any) -> int:
     config = load_config(config_path)
     begin(config)
     order = _order(config, options)
-    form, quiet = options["form"], options["quiet"]
+    layout, quiet = options["choice"], options["quiet"]
     with reading_world(config) as world:
         decided = plan_create(world, observe(world).snapshot, order)
     if options["dry_run"] or not decided.claims:
         rows = [ActRow(claim.name, "would be done", claim.bucket.id) for claim in decided.claims]
-        return finish("create", [*rows, *_missing(decided)], (), form=form, quiet=quiet)
+        return finish("create", [*rows, *_missing(decided)], (), layout=layout, quiet=quiet)
     if not agreed(f"Create {_described(decided)}?", yes=options["yes"]):
         console(stderr=True).print("Nothing was created.")
         return 0
@@ -74,7 +85,7 @@ def command(config_path: Path, **options: Any) -> int:
         for chunk in found.chunks
         for one in chunk.outcomes
     ]
-    return finish("create", [*rows, *_missing(decided)], act.notices, form=form, quiet=quiet, plan_id=act.plan_id)
+    return finish("create", [*rows, *_missing(decided)], act.notices, layout=layout, quiet=quiet, plan_id=act.plan_id)
 
 
 def _order(config: Config, options: dict[str, Any]) -> CreateOrder:

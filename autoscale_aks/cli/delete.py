@@ -49,20 +49,21 @@ def command(config_path: Path, names: tuple[str, ...], filters: tuple[str, ...],
     brake on mass deletes are for the program's own decisions; here you decide.
 
     \b
-    Exit status: 0 all deleted or gone; 1 some were not; 4 another run writes.
+    Exit status: 0 all deleted or gone; 1 some were not;
+    4 another run is the writer.
     Example: azaks delete -c autoscale.json az1-htc-17 az1-htc-18
     azaks delete -c autoscale.json --filter node.vm_size=Standard_F4
     """
     require_choice(names, filters)
     config = load_config(config_path)
     begin(config)
-    force, form = options["force"], options["form"]
+    force, layout = options["force"], options["choice"]
     seen, choice = look(config, names, filters)
     planned = plan_leaving(seen, choice.nodes, force=force)
     rows = [*unknown_rows(choice), *refused_rows(planned)]
     if options["dry_run"] or not planned.nodes:
         shown = would(planned.nodes, _detail)
-        return finish("delete", [*rows, *shown], (), form=form, quiet=options["quiet"])
+        return finish("delete", [*rows, *shown], (), layout=layout, quiet=options["quiet"])
     if planned.told:
         tell_of_jobs(planned.told)
     if not agreed(question("Delete", planned), yes=options["yes"]):
@@ -77,7 +78,7 @@ def command(config_path: Path, names: tuple[str, ...], filters: tuple[str, ...],
         gone = meant - {node.name for node in again.nodes}
     rows += [ActRow(name, "leaving already", "it is not there any more") for name in sorted(gone)]
     rows += [*(row for row in refused_rows(now) if row.name in meant), *release_rows(done)]
-    return finish("delete", rows, act.notices, form=form, quiet=options["quiet"], plan_id=act.plan_id)
+    return finish("delete", rows, act.notices, layout=layout, quiet=options["quiet"], plan_id=act.plan_id)
 
 
 def question(verb: str, planned: Leaving) -> str:

@@ -59,15 +59,15 @@ def command(config_path: Path, names: tuple[str, ...], filters: tuple[str, ...],
     config = load_config(config_path)
     begin(config)
     seen, choice = look(config, names, filters)
-    form, quiet = options["form"], options["quiet"]
+    layout, quiet = options["choice"], options["quiet"]
     if options["undo"]:
         rows = [*unknown_rows(choice), *_undo(config, [node.name for node in choice.nodes])]
-        return finish("drain", rows, (), form=form, quiet=quiet)
+        return finish("drain", rows, (), layout=layout, quiet=quiet)
     planned = plan_leaving(seen, choice.nodes, force=False, waits=True)
     rows = [*unknown_rows(choice), *refused_rows(planned)]
     if options["dry_run"] or not planned.nodes:
         shown = would(planned.nodes, lambda node: f"waits for {', '.join(node.job_ids)}" if node.job_ids else "now")
-        return finish("drain", [*rows, *shown], (), form=form, quiet=quiet)
+        return finish("drain", [*rows, *shown], (), layout=layout, quiet=quiet)
     if not agreed(question("Drain", replace(planned, told=frozendict())), yes=options["yes"]):
         console(stderr=True).print("Nothing was drained.")
         return 0
@@ -80,7 +80,7 @@ def command(config_path: Path, names: tuple[str, ...], filters: tuple[str, ...],
             ledger.drain(meant, owner=who(), reason=options["reason"], now=now)
         done = [ActRow(name, "drained", "its next cycle closes it") for name in meant]
         notices, plan_id = (f"the loop that runs goes on with it: {str(error).split(';')[0]}",), ""
-    return finish("drain", [*rows, *done], notices, form=form, quiet=quiet, plan_id=plan_id)
+    return finish("drain", [*rows, *done], notices, layout=layout, quiet=quiet, plan_id=plan_id)
 
 
 def _carry_out(

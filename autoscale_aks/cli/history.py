@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from autoscale_aks.cli.options import config_option, format_option
-from autoscale_aks.cli.output import console, print_json, table
+from autoscale_aks.cli.options import config_option
+from autoscale_aks.cli.rows import Column, Listing, print_rows, row_options
 from autoscale_aks.clock import SystemClock
 from autoscale_aks.config import load_config
 from autoscale_aks.errors import InputError, Problem
@@ -21,15 +22,46 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from autoscale_aks.cli.rows import RowChoice
     from autoscale_aks.ledger.history import Happening
-    from autoscale_aks.reports.history import HistoryRow
+
+
+def _local(at: float) -> str:
+    """A moment in the zone of this host."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d\u00a0%H:%M:%S")
+
+
+def _passed(seconds: float) -> str:
+    """A span in two units at most: `12s`, `3m 20s`, `4h 1m`, `2d 3h`."""
+    whole = round(seconds)
+    for size, unit, smaller, below in ((86_400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            return f"{whole // size}{unit} {whole % size // smaller}{below}"
+    return f"{whole}s" if whole else ""
+
+
+LISTING: Final = Listing(
+    verb="history",
+    title="History",
+    nothing="Nothing is remembered of it.",
+    columns=(
+        Column(name="at", title="UTC", meaning="When, in UTC.", is_default=False),
+        Column(name="at_s", title="time", meaning="When, in seconds since the epoch; local in a table.",
+               show=_local),
+        Column(name="after_s", title="after", meaning="Seconds since the row before.", is_number=True, show=_passed),
+        Column(name="event", meaning="What happened, as a word that stays.", is_default=False),
+        Column(name="what", meaning="What happened, as people say it."),
+        Column(name="detail", title="", meaning="More of it."),
+        Column(name="plan", meaning="The plan in which it happened."),
+    ),
+)  # fmt: skip
 
 
 @click.command("history")
 @config_option
 @click.argument("name", metavar="NODE|JOB")
-@format_option
-def command(config_path: Path, name: str, form: str) -> None:
+@row_options(LISTING)
+def command(config_path: Path, name: str, choice: RowChoice) -> None:
     """Tell the life of a machine or of a job, with the plan in which each thing happened.
 
     Reads the ledger and nothing else, also while a cycle runs. A machine is known by its own name or by its node's,
@@ -43,10 +75,13 @@ def command(config_path: Path, name: str, form: str) -> None:
     with Ledger.open(config.ledger.path, now=SystemClock().now(), read_only=True) as ledger:
         kind, known, found = _life(ledger, name)
     rows = history_rows([(one.at, one.event, one.detail, one.plan_id) for one in found])
-    if form == "json":
-        print_json({"kind": kind, "name": known, "history": [row.to_json() for row in rows]})
-    else:
-        _print_rows(f"{kind.capitalize()} {known}", rows)
+    print_rows(
+        replace(LISTING, title=f"{kind.capitalize()} {known}"),
+        [{**row.to_json(), "what": row.words} for row in rows],
+        choice,
+        config.default_columns,
+        within=lambda shown: {"kind": kind, "name": known, "history": shown},
+    )
 
 
 def _life(ledger: Ledger, name: str) -> tuple[str, str, Sequence[Happening]]:
@@ -64,22 +99,3 @@ def _life(ledger: Ledger, name: str) -> tuple[str, str, Sequence[Happening]]:
     names = ledger.remembered_names()
     hint = did_you_mean(name, names) or "; a name is known once a cycle has seen it, for ledger.history_days"
     raise InputError([Problem("NODE|JOB", f'the ledger knows no machine and no job "{name}"{hint}')])
-
-
-def _print_rows(title: str, rows: Sequence[HistoryRow]) -> None:
-    shown = [(_local(row.at), _passed(row.after_s), row.words, row.detail, row.plan) for row in rows]
-    console().print(table(title, ("time", "after", "what", "", "plan"), shown, right=(1,)))
-
-
-def _local(at: float) -> str:
-    """A moment in the zone of this host."""
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d\u00a0%H:%M:%S")
-
-
-def _passed(seconds: float) -> str:
-    """A span in two units at most: `12s`, `3m 20s`, `4h 1m`, `2d 3h`."""
-    whole = round(seconds)
-    for size, unit, smaller, below in ((86_400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
-        if whole >= size:
-            return f"{whole // size}{unit} {whole % size // smaller}{below}"
-    return f"{whole}s" if whole else ""

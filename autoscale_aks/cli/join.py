@@ -73,11 +73,11 @@ def _act(
     require_choice(names, filters)
     config = load_config(config_path)
     begin(config)
-    form, quiet = options["form"], options["quiet"]
+    layout, quiet = options["choice"], options["quiet"]
     _, choice = look(config, names, filters)
     rows = unknown_rows(choice)
     if options["dry_run"] or not choice.nodes:
-        return finish(verb, [*rows, *would(choice.nodes, lambda node: node.state)], (), form=form, quiet=quiet)
+        return finish(verb, [*rows, *would(choice.nodes, lambda node: node.state)], (), layout=layout, quiet=quiet)
     question = f"{verb.capitalize()} {counted(len(choice.nodes), 'node')}?"
     if not agreed(question, yes=options["yes"]):
         console(stderr=True).print("Nothing was done.")
@@ -87,7 +87,7 @@ def _act(
     word = "joined" if verb == "join" else "removed"
     rows += [ActRow(name, word) for name in done.done]
     rows += [ActRow(name, "kept", why) for name, why in done.kept.items()]
-    return finish(verb, rows, notices, form=form, quiet=quiet, plan_id=plan_id)
+    return finish(verb, rows, notices, layout=layout, quiet=quiet, plan_id=plan_id)
 
 
 def _carry_out(

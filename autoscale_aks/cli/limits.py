@@ -2,32 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from autoscale_aks.cli.options import config_option, format_option
-from autoscale_aks.cli.output import console, print_json, table
-from autoscale_aks.cli.wiring import reading_world
-from autoscale_aks.config import load_config
-from autoscale_aks.reconcile.cycle import effective_policy
-from autoscale_aks.reconcile.observe import observe
-from autoscale_aks.reports.limit_rows import list_limits, missing_limits
+from autoscale_aks.cli.options import config_option
+from autoscale_aks.cli.rows import Column, Listing, print_notes, print_rows, row_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from rich.console import Console
+    from autoscale_aks.cli.rows import RowChoice
 
-    from autoscale_aks.reports.limit_rows import Increase, LimitRow
+
+def _amount(value: float) -> str:
+    """Counts as they are, prices with two places."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+LISTING: Final = Listing(
+    verb="limits",
+    title="Limits",
+    nothing="No limit is known.",
+    columns=(
+        Column(name="kind", meaning="What it counts."),
+        Column(name="limit", title="of", meaning="The family, region, node array, pool or bucket it stands over."),
+        Column(name="limit_value", title="limit", meaning="How much there may be.", is_number=True, show=_amount),
+        Column(name="used", meaning="By everybody, machines of ours in flight included.", is_number=True,
+               show=_amount),
+        Column(name="in_flight", meaning="By machines of ours that are on their way.", is_number=True, show=_amount),
+        Column(name="left", meaning="What is left.", is_number=True, show=_amount),
+        Column(name="unit", title="", meaning="cores, nodes, addresses, or a price an hour."),
+        Column(name="source", meaning="Who says so."),
+        Column(name="age_s", title="age", meaning="Seconds since it was true; none: it does not age.", is_number=True,
+               is_default=False),
+    ),
+)  # fmt: skip
+MISSING: Final = Listing(
+    verb="limits --missing",
+    title="To ask for",
+    nothing="Nothing waits for a limit of Azure's.",
+    columns=(
+        Column(name="kind", meaning="What it counts."),
+        Column(name="limit", meaning="The family, the region or the subnet."),
+        Column(name="location", meaning="The region."),
+        Column(name="limit_value", title="now", meaning="What it is.", is_number=True),
+        Column(name="needed", meaning="With which the queue is served.", is_number=True),
+        Column(name="increase", meaning="The difference.", is_number=True),
+        Column(name="unit", meaning="cores or addresses.", is_default=False),
+        Column(name="request", meaning="As one sentence for whoever grants it.", is_default=False),
+    ),
+)
 
 
 @click.command("limits")
 @config_option
 @click.option("--missing", is_flag=True, help="Only the increases that the waiting queue needs, exactly.")
-@format_option
-def command(config_path: Path, missing: bool, form: str) -> None:
+@row_options(LISTING, instead=("missing", MISSING))
+def command(config_path: Path, missing: bool, choice: RowChoice) -> None:
     """Show what stands over the buckets: Azure's quota, node counts, subnet addresses, budgets and the site's caps.
 
     Used counts everybody, and machines of ours from the moment they are asked for. With --missing: what to ask Azure
@@ -36,61 +68,27 @@ def command(config_path: Path, missing: bool, form: str) -> None:
     \b
     Example: azaks limits -c autoscale.json --missing
     """
-    with reading_world(load_config(config_path)) as world:
+    from autoscale_aks.cli.wiring import reading_world  # noqa: PLC0415  --help needs none of these
+    from autoscale_aks.config import load_usable  # noqa: PLC0415
+    from autoscale_aks.reconcile.cycle import effective_policy  # noqa: PLC0415
+    from autoscale_aks.reconcile.observe import observe  # noqa: PLC0415
+    from autoscale_aks.reports.limit_rows import list_limits, missing_limits  # noqa: PLC0415
+
+    config = load_usable(config_path)
+    with reading_world(config) as world:
         seen = observe(world)
         policy = effective_policy(world, seen.requested)
         kinds = world.kinds
     notices = list(seen.notices)
     if missing:
         increases = missing_limits(seen.snapshot, policy, kinds)
-        document: dict[str, Any] = {"missing": [one.as_dict() for one in increases], "notices": notices}
+        wanted = [one.as_dict() for one in increases]
+        print_rows(MISSING, wanted, choice, within=lambda rows: {"missing": rows, "notices": notices})
+        if choice.is_for_people:
+            print_notes([one.request for one in increases], choice, "next")
     else:
-        rows = list_limits(seen.snapshot, policy)
-        document = {"limits": [one.as_dict() for one in rows], "notices": notices}
-    if form == "json":
-        print_json(document)
-        return
-    out = console()
-    if missing:
-        _print_missing(increases, out)
-    else:
-        _print_limits(rows, out)
-    for notice in notices:
-        out.print(f"note: {notice}", style="yellow", markup=False)
-
-
-def _print_limits(rows: Sequence[LimitRow], out: Console) -> None:
-    if not rows:
-        out.print("No limit is known.")
-        return
-    shown = [
-        (
-            row.kind if row.limit in {"cluster", "policy"} else f"{row.kind} {row.limit}",
-            f"{row.limit_value:,g}" if row.unit == "an hour" else f"{row.limit_value:,}",
-            _amount(row.used, row.unit),
-            _amount(row.in_flight, row.unit),
-            _amount(row.left, row.unit),
-            row.unit,
-            row.source + ("" if row.age_s is None else f"\n{row.age_s:.0f} s old"),
-        )
-        for row in rows
-    ]
-    out.print(table("Limits", ("limit", "of", "used", "in flight", "left", "", "source"), shown, right=(1, 2, 3, 4)))
-
-
-def _amount(amount: float, unit: str) -> str:
-    return f"{amount:,.2f}" if unit == "an hour" else f"{amount:,}"
-
-
-def _print_missing(increases: Sequence[Increase], out: Console) -> None:
-    if not increases:
-        out.print("Nothing waits for a limit of Azure's; the site's own limits are taken as they are.")
-        return
-    rows = [
-        (one.kind.value, one.limit, one.location, f"{one.limit_value:,}", f"{one.needed:,}", f"+{one.increase:,}")
-        for one in increases
-    ]
-    out.print(table("To ask for", ("kind", "limit", "location", "now", "needed", "increase"), rows, right=(3, 4, 5)))
-    out.print()
-    for one in increases:
-        out.print(f"next: {one.request}", markup=False)
+        found = [one.as_dict() for one in list_limits(seen.snapshot, policy)]
+        print_rows(LISTING, found, choice, config.default_columns,
+                   within=lambda rows: {"limits": rows, "notices": notices})  # fmt: skip
+    if choice.form != "json":
+        print_notes(notices, choice)

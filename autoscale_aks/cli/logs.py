@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import logging.config
 import re
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
@@ -106,8 +105,10 @@ def configure_logging(config: LoggingConfig) -> None:
         logging.basicConfig(level=config.level, handlers=[handler])
         _stamp_handlers()
         return
+    from logging.config import fileConfig  # noqa: PLC0415  it brings sockets and a server along
+
     try:
-        logging.config.fileConfig(config.config_file, disable_existing_loggers=False)
+        fileConfig(config.config_file, disable_existing_loggers=False)
     except (OSError, KeyError, ValueError, RuntimeError, ImportError, AttributeError) as error:
         problem = Problem("logging.config_file", f"{config.config_file} cannot be used: {error}; see conf/logging.conf")
         raise ConfigError([problem]) from error

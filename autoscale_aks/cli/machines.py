@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -21,8 +22,9 @@ from autoscale_aks.cli.direct import (
 from autoscale_aks.cli.logs import configure_logging
 from autoscale_aks.cli.main import DONE, IN_PART
 from autoscale_aks.cli.options import config_option, format_option, quiet_option
-from autoscale_aks.cli.output import console, counted, print_json, seconds, table
+from autoscale_aks.cli.output import console, counted, print_json, seconds
 from autoscale_aks.cli.progress import GoneProgress
+from autoscale_aks.cli.rows import Column, Listing, print_rows, row_options
 from autoscale_aks.cli.scaling import scale
 from autoscale_aks.config import load_config
 from autoscale_aks.errors import InputError, Problem
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from autoscale_aks.cli.rows import RowChoice
     from autoscale_aks.cloud.aks.client import AksClient
     from autoscale_aks.config import Config
     from autoscale_aks.model.launch import DeleteOutcome, Machine, MachineListing
@@ -61,15 +64,39 @@ def command() -> None:
 command.add_command(scale)
 
 
+LISTING: Final = Listing(
+    verb="machines",
+    title="Machines",
+    nothing="There is no machine.",
+    columns=(
+        Column(name="name", title="machine", meaning="Its name."),
+        Column(name="pool", meaning="Its agent pool.", is_default=False),
+        Column(name="vm_size", title="size", meaning="Its VM size."),
+        Column(name="zone", meaning="Availability zone.", absent="-"),
+        Column(name="spot", meaning="Whether it is a spot machine.", is_default=False),
+        Column(name="state", meaning="What AKS says; Deleted: its VM is gone."),
+        Column(name="owner", meaning="The owner its tag names.", absent="-"),
+        Column(name="ours", meaning="Whether it has our mark.", is_default=False),
+        Column(name="nodearray", meaning="Its node array, by its tag.", is_default=False),
+        Column(name="node_name", meaning="Its Kubernetes node.", is_default=False),
+        Column(name="age_s", title="age", meaning="Seconds since it was made.", is_number=True, show=seconds),
+        Column(name="error_kind", meaning="What kind of error it failed with.", is_default=False),
+        Column(name="error_code", meaning="AKS's code of it.", is_default=False),
+        Column(name="error_message", meaning="AKS's words.", is_default=False),
+    ),
+)
+
+
 @command.command("list")
 @config_option
 @pool_options
 @click.option("--state", "states", multiple=True, metavar="STATE", help="Only this state, such as Failed.")
 @click.option("--ours", is_flag=True, help="Only machines with our owner mark.")
-@format_option
+@row_options(LISTING)
+@quiet_option
 def list_(
     config_path: Path, pools: tuple[str, ...], nodearrays: tuple[str, ...], states: tuple[str, ...], ours: bool,
-    form: str,
+    choice: RowChoice, quiet: bool,
 ) -> int:  # fmt: skip
     """List machines with size, zone, state, owner and age; failed ones with their error.
 
@@ -79,7 +106,7 @@ def list_(
     """
     config = load_config(config_path)
     configure_logging(config.logging)
-    with waiting(console(stderr=True), f"asking {config.aks.cluster}", quiet=False), direct_client(config) as client:
+    with waiting(console(stderr=True), f"asking {config.aks.cluster}", quiet=quiet), direct_client(config) as client:
         now = client.effects.now()
         listings = [client.list_machines(pool) for pool in chosen_pools(config, pools, nodearrays)]
     wanted = {state.lower() for state in states}
@@ -88,10 +115,11 @@ def list_(
         return (not wanted or _state(machine).lower() in wanted) and (not ours or is_ours(machine, config.aks.owner))
 
     found = {listing.pool: [one for one in listing.machines if is_wanted(one)] for listing in listings}
-    if form == "json":
-        print_json(_rendered(listings, found, config, now))
+    if choice.is_for_people:
+        _print_listings(listings, found, choice, config, now)
     else:
-        _print_listings(listings, found, config, now)
+        machines = [_machine_entry(one, config, now) for machines in found.values() for one in machines]
+        print_rows(LISTING, machines, choice, config.default_columns, within=lambda rows: _around(rows, listings))
     return DONE if all(listing.complete for listing in listings) else IN_PART
 
 
@@ -100,11 +128,9 @@ def _state(machine: Machine) -> str:
     return "Deleted" if machine.vm_state == "Deleted" else machine.provisioning_state or "unknown"
 
 
-def _rendered(
-    listings: Sequence[MachineListing], found: Mapping[str, Sequence[Machine]], config: Config, now: float
-) -> Json:
+def _around(rows: list[Json], listings: Sequence[MachineListing]) -> Json:
     return {
-        "machines": [_machine_entry(machine, config, now) for machines in found.values() for machine in machines],
+        "machines": rows,
         "pools": [
             {"pool": listing.pool, "complete": listing.complete, "detail": listing.detail, "pages": listing.pages}
             for listing in listings
@@ -132,15 +158,15 @@ def _machine_entry(machine: Machine, config: Config, now: float) -> Json:
 
 
 def _print_listings(
-    listings: Sequence[MachineListing], found: Mapping[str, Sequence[Machine]], config: Config, now: float
-) -> None:
+    listings: Sequence[MachineListing], found: Mapping[str, Sequence[Machine]], choice: RowChoice, config: Config,
+    now: float,
+) -> None:  # fmt: skip
     out = console()
     for listing in listings:
         machines = sorted(found[listing.pool], key=lambda machine: natural_key(machine.name))
-        rows = [_row(machine, config, now) for machine in machines]
-        if rows:
-            columns = ("machine", "size", "zone", "state", "owner", "age")
-            out.print(table(f"Pool {listing.pool}", columns, rows, right=(5,)))
+        if machines:
+            rows = [_shown(machine, config, now) for machine in machines]
+            print_rows(replace(LISTING, title=f"Pool {listing.pool}"), rows, choice, config.default_columns)
         _print_failures(machines, out)
         counts = ", ".join(f"{count:,} {state}" for state, count in sorted(Counter(map(_state, machines)).items()))
         said = counted(len(machines), "machine") + (f": {counts}" if counts else "")
@@ -149,11 +175,11 @@ def _print_listings(
             out.print(f"note: the list of pool {listing.pool} is not complete: {listing.detail}", markup=False)
 
 
-def _row(machine: Machine, config: Config, now: float) -> tuple[str, ...]:
-    owner = machine.tags.get(OWNER_TAG) or (config.aks.owner if is_ours(machine, config.aks.owner) else "-")
-    age = seconds(None if machine.created_at is None else max(0.0, now - machine.created_at))
+def _shown(machine: Machine, config: Config, now: float) -> Json:
+    """The row as people want it: spot beside the size, and ours even where only the name says so."""
+    entry = _machine_entry(machine, config, now)
     size = machine.vm_size + (" spot" if machine.spot else "")
-    return machine.name, size, machine.zone or "-", _state(machine), owner, age
+    return {**entry, "vm_size": size, "owner": entry["owner"] or (config.aks.owner if entry["ours"] else None)}
 
 
 def _print_failures(machines: Sequence[Machine], out: Console) -> None:

@@ -98,21 +98,12 @@ class _LazyGroup(click.Group):
             raise click.UsageError(_unknown(word), ctx)
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         width = max(map(len, _VERBS)) + 2
         for theme, verbs in THEMES.items():
             rows = [(verb, text) for verb, text in verbs.items() if verb in _VERBS]
             with formatter.section(theme):
                 formatter.write_dl(rows, col_max=width)
-        known = {verb for verbs in THEMES.values() for verb in verbs}
-        others = [(verb, self._first_line(ctx, verb)) for verb in _VERBS if verb not in known]
-        if others:
-            with formatter.section("More"):
-                formatter.write_dl(others, col_max=width)
-
-    def _first_line(self, ctx: click.Context, verb: str) -> str:
-        command = self.get_command(ctx, verb)
-        return "" if command is None else command.get_short_help_str(60)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem  # noqa: PLC0415  only a shell that completes needs it
@@ -146,9 +137,9 @@ def cli(debug: bool) -> None:
 
     \b
     Start with: azaks demo, or azaks config init and azaks demand.
-    Exit status: 0 done; 1 done in part; 2 bad input; 4 another run is the writer;
-    5 scheduler, cloud or ledger could not be used; 70 a defect of this program;
-    130 interrupted.
+    Exit status: 0 done; 1 done in part; 2 bad input; 3 would change
+    (demand --exit-code); 4 another run is the writer; 5 scheduler, cloud or
+    ledger could not be used; 70 a defect of this program; 130 interrupted.
     """
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from autoscale_aks.cli.terminal import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
+
+    from rich.console import Console
+    from rich.table import Table
 
 __all__ = ["console", "counted", "money", "print_json", "seconds", "table"]
 
@@ -22,12 +21,17 @@ WIDTH = 80
 
 def console(*, stderr: bool = False) -> Console:
     """A console that is 80 columns wide where there is no terminal to ask."""
+    from rich.console import Console  # noqa: PLC0415  what a program reads needs no layout
+
     stream = sys.stderr if stderr else sys.stdout
     return Console(file=stream, width=None if stream.isatty() else WIDTH, highlight=False, soft_wrap=False)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Table:
     """A plain table; columns named in `right` hold numbers."""
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for index, column in enumerate(columns):
         made.add_column(column, justify="right" if index in right else "left", style=None, overflow="fold")

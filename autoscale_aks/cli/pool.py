@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -21,7 +22,8 @@ from autoscale_aks.cli.direct import (
 from autoscale_aks.cli.logs import configure_logging
 from autoscale_aks.cli.main import DONE, IN_PART
 from autoscale_aks.cli.options import config_option, format_option, quiet_option
-from autoscale_aks.cli.output import console, counted, print_json, table
+from autoscale_aks.cli.output import console, counted, print_json
+from autoscale_aks.cli.rows import Column, Listing, print_notes, print_rows, row_options
 from autoscale_aks.config import load_config
 from autoscale_aks.errors import AuthError, CloudError, InputError, Problem, ThrottledError
 from autoscale_aks.reconcile.names import is_ours
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from autoscale_aks.cli.rows import RowChoice
     from autoscale_aks.cloud.aks.client import AksClient
     from autoscale_aks.config import Config
     from autoscale_aks.model.launch import Machine, PoolView
@@ -111,10 +114,25 @@ def _said(entry: Json) -> str:
     return f"{entry['pool']}: " + (f"created in {entry['seconds']} s" if entry["created"] else "exists already")
 
 
+LISTING: Final = Listing(
+    verb="pool",
+    title="Agent pools",
+    nothing="The cluster has no agent pool.",
+    columns=(
+        Column(name="pool", meaning="Its name."),
+        Column(name="mode", meaning="Machines, or one that this program leaves alone."),
+        Column(name="state", meaning="What AKS says of it."),
+        Column(name="power", meaning="Running or Stopped."),
+        Column(name="nodearrays", title="node arrays", meaning="Node arrays that use it."),
+    ),
+)
+
+
 @command.command("list")
 @config_option
-@format_option
-def list_(config_path: Path, form: str) -> None:
+@row_options(LISTING)
+@quiet_option
+def list_(config_path: Path, choice: RowChoice, quiet: bool) -> None:
     """List all agent pools of the cluster, in any mode, and the node arrays that use them.
 
     \b
@@ -122,23 +140,21 @@ def list_(config_path: Path, form: str) -> None:
     """
     config = load_config(config_path)
     configure_logging(config.logging)
-    with waiting(console(stderr=True), f"asking {config.aks.cluster}", quiet=False), direct_client(config) as client:
+    with waiting(console(stderr=True), f"asking {config.aks.cluster}", quiet=quiet), direct_client(config) as client:
         views = client.list_pool_views()
     entries = [_pool_entry(view, config) for view in views]
     missing = [pool for pool in config.agent_pools if pool not in {view.name for view in views}]
-    if form == "json":
-        print_json({"pools": entries, "missing": missing, "limit": POOLS_PER_CLUSTER})
-        return
-    out = console()
-    rows = [
-        (entry["pool"], entry["mode"], entry["state"], entry["power"], ", ".join(entry["nodearrays"]))
-        for entry in entries
-    ]
-    columns = ("pool", "mode", "state", "power", "node arrays")
-    out.print(table(f"Agent pools of {config.aks.cluster}: {len(views)} of {POOLS_PER_CLUSTER}", columns, rows))
-    if missing:
-        out.print(f"named by the configuration and not there: {', '.join(missing)}", markup=False)
-        out.print("next: azaks pool create, or the first cycle that needs them makes them", style="dim", markup=False)
+    print_rows(
+        replace(LISTING, title=f"Agent pools of {config.aks.cluster}: {len(views)} of {POOLS_PER_CLUSTER}"),
+        entries,
+        choice,
+        config.default_columns,
+        within=lambda rows: {"pools": rows, "missing": missing, "limit": POOLS_PER_CLUSTER},
+    )
+    if missing and choice.form != "json":
+        advice = "azaks pool create, or the first cycle that needs them makes them"
+        print_notes([f"named by the configuration and not there: {', '.join(missing)}"], choice)
+        print_notes([advice], choice, "next")
 
 
 def _pool_entry(view: PoolView, config: Config) -> Json:

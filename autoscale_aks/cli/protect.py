@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -20,7 +21,7 @@ from autoscale_aks.cli.acting import (
     unknown_rows,
     who,
 )
-from autoscale_aks.cli.output import console, print_json, table
+from autoscale_aks.cli.rows import Column, Listing, print_rows
 from autoscale_aks.clock import SystemClock
 from autoscale_aks.config import load_config
 from autoscale_aks.errors import InputError, Problem
@@ -30,14 +31,29 @@ from autoscale_aks.reports.sentences import render_time
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from autoscale_aks.cli.rows import RowChoice
     from autoscale_aks.config import Config
 
 _SPAN: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smhd])\Z")
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
+LISTING: Final = Listing(
+    verb="protect",
+    title="Protected",
+    nothing="No machine is protected.",
+    columns=(
+        Column(name="name", title="machine", meaning="The machine."),
+        Column(name="owner", meaning="Whose protection it is."),
+        Column(name="until", meaning="When it ends, in UTC; none: never.", absent="for ever"),
+        Column(name="reason", meaning="Why."),
+        Column(name="since", meaning="When it was given, in UTC.", is_default=False),
+    ),
+)
+
+
 @click.command("protect")
-@machine_options
+@partial(machine_options, instead=("listing", LISTING))
 @click.option("--reason", default="", help="Why, for whoever looks later; needed unless --list.")
 @click.option("--for", "span", metavar="SPAN", help="How long: 90m, 8h, 3d. Without --for and --until: for ever.")
 @click.option("--until", metavar="TIME", help="Until then: 2026-12-24T18:00Z; without a zone it is local.")
@@ -56,7 +72,7 @@ def command(config_path: Path, names: tuple[str, ...], filters: tuple[str, ...],
     config = load_config(config_path)
     begin(config)
     if options["listing"]:
-        return _list(config, options["form"])
+        return _list(config, options["choice"])
     require_choice(names, filters)
     now = SystemClock().now()
     until = _until(options["span"], options["until"], now)
@@ -72,7 +88,7 @@ def command(config_path: Path, names: tuple[str, ...], filters: tuple[str, ...],
             for name in meant:
                 ledger.protect(name, owner=owner, reason=options["reason"], until=until, now=now)
         rows += [ActRow(name, "protected", said) for name in meant]
-    return finish("protect", rows, (), form=options["form"], quiet=options["quiet"])
+    return finish("protect", rows, (), layout=options["choice"], quiet=options["quiet"])
 
 
 @click.command("unprotect")
@@ -102,7 +118,7 @@ def unprotect(config_path: Path, names: tuple[str, ...], filters: tuple[str, ...
     elif found:
         with noting_ledger(config.ledger.path, now) as ledger:
             rows += [ActRow(name, "unprotected", protected[name].reason) for name in found if ledger.unprotect(name)]
-    return finish("unprotect", rows, (), form=options["form"], quiet=options["quiet"])
+    return finish("unprotect", rows, (), layout=options["choice"], quiet=options["quiet"])
 
 
 def _meant(
@@ -117,24 +133,16 @@ def _meant(
     return [node.name for node in choice.nodes], unknown_rows(choice)
 
 
-def _list(config: Config, form: str) -> int:
+def _list(config: Config, choice: RowChoice) -> int:
     now = SystemClock().now()
     with Ledger.open(config.ledger.path, now=now, read_only=True) as ledger:
         found = ledger.protections(now)
-    if form == "json":
-        print_json(
-            [
-                {"name": one.name, "owner": one.owner, "reason": one.reason, "until": render_time(one.until) or None,
-                 "since": render_time(one.added_at)}
-                for one in found.values()
-            ]
-        )  # fmt: skip
-        return 0
-    rows = [(one.name, one.owner, render_time(one.until) or "for ever", one.reason) for one in found.values()]
-    if rows:
-        console().print(table("Protected", ("machine", "owner", "until", "reason"), rows))
-    else:
-        console().print("No machine is protected.")
+    rows = [
+        {"name": one.name, "owner": one.owner, "reason": one.reason, "until": render_time(one.until) or None,
+         "since": render_time(one.added_at)}
+        for one in found.values()
+    ]  # fmt: skip
+    print_rows(LISTING, rows, choice, config.default_columns)
     return 0
 
 

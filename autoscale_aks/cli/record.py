@@ -49,7 +49,7 @@ def command(config_path: Path, file: Path, anonymous: bool, force: bool, quiet: 
             policy=effective_policy(world, seen.requested),
             headroom=headroom_jobs(config, world.clock.now()),
             agreed=seen.proposals,
-            notices=seen.notices,
+            notices=(*seen.notices, *seen.requested.notices),
         )
     record = redacted(record, anonymous=anonymous)
     decided = decide_record(record)

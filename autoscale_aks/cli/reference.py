@@ -1,4 +1,4 @@
-"""docs/cli.md from the program itself: every verb with its help, options and columns. Pure text; `make docs-cli`."""
+"""docs/cli.md from the program itself: every verb with its help, options and columns. Pure text; `make reference`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _HEAD: Final = """\
 # Commands
 
-Made from the program by `make docs-cli`; a test holds it up to date. [rows.md](rows.md) tells of `--format`,
+Made from the program by `make reference`; a test holds it up to date. [rows.md](rows.md) tells of `--format`,
 `--columns` and `--filter`, which every verb has that lists something.
 
 `-c FILE` names the configuration. Without it, `$AZAKS_CONFIG` counts, else `./autoscale.json` if it belongs to you or
@@ -34,9 +34,7 @@ def render_reference() -> str:
     """The whole page."""
     parts = [_HEAD, *_statuses(), *_aliases()]
     context = click.Context(cli, info_name=PROGRAM, terminal_width=WIDTH, **cli.context_settings)
-    known = [verb for verbs in THEMES.values() for verb in verbs]
-    others = [verb for verb in cli.list_commands(context) if verb not in known]
-    for theme, verbs in (*((theme, list(verbs)) for theme, verbs in THEMES.items()), ("More", others)):
+    for theme, verbs in THEMES.items():
         found = [verb for verb in verbs if verb in cli.list_commands(context)]
         if found:
             parts.append(f"## {theme}\n")

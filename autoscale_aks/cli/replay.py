@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoscale_aks.cli.demand_face import print_demand
 from autoscale_aks.cli.demand_output import Face, write
 from autoscale_aks.cli.main import DONE, IN_PART
 from autoscale_aks.cli.options import format_option
@@ -52,10 +51,11 @@ def command(file: str, change: str | None, form: str) -> int:
     decided = decide_record(record)
     with paused_collector():
         report = summarise(decided, record.snapshot, record.notices, policy=record.policy, kinds={})
+        face = Face(report, decided)
         if form == "json":
-            write(Face(report, decided).text(form, None, tuple), None)
+            write(face.text(form, None, tuple), None)
         else:
-            print_demand(report, console())
+            face.show(console())
     if record.plan_digest and digest_of(decided) != record.plan_digest:
         click.echo(f"note: {file}: this program decides differently from the one that recorded it", err=True)
         return IN_PART

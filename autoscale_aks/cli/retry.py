@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoscale_aks.cli.acting import (
+    LISTING,
     ActRow,
     acting_world,
     agreed,
@@ -18,8 +19,9 @@ from autoscale_aks.cli.acting import (
     yes_option,
 )
 from autoscale_aks.cli.delete import release_rows
-from autoscale_aks.cli.options import config_option, format_option, quiet_option
+from autoscale_aks.cli.options import config_option, quiet_option
 from autoscale_aks.cli.output import console, counted
+from autoscale_aks.cli.rows import row_options
 from autoscale_aks.clock import SystemClock
 from autoscale_aks.config import load_config
 from autoscale_aks.errors import InputError, LockHeldError, Problem
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 @click.option("--all", "everything", is_flag=True, help="Every bucket.")
 @dry_run_option
 @yes_option
-@format_option
+@row_options(LISTING, filters=False)
 @quiet_option
 def command(config_path: Path, names: tuple[str, ...], **options: Any) -> int:
     """Forget what keeps buckets from being asked for: back-offs, boot circuits, weak marks on VM families, sizes that
@@ -69,9 +71,9 @@ def command(config_path: Path, names: tuple[str, ...], **options: Any) -> int:
         retry = Retry.of(ledger, buckets, families, now)
         reasons = ledger.back_off_reasons(now)
     rows = _rows(retry, {one: reasons.get(one, "") for one in retry.back_offs}, options["dry_run"])
-    form, quiet = options["form"], options["quiet"]
+    layout, quiet = options["choice"], options["quiet"]
     if options["dry_run"]:
-        return finish("retry-failed", rows, (), form=form, quiet=quiet)
+        return finish("retry-failed", rows, (), layout=layout, quiet=quiet)
     if not agreed(f"Forget {counted(len(rows), 'mark')} and delete failed machines?", yes=options["yes"]):
         console(stderr=True).print("Nothing was forgotten.")
         return 0
@@ -79,7 +81,7 @@ def command(config_path: Path, names: tuple[str, ...], **options: Any) -> int:
         with noting_ledger(config.ledger.path, now) as ledger:
             forget_failures(ledger, retry)
     machines, notices = _delete_failed(config, buckets)
-    return finish("retry-failed", [*rows, *machines], notices, form=form, quiet=quiet)
+    return finish("retry-failed", [*rows, *machines], notices, layout=layout, quiet=quiet)
 
 
 def _buckets(config: Config, names: tuple[str, ...]) -> list[Bucket]:

@@ -99,24 +99,35 @@ class RowChoice:
         return self.form == "table"
 
 
-def row_options(listing: Listing) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Gives a verb `--format`, `--columns` and `--filter`, and hands it a checked `choice`."""
+def row_options(
+    listing: Listing, *, filters: bool = True, instead: tuple[str, Listing] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Gives a verb `--format`, `--columns` and `--filter`, and hands it a checked `choice`.
+
+    Without `filters` for a verb whose own `--filter` says what it acts on. `instead` is a flag of the verb, by its
+    parameter's name, and what is listed when it is given.
+    """
+    has_filters = filters
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
-        def checked(*args: Any, form: str, columns: tuple[str, ...], filters: tuple[str, ...], **kwargs: Any) -> Any:
-            return command(*args, choice=read_choice(listing, form, columns, filters), **kwargs)
+        def checked(*args: Any, form: str, columns: tuple[str, ...], **kwargs: Any) -> Any:
+            chosen = kwargs.pop("filters") if has_filters else ()
+            listed = instead[1] if instead is not None and kwargs.get(instead[0]) else listing
+            return command(*args, choice=read_choice(listed, form, columns, chosen), **kwargs)
 
-        known = ", ".join(listing.names)
-        return _options(known, checked)
+        others = [name for name in (instead[1].names if instead else ()) if name not in listing.names]
+        known = ", ".join(listing.names) + (f"; {', '.join(others)}" if others else "")
+        return _options(known, checked, has_filters=has_filters)
 
     return decorate
 
 
-def _options(known: str, command: Callable[..., Any]) -> Callable[..., Any]:
+def _options(known: str, command: Callable[..., Any], *, has_filters: bool) -> Callable[..., Any]:
+    help_of_filter = "Only rows that satisfy it, as state=ready or '{\"or\": […]}'; may be given again."
+    filters = click.option("--filter", "filters", multiple=True, metavar="CONSTRAINT", help=help_of_filter)
     for option in (
-        click.option("--filter", "filters", multiple=True, metavar="CONSTRAINT",
-                     help="Only rows that satisfy it, as state=ready or '{\"or\": […]}'; may be given again."),
+        *([filters] if has_filters else ()),
         click.option("--columns", "columns", multiple=True, metavar="NAME,…",
                      help=f"Columns in this order, or all. Known: {known}."),
         click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True,
@@ -178,13 +189,21 @@ def selected(rows: Sequence[Row], choice: RowChoice) -> list[Row]:
 
 
 def print_rows(
-    listing: Listing, rows: Sequence[Row], choice: RowChoice, defaults: Mapping[str, Sequence[str]] | None = None
+    listing: Listing,
+    rows: Sequence[Row],
+    choice: RowChoice,
+    defaults: Mapping[str, Sequence[str]] | None = None,
+    *,
+    within: Callable[[list[dict[str, Any]]], Any] = list,
 ) -> None:
-    """Print the rows that pass the filter, in the form and with the columns asked for."""
+    """Print the rows that pass the filter, in the form and with the columns asked for.
+
+    `within` puts more around the rows of JSON, for a verb that has more to say than them.
+    """
     columns = chosen_columns(listing, choice, defaults)
     kept = selected(rows, choice)
     if choice.form == "json":
-        print_json([plain(row, columns) for row in kept])
+        print_json(within([plain(row, columns) for row in kept]))
     elif choice.form == "csv":
         _print_csv(kept, columns)
     elif choice.form == "markdown":

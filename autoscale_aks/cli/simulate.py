@@ -15,8 +15,9 @@ import click
 from frozendict import frozendict
 
 from autoscale_aks.cli.main import DONE, IN_PART
-from autoscale_aks.cli.options import config_option, format_option
-from autoscale_aks.cli.output import console, print_json, table
+from autoscale_aks.cli.options import config_option, quiet_option
+from autoscale_aks.cli.rows import Column, Listing, print_rows, row_options
+from autoscale_aks.cli.terminal import busy, write_lines
 from autoscale_aks.cli.wiring import build_client, smallest_batch, with_emulator
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.config import LedgerConfig, load_config
@@ -29,16 +30,33 @@ from autoscale_aks.reports.simulation import render_simulation, rows_by_bucket, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from autoscale_aks.cli.rows import RowChoice
     from autoscale_aks.clock import Clock
     from autoscale_aks.config import Config
     from autoscale_aks.emulator.server import EmulatorServer
-    from autoscale_aks.model.simulation import Simulation
     from autoscale_aks.schedulers.port import SchedulerPort
     from autoscale_aks.simulator import Stage
 
 START: Final = 1_800_000_000.0
 """When every simulation begins, so that equal ones are equal: 2027-01-15T08:00:00Z."""
-_COLUMNS: Final = ("node array", "VM size", "machines", "machine-hours", "busy", "cost")
+LISTING: Final = Listing(
+    verb="simulate",
+    title="Machines",
+    nothing="No machine was made.",
+    columns=(
+        Column(name="nodearray", title="node array", meaning="Its node array."),
+        Column(name="vm_size", title="VM size", meaning="Its VM size."),
+        Column(name="machines", meaning="How many were made.", is_number=True),
+        Column(name="machine_hours", title="machine-hours", meaning="How long they were there.", is_number=True,
+               show=lambda hours: f"{hours:,.1f}"),
+        Column(name="busy_hours", meaning="How long they had work.", is_number=True, is_default=False,
+               show=lambda hours: f"{hours:,.1f}"),
+        Column(name="busy", meaning="The share of their time in which they had work.", is_number=True,
+               show=lambda share: f"{share:.0%}"),
+        Column(name="cost", meaning="What they cost; none: a price is not known.", is_number=True, absent="?",
+               show=lambda cost: f"{cost:,.2f}"),
+    ),
+)  # fmt: skip
 
 
 @click.command("simulate")
@@ -50,8 +68,9 @@ _COLUMNS: Final = ("node array", "VM size", "machines", "machine-hours", "busy",
 @click.option("--seed", type=int, default=0, show_default=True, help="Of boot times and faults.")
 @click.option("--settings", "settings_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="The emulator's switches as JSON: boot times, faults, quota.")  # fmt: skip
-@format_option
-def command(workload_path: Path, config_path: Path, interval: float, form: str, **options: Any) -> int:
+@row_options(LISTING)
+@quiet_option
+def command(workload_path: Path, config_path: Path, interval: float, choice: RowChoice, **options: Any) -> int:
     """Replay a workload in virtual time on an emulated cluster: waiting times, machine-hours, cost, waste.
 
     Nothing of the site is touched: neither its cluster nor its ledger nor its scheduler. WORKLOAD is JSON,
@@ -63,12 +82,18 @@ def command(workload_path: Path, config_path: Path, interval: float, form: str, 
     from autoscale_aks.simulator import read_workload, simulate  # noqa: PLC0415  needs an extra, --help must not
 
     workload = read_workload(parse_json(_text(workload_path), str(workload_path)), str(workload_path))
-    with staged(load_config(config_path), seed=options["seed"], settings_path=options["settings_path"]) as stage:
+    with (
+        busy(f"simulating {len(workload.jobs):,} jobs", quiet=options["quiet"]),
+        staged(load_config(config_path), seed=options["seed"], settings_path=options["settings_path"]) as stage,
+    ):
         run = simulate(workload, stage, interval_s=interval)
-    if form == "json":
-        print_json(render_simulation(run))
-    else:
-        _print(run)
+    rows = [
+        {**row, "busy": row["busy_hours"] / row["machine_hours"] if row["machine_hours"] else None}
+        for row in rows_by_bucket(run)
+    ]
+    if choice.is_for_people:
+        write_lines([*sentences(run), ""])
+    print_rows(LISTING, rows, choice, within=lambda shown: {**render_simulation(run), "by_bucket": shown})
     return IN_PART if run.unfinished else DONE
 
 
@@ -133,23 +158,3 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError([Problem(str(path), f"cannot be read: {error}")]) from error
-
-
-def _print(run: Simulation) -> None:
-    out = console()
-    for sentence in sentences(run):
-        out.print(sentence, markup=False)
-    rows = [
-        (
-            row["nodearray"],
-            row["vm_size"],
-            f"{row['machines']:,}",
-            f"{row['machine_hours']:,.1f}",
-            f"{row['busy_hours'] / row['machine_hours']:.0%}" if row["machine_hours"] else "",
-            "?" if row["cost"] is None else f"{row['cost']:,.2f}",
-        )
-        for row in rows_by_bucket(run)
-    ]
-    if rows:
-        out.print()
-        out.print(table("Machines", _COLUMNS, rows, right=(2, 3, 4, 5)))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from autoscale_aks.cli.options import format_option
 from autoscale_aks.cli.output import console, print_json, table
+from autoscale_aks.cli.rows import Column, Listing, print_notes, print_rows, row_options
 from autoscale_aks.cli.wiring import reading_world
 from autoscale_aks.cloud.azure.catalog import know_prices, know_size
 from autoscale_aks.cloud.azure.packaged import packaged_sizes
@@ -20,14 +21,13 @@ from autoscale_aks.config import load_config
 from autoscale_aks.errors import InputError, Problem
 from autoscale_aks.model.sizes import Reading
 from autoscale_aks.reconcile.catalogue import Lookup, PricedSize
-from autoscale_aks.reconcile.observed import KEPT_S
-from autoscale_aks.reconcile.sizes import read_found
-from autoscale_aks.reports.sizes import FactRow, Shown, list_row, observed_rows, propose_default_resources, size_rows
-from autoscale_aks.units import number_of
+from autoscale_aks.reconcile.observed import KEPT_S, shown_sizes
+from autoscale_aks.reports.sizes import FactRow, list_row, observed_rows, propose_default_resources, size_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
+    from autoscale_aks.cli.rows import RowChoice
     from autoscale_aks.config import Config
     from autoscale_aks.ledger.observations import ObservedSize
     from autoscale_aks.reconcile.world import World
@@ -40,6 +40,29 @@ _config = click.option(
     help="The configuration file; without it only the packaged table speaks.",
 )
 _location = click.option("--location", help="The region; by default the configuration's.")
+
+
+LISTING: Final = Listing(
+    verb="sizes",
+    title="VM sizes",
+    nothing="No size is known that matches.",
+    columns=(
+        Column(name="size", meaning="Its name."),
+        Column(name="family", meaning="The family whose quota it counts in.", is_default=False),
+        Column(name="cores", meaning="vCPUs that a machine shows.", is_number=True),
+        Column(name="physical", title="phys.", meaning="Physical cores.", is_number=True),
+        Column(name="memory_gib", title="GiB", meaning="Memory in GiB.", is_number=True),
+        Column(name="gpus", title="GPUs", meaning="How many GPUs.", is_number=True),
+        Column(name="gpu_model", title="model", meaning="Which GPU."),
+        Column(name="arch", meaning="x64 or Arm64.", is_default=False),
+        Column(name="rdma", meaning="Whether it has InfiniBand.", is_default=False),
+        Column(name="zones", meaning="Where it is sold.", is_default=False),
+        Column(name="price_per_hour", title="$/h", meaning="Price an hour.", is_number=True),
+        Column(name="spot_per_hour", title="spot $/h", meaning="Spot price an hour.", is_number=True, is_default=False),
+        Column(name="source", meaning="Whose word its cores are."),
+        Column(name="restriction", meaning="Why the subscription may not use it.", is_default=False),
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +83,9 @@ def command() -> None:
 
     Precedence: what the configuration states, the packaged table where it knows more GPUs, the resource SKU API
     (as kept in the cache), the packaged table.
+
+    \b
+    Example: azaks sizes list -c autoscale.json --match A100
     """
 
 
@@ -82,7 +108,7 @@ def show(size: str, config_path: Path | None, location: str | None, form: str) -
             names = {name.casefold(): name for name in catalogue.names}
             hint = f'; did you mean "{names[close[0]]}"?' if close else ""
             raise InputError([Problem("SIZE", f'nothing is known of "{size}" in {catalogue.location}{hint}')])
-        shown = _shown(one for one in catalogue.observed if one.vm_size.casefold() == size.casefold())
+        shown = shown_sizes(one for one in catalogue.observed if one.vm_size.casefold() == size.casefold())
         rows = [*size_rows(known, found.prices, found.price_sources), *_stated(catalogue.config, size)]
         rows += observed_rows(shown)
         proposed = propose_default_resources(shown)
@@ -103,8 +129,8 @@ def show(size: str, config_path: Path | None, location: str | None, form: str) -
 @_config
 @_location
 @click.option("--match", default="", help="Only sizes with this text in name, family or GPU model.")
-@format_option
-def list_(config_path: Path | None, location: str | None, match: str, form: str) -> None:
+@row_options(LISTING)
+def list_(config_path: Path | None, location: str | None, match: str, choice: RowChoice) -> None:
     """All sizes of a location, one a line.
 
     \b
@@ -116,20 +142,16 @@ def list_(config_path: Path | None, location: str | None, match: str, form: str)
         notices = catalogue.notices
     wanted = match.casefold()
     rows = [row for row in rows if any(wanted in str(row[key]).casefold() for key in ("size", "family", "gpu_model"))]
-    if form == "json":
-        print_json({"location": catalogue.location, "sizes": rows, "notices": list(notices)})
-        return
-    out = console()
-    columns = ("size", "cores", "physical", "memory_gib", "gpus", "gpu_model", "price_per_hour", "source")
-    cells = [tuple("" if row[key] is None else _cell(row[key]) for key in columns) for row in rows]
-    heads = ("size", "cores", "phys.", "GiB", "GPUs", "model", "$/h", "source")
-    out.print(table(f"VM sizes in {catalogue.location}", heads, cells, right=(1, 2, 3, 4, 6)))
-    for notice in notices:
-        out.print(f"note: {notice}", style="yellow", markup=False)
-
-
-def _cell(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    defaults = None if catalogue.config is None else catalogue.config.default_columns
+    print_rows(
+        replace(LISTING, title=f"VM sizes in {catalogue.location}"),
+        rows,
+        choice,
+        defaults,
+        within=lambda shown: {"location": catalogue.location, "sizes": shown, "notices": list(notices)},
+    )
+    if choice.form != "json":
+        print_notes(notices, choice)
 
 
 @contextmanager
@@ -180,19 +202,3 @@ def _stated(config: Config | None, size: str) -> Iterator[FactRow]:
                 value = offering.memory if key == "memory_gb" else getattr(offering, key, None)
                 shown = f"{float(value):g}" if isinstance(value, Fraction) else str(value)
                 yield FactRow(f"{key} of {name}", shown, "autoscale.json")
-
-
-def _shown(observed: Iterable[ObservedSize]) -> list[Shown]:
-    grouped: dict[tuple[str, str, str], list[ObservedSize]] = {}
-    for one in observed:
-        grouped.setdefault(one.key, []).append(one)
-    return [
-        Shown(
-            vm_size=vm_size,
-            image=image,
-            resource=resource,
-            promised=read_found(members[-1].promised),
-            found=tuple(sorted((read_found(one.found) for one in members), key=lambda value: number_of(value) or 0)),
-        )
-        for (vm_size, image, resource), members in grouped.items()
-    ]

@@ -37,9 +37,9 @@ def write_lines(lines: Iterable[str]) -> None:
 
 
 @contextmanager
-def busy(what: str) -> Iterator[None]:
+def busy(what: str, *, quiet: bool = False) -> Iterator[None]:
     """Says on a terminal what is waited for, and takes it back; says nothing elsewhere."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield
         return
     sys.stderr.write(f"{what} …")

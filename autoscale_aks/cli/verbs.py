@@ -56,7 +56,7 @@ THEMES: Final[dict[str, dict[str, str]]] = {
         "shell": "Open a Python prompt with what a cycle would see.",
     },
 }
-"""Theme → verb → one line. A verb that is in no theme is listed at the end, with its own help's first line."""
+"""Theme → verb → one line. Every verb is in one (a test holds it)."""
 
 ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "analyze": ("explain",),

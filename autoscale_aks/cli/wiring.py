@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from frozendict import frozendict
 
 from autoscale_aks.access.connections import DIRECT, Route
-from autoscale_aks.access.kubeconfig import KubernetesAccess, in_cluster_access, kubeconfig_access
 from autoscale_aks.cli.learned import keep_learned, learned_of
 from autoscale_aks.cli.logs import stamped
 from autoscale_aks.cli.telling import TellingScheduler
@@ -32,7 +31,6 @@ from autoscale_aks.cloud.aks.caller import Caller, Patience
 from autoscale_aks.cloud.aks.client import AksClient, ClientSettings
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.cloud.aks.endpoints import AksEndpoints
-from autoscale_aks.cloud.aks.lease import KubernetesLease, LeaseOrder
 from autoscale_aks.cloud.aks.transport import REQUEST_CAP_S, HttpTransport
 from autoscale_aks.cloud.aks.wire import HeaderForm, HeaderLimits, machines_per_put
 from autoscale_aks.cloud.azure.cache import FileCache
@@ -40,11 +38,9 @@ from autoscale_aks.cloud.azure.endpoints import AzureEndpoints
 from autoscale_aks.cloud.azure.reference import AzureReference, ReferenceRules
 from autoscale_aks.cloud.gate import Gate, GatedTransport
 from autoscale_aks.config.references import CACHE_DIR
-from autoscale_aks.doctor.site import Site
 from autoscale_aks.errors import ConfigError, Problem
 from autoscale_aks.ledger.lock import Writer, WriterLock
 from autoscale_aks.ledger.store import Ledger
-from autoscale_aks.loop import holding
 from autoscale_aks.matching.resources import parse_default_resources
 from autoscale_aks.model.bucket import expand_buckets
 from autoscale_aks.reconcile import World
@@ -55,10 +51,12 @@ from autoscale_aks.schedulers.registry import build_scheduler
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from autoscale_aks.access.kubeconfig import KubernetesAccess
     from autoscale_aks.access.tokens import TokenSource
+    from autoscale_aks.cloud.aks.lease import KubernetesLease
     from autoscale_aks.cloud.port import CloudPort
     from autoscale_aks.config import AksConfig, Config, LeaseConfig
-    from autoscale_aks.doctor.site import ServicePort
+    from autoscale_aks.doctor.site import ServicePort, Site
     from autoscale_aks.loop import Heart, LockPort
     from autoscale_aks.schedulers.port import SchedulerPort
 
@@ -84,6 +82,8 @@ def writing_world(config: Config, clock: Clock | None = None, gate: Gate | None 
 @contextmanager
 def writing_locks(config: Config, clock: Clock, gate: Gate) -> Iterator[Heart]:
     """The lock beside the ledger and, where one is configured, the lease; losing one closes the gate."""
+    from autoscale_aks.loop import holding  # noqa: PLC0415  a dry run holds no lock
+
     writer = Writer(owner=config.aks.owner, now=clock.now(), pid=os.getpid(), host=socket.gethostname())
     with ExitStack() as stack:
         locks: list[LockPort] = [WriterLock(config.ledger.path, writer)]
@@ -93,6 +93,8 @@ def writing_locks(config: Config, clock: Clock, gate: Gate) -> Iterator[Heart]:
 
 
 def _lease(aks: AksConfig, lease: LeaseConfig, writer: Writer, stack: ExitStack) -> KubernetesLease:
+    from autoscale_aks.cloud.aks.lease import KubernetesLease, LeaseOrder  # noqa: PLC0415  where a lease is configured
+
     kubernetes = _kubernetes(aks)
     if kubernetes is None:
         raise ConfigError(
@@ -229,6 +231,12 @@ def build_client(
 
 def _kubernetes(aks: AksConfig) -> KubernetesAccess | None:
     """How the cluster's nodes are read; None: they are not."""
+    from autoscale_aks.access.kubeconfig import (  # noqa: PLC0415  its programs and files where they are used
+        KubernetesAccess,
+        in_cluster_access,
+        kubeconfig_access,
+    )
+
     if aks.kubernetes_in_cluster:
         return in_cluster_access(os.environ)
     if aks.kubernetes_config_file is not None:
@@ -276,7 +284,13 @@ def smallest_batch(config: Config) -> int:
 
 def doctors_site(config: Config, stack: ExitStack, clock: Clock | None = None) -> Site:
     """What `doctor` may look at; each part is opened when it is first wanted, and closed with the stack."""
-    now = (clock or SystemClock()).now()
+    from autoscale_aks.doctor.site import Look, Site  # noqa: PLC0415  the checks are doctor's alone
+    from autoscale_aks.reconcile.catalogue import equip  # noqa: PLC0415
+    from autoscale_aks.reconcile.cycle import effective_policy  # noqa: PLC0415
+    from autoscale_aks.reconcile.observe import observe  # noqa: PLC0415
+
+    clock = clock or SystemClock()
+    now = clock.now()
 
     def ledger() -> Ledger:
         return stack.enter_context(Ledger.open(config.ledger.path, now=now, read_only=True))
@@ -285,12 +299,18 @@ def doctors_site(config: Config, stack: ExitStack, clock: Clock | None = None) -
         client = stack.enter_context(build_client(config, None))
         return client, client
 
+    def look() -> Look:
+        world = equip(stack.enter_context(reading_world(config, clock)))
+        seen = observe(world)
+        return Look(world=world, seen=seen, policy=effective_policy(world, seen.requested))
+
     return Site(
         config=config,
         now=now,
         open_scheduler=lambda: scheduler_of(config),
         open_ledger=ledger,
         open_cloud=cloud,
+        open_look=look,
     )
 
 

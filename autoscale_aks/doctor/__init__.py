@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from autoscale_aks.doctor import cluster, ledger, queue, settings
+from autoscale_aks.doctor import cluster, ledger, queue, reference, serving, settings
 from autoscale_aks.errors import AutoscaleError
 from autoscale_aks.reports.doctor import fail, skipped
 
@@ -19,6 +19,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Site], Iterable[Finding]]], ...]] = (
     ("default_resources", settings.check_default_resources),
     ("scheduler", queue.check_scheduler),
     ("wake-up", queue.check_wake_up),
+    ("hook", queue.check_hook),
     ("ledger", ledger.check_ledger),
     ("writer", ledger.check_writer),
     ("last cycle", ledger.check_last_cycle),
@@ -30,6 +31,12 @@ CHECKS: Final[tuple[tuple[str, Callable[[Site], Iterable[Finding]]], ...]] = (
     ("agent pools", cluster.check_pools),
     ("batch header", cluster.check_batch_header),
     ("nodes", cluster.check_nodes),
+    ("Azure's lists", reference.check_sources),
+    ("sizes", reference.check_sizes),
+    ("prices", reference.check_prices),
+    ("quota", reference.check_quota),
+    ("subnet addresses", reference.check_subnets),
+    ("metrics", serving.check_metrics),
 )
 """Every check in the order of its line."""
 

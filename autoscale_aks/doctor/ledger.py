@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.ledger.lock import holder
 from autoscale_aks.ledger.records import MachineState
+from autoscale_aks.reconcile.observed import KEPT_S as OBSERVED_S
+from autoscale_aks.reconcile.observed import shown_sizes
 from autoscale_aks.reconcile.sizes import ENOUGH, KEPT_S
 from autoscale_aks.reports.doctor import fail, ok, skipped, warn
 from autoscale_aks.reports.sentences import render_time
+from autoscale_aks.reports.sizes import propose_default_resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,5 +99,14 @@ def check_promises(site: Site) -> Iterator[Finding]:
         select = f'{{"node.nodearray": "{array}", "node.vm_size": "{size}"}}'
         line = f'{{"select": {select}, "name": "{resource}", "value": "{seen[-1].found}"}}'
         yield warn("promised sizes", says, f"put before the other entries of default_resources: {line}")
-    if not grouped:
+    told = {(size, resource) for _, size, resource in grouped}
+    shown = shown_sizes(site.ledger.observed_sizes(site.now - OBSERVED_S))
+    for entry in propose_default_resources(shown):
+        size, resource = entry["select"]["node.vm_size"], entry["name"]
+        if (size, resource) not in told:
+            told.add((size, resource))
+            says = f"machines of {size} have another {resource} than was promised: {entry['value']}"
+            fix = f"put before the other entries of default_resources: {json.dumps(entry)}"
+            yield warn("promised sizes", says, fix)
+    if not told:
         yield ok("promised sizes", "every machine that joined had what was promised")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
+from autoscale_aks.errors import SchedulerError
 from autoscale_aks.reports.doctor import fail, ok, skipped, warn
 from autoscale_aks.schedulers.port import version_of
 
@@ -15,6 +16,35 @@ if TYPE_CHECKING:
     from autoscale_aks.reports.doctor import Finding
 
 _SHOWN: Final = 3
+
+
+@runtime_checkable
+class Hooked(Protocol):
+    """A driver that can say what of ours its scheduler calls."""
+
+    def hooks(self) -> tuple[str, ...]:
+        """One text each. Raises SchedulerError when it cannot be asked."""
+        ...
+
+
+def check_hook(site: Site) -> Iterator[Finding]:
+    """Whether the scheduler calls one of our hooks, where it can be asked (user ask T36)."""
+    driver, kind = site.scheduler, site.config.scheduler.type
+    if not isinstance(driver, Hooked):
+        yield skipped("hook", f"{kind} cannot be asked whether it calls one")
+        return
+    try:
+        found = driver.hooks()
+    except SchedulerError as error:
+        yield skipped("hook", f"{kind} does not tell: {error}")
+        return
+    if found:
+        yield ok("hook", "; ".join(found))
+    elif site.config.loop.wake_socket is not None:
+        says = f"loop.wake_socket is set and {kind} calls no hook of ours: nothing wakes the loop"
+        yield warn("hook", says, "install it (docs/hooks.md)")
+    else:
+        yield skipped("hook", f"{kind} calls none of ours: the interval alone decides when a cycle comes")
 
 
 def check_scheduler(site: Site) -> Iterator[Finding]:

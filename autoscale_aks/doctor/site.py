@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from autoscale_aks.config import Config
     from autoscale_aks.ledger.store import Ledger
     from autoscale_aks.model.launch import PoolView
+    from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.service import ServiceView
+    from autoscale_aks.reconcile import Observation, World
     from autoscale_aks.schedulers.port import SchedulerPort, SchedulerState
 
 
@@ -29,6 +31,15 @@ class ServicePort(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a cycle would see now, and the world it was seen through, with every bucket complete."""
+
+    world: World
+    seen: Observation
+    policy: Policy
+
+
 @dataclass(frozen=True, kw_only=True)
 class Site:
     """One installation. The openers may raise any AutoscaleError: that is what a check then reports."""
@@ -40,6 +51,7 @@ class Site:
     open_ledger: Callable[[], Ledger] = field(repr=False)
     """For reading; changes nothing on disk."""
     open_cloud: Callable[[], tuple[CloudPort, ServicePort]] = field(repr=False)
+    open_look: Callable[[], Look] = field(repr=False)
 
     @cached_property
     def scheduler(self) -> SchedulerPort:
@@ -59,6 +71,11 @@ class Site:
     @cached_property
     def _clouds(self) -> tuple[CloudPort, ServicePort]:
         return self.open_cloud()
+
+    @cached_property
+    def look(self) -> Look:
+        """One whole look, as a cycle makes it: every source is asked once more."""
+        return self.open_look()
 
     @property
     def cloud(self) -> CloudPort:

@@ -29,6 +29,7 @@ ACTIONS = {
     "operation.result": "Microsoft.ContainerService/locations/operationresults/read",
     "sku.list": "Microsoft.Compute/skus/read",
     "usage.list": "Microsoft.Compute/locations/usages/read",
+    "subnet.get": "Microsoft.Network/virtualNetworks/subnets/read",
 }
 """What each operation needs (§1.3, L: implied by the addresses)."""
 

@@ -187,7 +187,7 @@ def complete_offering(offering: Offering, stated: frozenset[str], size: PricedSi
     names = {"memory": "memory_gb"}
     chosen = {key: value for key, value in said.items() if value is not None and names.get(key, key) not in stated}
     capabilities = {**capabilities_of(size.known), **offering.vm_capabilities}
-    barred = _barred(offering, size.known, spot=spot)
+    barred = why_barred(offering, size.known, spot=spot)
     return replace(
         offering,
         **chosen,
@@ -223,7 +223,7 @@ def _cores_per_socket(known: KnownSize) -> int | None:
     return max(1, vcpus // (facts.vcpus_per_core or 1) // facts.sockets)
 
 
-def _barred(offering: Offering, known: KnownSize, *, spot: bool) -> str | None:
+def why_barred(offering: Offering, known: KnownSize, *, spot: bool) -> str | None:
     """Why the subscription may not make machines of an offering (user ask T17e); None: it may."""
     if known.restriction is not None:
         return f"{known.restriction} for the whole size"
@@ -239,7 +239,7 @@ def _barred(offering: Offering, known: KnownSize, *, spot: bool) -> str | None:
 
 def _warnings(array: NodeArray, offering: Offering, size: PricedSize) -> Iterable[str]:
     known, name = size.known, offering.vm_size
-    barred = _barred(offering, known, spot=array.spot)
+    barred = why_barred(offering, known, spot=array.spot)
     if barred is not None:
         yield f"RESTRICTED: {array.name}/{name} in {array.location}: {barred}; no machine of it is asked for"
     if known.is_listed is False:

@@ -18,6 +18,7 @@ from autoscale_aks.matching.constraint import write_value
 from autoscale_aks.reconcile.circuits import image_of
 from autoscale_aks.reconcile.sizes import ENOUGH, promised, read_found
 from autoscale_aks.reconcile.sizes import KEPT_S as SMALL_KEPT_S
+from autoscale_aks.reports.sizes import Shown
 from autoscale_aks.units import Size, number_of
 
 if TYPE_CHECKING:
@@ -112,3 +113,20 @@ def with_observed(
 
 def _second(values: list[Value]) -> Value:
     return sorted(values, key=lambda value: number_of(value) or 0)[ENOUGH - 1]
+
+
+def shown_sizes(observed: Iterable[ObservedSize]) -> list[Shown]:
+    """Observations grouped by size, image and resource, for reports."""
+    grouped: dict[tuple[str, str, str], list[ObservedSize]] = {}
+    for one in observed:
+        grouped.setdefault(one.key, []).append(one)
+    return [
+        Shown(
+            vm_size=vm_size,
+            image=image,
+            resource=resource,
+            promised=read_found(members[-1].promised),
+            found=tuple(sorted((read_found(one.found) for one in members), key=lambda value: number_of(value) or 0)),
+        )
+        for (vm_size, image, resource), members in grouped.items()
+    ]

@@ -24,7 +24,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_command_reference_is_that_of_the_program() -> None:
-    assert (DOCS / "cli.md").read_text(encoding="utf-8") == render_reference(), "run `make docs-cli`"
+    assert (DOCS / "cli.md").read_text(encoding="utf-8") == render_reference(), "run `make reference`"
 
 
 def test_the_reference_does_not_depend_on_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +48,7 @@ def test_the_commands_of_the_page_on_rows_run(
 ) -> None:
     page = (DOCS / "rows.md").read_text()
     commands = [line.removeprefix("$ ") for line in page.splitlines() if line.startswith("$ azaks ")]
-    assert {shlex.split(one)[1] for one in commands} == set(WITH_ROWS)
+    assert {"jobs", "nodes", "buckets"} <= {shlex.split(one)[1] for one in commands} <= set(WITH_ROWS)
     raw = scenario(job("42", iterations=3), arrays=[array("htc", f4())], existing_nodes=[node()])
     for one in commands:
         monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(raw)))

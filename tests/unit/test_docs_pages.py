@@ -77,7 +77,7 @@ def test_every_command_a_page_shows_has_its_verb_and_its_options(page: Path) -> 
 
 def parse(group: click.Command, words: list[str], shown: str) -> None:
     """Fail unless the words are verbs and options that there are; what stands for something else ends the look."""
-    context = click.Context(group, info_name="azaks")
+    context = click.Context(group, info_name="azaks", **group.context_settings)
     known = {name for parameter in group.get_params(context) for name in (*parameter.opts, *parameter.secondary_opts)}
     for index, word in enumerate(words):
         if word.startswith("-") and word != "-":

@@ -70,7 +70,7 @@ class PbsCommands:
         return self._run(self.settings.qstat, "--version")
 
     def list(self, what: str) -> Answer:
-        """`resource` (their types) or `sched` (where the scheduler's files are)."""
+        """`resource` (their types), `sched` (where the scheduler's files are) or `hook`."""
         return self.manage(f"list {what}")
 
     def manage(self, directive: str) -> Answer:

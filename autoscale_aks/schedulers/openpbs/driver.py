@@ -26,6 +26,7 @@ from autoscale_aks.schedulers.openpbs.commands import DROPPED, KEPT, NODES_AT_ON
 from autoscale_aks.schedulers.openpbs.facts import (
     PbsFacts,
     SchedConfig,
+    parse_hooks,
     parse_queues,
     parse_sched_config,
     parse_sched_priv,
@@ -93,6 +94,10 @@ class PbsScheduler:
             problems=(*problems, *queue.problems),
             complete=len(problems) == before,
         )
+
+    def hooks(self) -> tuple[str, ...]:
+        """Hooks of ours that pbs_server calls; only its managers may see them. Raises SchedulerError."""
+        return parse_hooks(self._commands.list("hook").text)
 
     def add_nodes(self, nodes: Sequence[NewNode]) -> None:
         """Make nodes as `create_nodes` says, each closed until its resources are set; open known ones we closed.

@@ -108,6 +108,17 @@ def parse_server(text: str, problems: list[Problem]) -> Mapping[str, Any]:
     return next(iter(servers.values()), frozendict())
 
 
+def parse_hooks(text: str) -> tuple[str, ...]:
+    """`qmgr -c 'list hook'`: the hooks of ours that are switched on, with their events."""
+    found = []
+    for block in re.split(r"^Hook ", text, flags=re.MULTILINE)[1:]:
+        name = block.split("\n", 1)[0].strip()
+        facts = dict(re.findall(r"^\s+(\w+) = (.*)$", block, re.MULTILINE))
+        if "azaks" in name and facts.get("enabled", "true").lower() == "true":
+            found.append(f"{name} ({facts.get('event', 'no event')})")
+    return tuple(found)
+
+
 def parse_types(text: str) -> Mapping[str, ResourceType]:
     """`qmgr -c 'list resource'` (or `print resource`)."""
     found: dict[str, dict[str, str]] = {}

@@ -21,6 +21,7 @@ from autoscale_aks.schedulers.port import SchedulerState
 from autoscale_aks.schedulers.slurm.commands import DROPPED, KEPT, NODES_AT_ONCE, CaptureRunner, SlurmCommands
 from autoscale_aks.schedulers.slurm.facts import (
     ClusterFacts,
+    parse_hooks,
     parse_licenses,
     parse_memory_is_managed,
     parse_partitions,
@@ -96,6 +97,10 @@ class SlurmScheduler:
             problems=(*problems, *queue.problems),
             complete=len(problems) == before and (nodes is not None or not queue.skipped),
         )
+
+    def hooks(self) -> tuple[str, ...]:
+        """Programs of ours that slurmctld calls. Raises SchedulerError."""
+        return parse_hooks(self._commands.show("config").text)
 
     def add_nodes(self, nodes: Sequence[NewNode]) -> None:
         """Make dynamic nodes as `create_nodes` says, and open known ones that this program once closed.

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _PAIR = re.compile(r"(?:^|\s)([A-Za-z][A-Za-z0-9_/]*)=")
+_VERSION = re.compile(r"^SLURM_VERSION\s*=\s*(\S+)", re.MULTILINE)
+_PROGRAM = re.compile(
+    r"^((?:Resume|Suspend|ResumeFail)Program|(?:Prolog|Epilog)Slurmctld)\S*\s*=\s*(/\S+)", re.MULTILINE
+)
 _SELECT = re.compile(r"^\s*SelectTypeParameters\s*=\s*(\S+)", re.MULTILINE)
 
 
@@ -107,6 +111,17 @@ def parse_memory_is_managed(text: str) -> bool | None:
     """`scontrol show config`: whether jobs' memory is shared out, or only looked at. None: it does not say."""
     match = _SELECT.search(text)
     return None if match is None else "MEMORY" in match[1].upper()
+
+
+def parse_version(text: str) -> str:
+    """`scontrol show config`: slurmctld's version; empty when it does not say."""
+    found = _VERSION.search(text)
+    return "" if found is None else found[1]
+
+
+def parse_hooks(text: str) -> tuple[str, ...]:
+    """`scontrol show config`: the programs of ours that slurmctld calls, as `ResumeProgram=/opt/azaks/…`."""
+    return tuple(f"{name}={program}" for name, program in _PROGRAM.findall(text) if "azaks" in program)
 
 
 def _lines(text: str) -> Iterator[tuple[int, dict[str, str]]]:

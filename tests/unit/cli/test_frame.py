@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 HEAVY = ("requests", "azure", "numpy", "jsonschema", "urllib3", "rich", "starlette", "uvicorn", "celery", "yaml",
          "sqlite3", "ssl", "autoscale_aks.planning", "autoscale_aks.cloud", "autoscale_aks.schedulers",
          "autoscale_aks.emulator", "autoscale_aks.reconcile", "autoscale_aks.config", "importlib.metadata")  # fmt: skip
+UNUSED_BY_DEMAND = (
+    "requests", "azure", "starlette", "uvicorn", "celery", "yaml", "jsonschema", "referencing", "attr", "certifi",
+    "jinja2", "prometheus_client", "highspy", "asyncio", "http.server", "logging.config", "numpy.random", "numpy.ma",
+    "numpy.fft", "rich.table", "rich.progress", "autoscale_aks.emulator", "autoscale_aks.simulator",
+    "autoscale_aks.loop", "autoscale_aks.doctor", "autoscale_aks.cloud.aks.lease", "autoscale_aks.config.validating",
+    "autoscale_aks.hooks",
+)  # fmt: skip
+"""What costs a run of `demand` processor time without being of use: a goal of 500 ms is kept by this list."""
 BASH = shutil.which("bash")
 
 
@@ -52,8 +61,7 @@ def test_what_needs_no_library_imports_none(arguments: list[str]) -> None:
 
 def test_the_demand_report_imports_only_what_it_uses(office: Office) -> None:
     modules = imported("demand", "-c", office.config, "--format", "json")
-    assert heavy_of(modules) & {"requests", "azure", "starlette", "uvicorn", "celery", "yaml"} == set()
-    assert "autoscale_aks.emulator" not in modules
+    assert {name for name in UNUSED_BY_DEMAND if any(f"{one}.".startswith(f"{name}.") for one in modules)} == set()
     drivers = {
         name.split(".")[2]
         for name in modules
@@ -79,7 +87,7 @@ def test_every_verb_has_a_theme_and_an_example() -> None:
         assert verb in themed
         command = cli.get_command(context, verb)
         assert command is not None
-        assert "Example: azaks " in (command.help or ""), verb
+        assert re.search(r"Examples?: azaks ", command.help or ""), verb
 
 
 @pytest.mark.parametrize(("name", "target"), list(aliases_of(entry._VERBS).items()))

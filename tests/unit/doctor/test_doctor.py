@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from unit.cli.office import Office, work
-from unit.reconcile.fakes import emulator_settings
+from unit.reconcile.fakes import bucket, emulator_settings
 from unit.reconcile.site_fixture import scratch
 
 from autoscale_aks.cli.main import main
@@ -66,6 +66,7 @@ def of(lines: Lines, check: str) -> Lines:
 def test_a_site_in_order_fails_nowhere_and_every_check_has_its_line(
     office: Office, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    office.configure(nodearrays={"htc": {"buckets": [bucket(price=0.2)]}})
     status, lines = examined(office, capsys)
     assert status == 0
     assert {line["status"] for line in lines} == {"ok", "skipped"}
@@ -237,6 +238,7 @@ def test_a_clock_that_is_wrong_is_told_with_by_how_much(
 
 
 def test_people_see_a_mark_a_line_and_the_sum(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    office.configure(nodearrays={"htc": {"buckets": [bucket(price=0.2)]}})
     assert main(["doctor", "-c", office.config]) == 0
     output = capsys.readouterr().out.splitlines()
     assert output[0].startswith("ok      configuration: ")
