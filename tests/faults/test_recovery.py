@@ -232,7 +232,7 @@ def test_a_scheduler_that_cannot_be_read_stops_the_cycle_before_the_cloud_is_cha
     site.scheduler.failing["read"] = "slurmctld is away"
     with pytest.raises(SchedulerError, match="slurmctld is away"):
         site.cycle()
-    assert site.requests() == []
+    assert {entry.method for entry in site.requests()} <= {"GET"}, "sizes may be looked up before the queue is read"
     with site.ledger() as ledger:
         assert [cycle.status for cycle in ledger.cycles()] == ["scheduler unavailable"]
     site.scheduler.failing.clear()
