@@ -269,14 +269,19 @@ def run_cycles(settings, lock):
 
 
 def rest(settings, again, began):
-    """Wait out the interval, and then a burst: until no event has come for a while, however long it takes to arrive."""
-    while time.monotonic() - began < settings.get("min_interval_s", 10):
+    """Wait out the interval, and then a burst: until no event has come for a while, however long it takes to arrive.
+
+    An event may take `settle_s` after the one before it and be of the same burst, the second one too.
+    """
+    settle, interval = settings.get("settle_s", 2), settings.get("min_interval_s", 10)
+    while time.monotonic() - began < interval:
         time.sleep(0.05)
     while time.monotonic() - began < settings.get("longest_wait_s", 60):
         try:
-            if time.time() - os.stat(again).st_mtime > settings.get("settle_s", 2):
-                return
+            quiet = time.time() - os.stat(again).st_mtime
         except OSError:  # nothing has happened since
+            quiet = time.monotonic() - began
+        if quiet > settle:
             return
         time.sleep(0.05)
 

@@ -6,7 +6,9 @@ Three cases, told by what stands beside the file:
   which takes no lock and makes no file. The copy counts if the file is the same after it as before.
 - **A write-ahead log with its index**: a writer lives, or was killed. It is read beside them with the index open for
   reading only (`readonly_shm`), so that nothing is made, repaired or removed.
-- **A rollback journal** (network file systems): under SQLite's shared lock for the milliseconds of the copy.
+- **A rollback journal** (network file systems): under SQLite's shared lock for the milliseconds of the copy. A writer
+  keeps readers out from before it syncs its journal until the file is synced, so beside one that never rests the gaps
+  are few and short: they are looked for often, and a reader that meets none in its time says that the file is in use.
 
 What a killed writer left half done, and cannot be read so, is put right in a private copy, as the next writer will do
 in the file.
@@ -17,6 +19,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing, suppress
+from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -27,6 +30,9 @@ from autoscale_aks.ledger.connecting import check, connect, copy, refuse_unsafe,
 
 _ATTEMPTS: Final = 5
 _JOURNALS: Final = ("-journal", "-wal")
+_BUSY: Final = "database is locked"
+_LOOK_S: Final = 0.1
+"""SQLite waits ever longer, up to 0.1 s, before it looks for a gap again; begun anew, it looks after 1, 2, 5, 10 ms."""
 _UNUSABLE: Final = ("readonly", "unable to open")
 """What SQLite says of a file that it would have to repair, or to make an index for, and may not."""
 
@@ -56,13 +62,26 @@ def _load_once(memory: sqlite3.Connection, path: Path, busy_timeout_s: float) ->
     if not _companions(path) and shares_memory(path):
         return _load_at_rest(memory, path)
     try:
-        with closing(connect(path, "ro", busy_timeout_s, "&readonly_shm=1")) as source:
-            copy(source, memory)
+        with closing(connect(path, "ro", min(busy_timeout_s, _LOOK_S), "&readonly_shm=1")) as source:
+            _copy_in_a_gap(source, memory, ceil(busy_timeout_s / _LOOK_S))
     except sqlite3.OperationalError as error:
         if not any(mark in str(error) for mark in _UNUSABLE):
             raise
         return _load_apart(memory, path)
     return True
+
+
+def _copy_in_a_gap(source: sqlite3.Connection, memory: sqlite3.Connection, looks: int) -> None:
+    """Copy as soon as no commit is under way. Raises sqlite3.OperationalError when there was one at each look."""
+    for _ in range(looks - 1):
+        try:
+            copy(source, memory)
+        except sqlite3.OperationalError as error:
+            if _BUSY not in str(error):
+                raise
+        else:
+            return
+    copy(source, memory)
 
 
 def _companions(path: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from autoscale_aks.errors import LedgerError
 from autoscale_aks.ledger.history import CycleHistory, JobChange, TimelinePoint, plain_names
 from autoscale_aks.model.launch import LaunchState
 from autoscale_aks.reconcile.failures import EVICTED
-from autoscale_aks.reconcile.waiting import Waiting, changes, job_key, parse_groups, regroup, render_groups
+from autoscale_aks.reconcile.waiting import Waiting, compare, job_key, parse_groups, render_groups
 from autoscale_aks.reports.stage_counts import count_fleet
 
 if TYPE_CHECKING:
@@ -57,8 +57,9 @@ def _entry(world: World, seen: Observation, found: Launched, done: Releases, pla
     jobs = tuple(_bought(found))
     if waiting.digest != world.ledger.memory(DIGEST):
         before = parse_groups(world.ledger.memory(WAITING))
-        jobs = (*changes(before, waiting, _places(seen)), *jobs)
-        memories = {DIGEST: waiting.digest, WAITING: render_groups(regroup(before, waiting, now))}
+        changes, groups = compare(before, waiting, _places(seen), now)
+        jobs = (*changes, *jobs)
+        memories = {DIGEST: waiting.digest, WAITING: render_groups(groups)}
     worked, events = _first_jobs(world, seen)
     return CycleHistory(
         at=now,

@@ -12,7 +12,7 @@ from frozendict import frozendict
 from autoscale_aks.ledger.history import JobChange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from autoscale_aks.model.plan import Plan
 
@@ -98,30 +98,35 @@ def render_groups(groups: Groups) -> str:
     return _GROUP.join(f"{code}\t{since}\n" + "\n".join(jobs) for (code, since), jobs in groups.items())
 
 
-def regroup(before: Groups, waiting: Waiting, now: float) -> Groups:
-    """What is to be left for the next cycle: every job with the moment it was first seen."""
+def compare(
+    before: Groups, waiting: Waiting, places: Mapping[str, str], now: float
+) -> tuple[tuple[JobChange, ...], Groups]:
+    """What happened to jobs, and what is to be left for the next cycle: each with the moment it was first seen.
+
+    What happened: new jobs, new reasons, and jobs that left the queue. `places` are jobs that run, each with where.
+    """
+    known = {job: group for group, jobs in before.items() for job in jobs}
+    told: list[JobChange] = []
     found: Groups = {}
-    known = {job: since for (_, since), jobs in before.items() for job in jobs}
     for code, jobs in waiting.jobs.items():
-        by_time: defaultdict[int, list[str]] = defaultdict(list)
+        by_group: defaultdict[tuple[str, int] | None, list[str]] = defaultdict(list)
         for job in jobs:
-            by_time[known.get(job, int(now))].append(job)
-        found |= {(code, since): tuple(members) for since, members in by_time.items()}
-    return found
-
-
-def changes(before: Groups, waiting: Waiting, places: Mapping[str, str]) -> Iterator[JobChange]:
-    """New jobs, new reasons, and jobs that left the queue; `places` are jobs that run, each with where."""
-    known = {job: code for (code, _), jobs in before.items() for job in jobs}
-    for code, jobs in waiting.jobs.items():
+            by_group[known.pop(job, None)].append(job)
         moved: defaultdict[str | None, list[str]] = defaultdict(list)
-        for job in jobs:
-            moved[known.pop(job, None)].append(job)
+        for group, members in by_group.items():
+            other, since = group or (None, int(now))
+            moved[other] += members
+            found[code, since] = found.get((code, since), ()) + tuple(members)
         for other, members in moved.items():
             if other is None:
-                yield JobChange(event="waiting", detail=code, jobs=dict.fromkeys(members, ""))
+                told.append(JobChange(event="waiting", detail=code, jobs=dict.fromkeys(members, "")))
             elif other != code:
-                yield JobChange(event="reason", detail=f"{other} → {code}", jobs=dict.fromkeys(members, ""))
+                told.append(JobChange(event="reason", detail=f"{other} → {code}", jobs=dict.fromkeys(members, "")))
+    return (*told, *_left(known, places)), found
+
+
+def _left(known: Iterable[str], places: Mapping[str, str]) -> Iterator[JobChange]:
+    """Jobs that waited and do not wait any more."""
     started = {job: places[job] for job in known if job in places}
     if started:
         yield JobChange(event="started", detail="", jobs=started)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _PAIR = re.compile(r"(?:^|\s)([A-Za-z][A-Za-z0-9_/]*)=")
-_VERSION = re.compile(r"^SLURM_VERSION\s*=\s*(\S+)", re.MULTILINE)
 _PROGRAM = re.compile(
     r"^((?:Resume|Suspend|ResumeFail)Program|(?:Prolog|Epilog)Slurmctld)\S*\s*=\s*(/\S+)", re.MULTILINE
 )
@@ -111,12 +110,6 @@ def parse_memory_is_managed(text: str) -> bool | None:
     """`scontrol show config`: whether jobs' memory is shared out, or only looked at. None: it does not say."""
     match = _SELECT.search(text)
     return None if match is None else "MEMORY" in match[1].upper()
-
-
-def parse_version(text: str) -> str:
-    """`scontrol show config`: slurmctld's version; empty when it does not say."""
-    found = _VERSION.search(text)
-    return "" if found is None else found[1]
 
 
 def parse_hooks(text: str) -> tuple[str, ...]:

@@ -24,7 +24,6 @@ from autoscale_aks.ledger.observations import ObservedSize
 from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.schedulers.openpbs.facts import parse_hooks as hooks_of_pbs
 from autoscale_aks.schedulers.slurm.facts import parse_hooks as hooks_of_slurm
-from autoscale_aks.schedulers.slurm.facts import parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -192,7 +191,6 @@ Hook pbs_cgroups
 
 def test_hooks_of_ours_are_found_in_what_the_schedulers_say() -> None:
     assert hooks_of_slurm(SLURM) == ("ResumeProgram=/opt/azaks/hooks/azaks-resume",)
-    assert parse_version(SLURM) == "22.05.8"
     assert hooks_of_pbs(PBS) == ("azaks (queuejob,periodic)",)
 
 
