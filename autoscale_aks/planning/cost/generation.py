@@ -24,7 +24,7 @@ _ENOUGH: Final = 2e-5
 """Relative gap between part nodes and bound at which no further columns are looked for."""
 _SLACKS: Final = (2e-2, 2e-3, 3e-4, 2e-5)
 """By how much more than its price, as a share, a filling must be worth to be looked for, one after the other."""
-_SMOOTH: Final = 0.75
+_SMOOTH: Final = 0.0
 _ABOVE: Final = 1.01
 _FIRST_LABELS: Final = 1 << 12
 _MOST_LABELS: Final = 1 << 18
@@ -109,6 +109,14 @@ class Generation:
                 share = _SMOOTH
             else:
                 break
+
+    def settle(self) -> None:
+        """From here on each slot covers its own item only."""
+        if self.solution is not None and self.solution.moved.any():
+            for size, row in self.master.exchanged(self.solution):
+                self.master.add(np.array([size]), row[None, :])
+            self.master.without_exchanges()
+            self._solve()
 
     def _between(self, solution: Solution, share: float) -> tuple[Column, Column]:
         """Prices between those of the best bound (`share`) and those of the solution."""

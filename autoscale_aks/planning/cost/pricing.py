@@ -56,15 +56,23 @@ def best_fillings(
     most = np.maximum(np.minimum(upper, reached), lone_most)
     work = usable.size // 10 + cells // 20 + 1
     open_sizes = np.flatnonzero((budget > upper * _SAFE) & usable.any(axis=0))
+    most[open_sizes] = np.maximum(upper, lone_most)[open_sizes]
     found: list[tuple[Column, Column]] = []
-    for size in open_sizes.tolist():
-        bound = upper[size]
-        if most_labels:
+    room, enough = min(_FEW_LABELS, most_labels), (quick @ values > costs * (1 + slack)).any()
+    while room and len(open_sizes) and not (enough and SKIP):
+        unproved: list[int] = []
+        for size in open_sizes.tolist():
             items = np.flatnonzero(usable[:, size] & (lost[:, size] <= budget[size]))
-            slots, bound, spent = _searched(problem, values, demand, (size, items, reached[size]), most_labels)
+            items = _best_items(problem, values, demand, size, items)
+            slots, bound, spent = _searched(problem, values, demand, (size, items, reached[size]), room)
+            work += spent
             found.append((np.full(len(slots), size), slots))
-            bound, work = min(bound * (1 + _SAFE), upper[size]), work + spent
-        most[size] = max(bound, lone_most[size])
+            most[size] = max(min(bound * (1 + _SAFE), upper[size]), lone_most[size])
+            if not len(slots) and bound > reached[size]:
+                unproved.append(size)
+        if room >= most_labels or any(len(rows) for _, rows in found):
+            break
+        open_sizes, room = np.array(unproved, np.int64), min(_WIDER * room, most_labels)
     every_size = np.arange(len(costs))
     sizes = np.concatenate([lone_sizes, *(one for one, _ in found), *([every_size] * len(quick))])
     slots = np.concatenate([lone_slots, *(rows for _, rows in found), *quick])
@@ -84,14 +92,20 @@ def _searched(
         needs=problem.needs[items], values=values[items], most=np.minimum(problem.each[items, size], demand[items]),
         total=problem.totals[size], reached=reached,
     )  # fmt: skip
-    room, work = _FEW_LABELS, 0
-    found = search(node, room, _PER_SIZE)
-    while not len(found.slots) and found.bound > reached and room < most_labels:
-        room, work = _WIDER * room, work + found.work
-        found = search(node, room, _PER_SIZE)
+    found = search(node, most_labels, _PER_SIZE)
     slots = np.zeros((len(found.slots), len(values)), np.int64)
     slots[:, items] = found.slots
-    return slots, found.bound, work + found.work
+    return slots, found.bound, found.work
+
+
+def _best_items(problem: CostProblem, values: Column, demand: Column, size: int, items: Column) -> Column:
+    """These items without those another one, of which enough slots are wanted, replaces on this size."""
+    needs, worth = problem.needs[items], values[items]
+    plenty = problem.each[items, size] <= demand[items]
+    better = (needs[None, :, :] <= needs[:, None, :]).all(axis=2) & (worth[None, :] >= worth[:, None]) & plenty
+    better &= ~(better.T & np.tri(len(items), dtype=bool).T)
+    np.fill_diagonal(better, val=False)
+    return items[~better.any(axis=1)]
 
 
 def _by_lattice(problem: CostProblem, values: Column, open_sizes: Column, usable: Column) -> tuple[Column, Column, int]:
@@ -139,6 +153,7 @@ def fill_by(problem: CostProblem, ranks: Column, demand: Column) -> Column:
     return slots
 
 
+SKIP=False
 _PER_SIZE: Final = 32
 _FEW_LABELS: Final = 64
 _WIDER: Final = 8

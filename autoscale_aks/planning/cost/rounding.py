@@ -92,6 +92,7 @@ def _own_columns(
     known = tuple(Filled(number[size], 1, row) for size, row in columns if size in number)
     run.start([known])
     run.run(meter.left // 4, most_labels=0)
+    run.settle()
     if run.solution is None:
         return []
     costs = run.problem.price + run.solution.limit_prices @ run.problem.charges
