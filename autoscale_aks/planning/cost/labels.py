@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 _MOST_POINTS: Final = 40
 _CORNERS: Final = 10
 """How often what is left of a label is valued anew, by the items that are still to come."""
-_STEP_UNITS: Final = 1500
-_LABEL_UNITS: Final = 6
-"""Work of a step, and of each label it looks at."""
+_STEP_UNITS: Final = 600
+_LABEL_UNITS: Final = 3
+_CORNER_UNITS: Final = 12_000
+"""Work of a step, of each label it looks at, and of new corners."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ def search(node: Node, most_labels: int, most_found: int) -> Found:
     for rank, item in enumerate(order.tolist()):
         if rank % every == 0:
             corners = vertices(points[rank:]) / scale
-            work += _STEP_UNITS * len(corners)
+            work += _CORNER_UNITS
         for slots in _powers(int(node.most[item])):
             takes = node.needs[item] * slots
             more = np.flatnonzero((left >= takes).all(axis=1))
