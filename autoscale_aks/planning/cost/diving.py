@@ -9,21 +9,24 @@ import numpy as np
 
 from autoscale_aks.planning.cost.generation import Bound, Generation
 from autoscale_aks.planning.cost.problem import Filled
+from autoscale_aks.planning.cost.rules import RULES
 
 if TYPE_CHECKING:
     from autoscale_aks.planning.cost.problem import CostProblem, Meter, Packing
     from autoscale_aks.planning.places import Column
 
 _LABELS: Final = 128
+_SLACKS: Final = (2e-2, 3e-3)
+"""What is left is a small part of the whole price: columns that gain less do not matter."""
 _MOST_STEPS: Final = 100
-_SURE: Final = 0.8
+_SURE: Final = 0.7
 """Part of a node from which it is made whole at once; below it only the largest part is."""
 _SHARE: Final = 6
 """Which part of the work left one step may use."""
 
 
 def dive(problem: CostProblem, highspy: Any, columns: list[tuple[int, Column]], meter: Meter) -> Packing | None:
-    """A packing of the problem, or None where limits or work do not reach."""
+    """A packing of the problem, or None where limits do not reach."""
     left, room = problem.demand.copy(), problem.room.copy()
     found: list[Filled] = []
     for _ in range(_MOST_STEPS):
@@ -34,29 +37,43 @@ def dive(problem: CostProblem, highspy: Any, columns: list[tuple[int, Column]], 
             problem, needs=problem.needs[items], demand=left[items], alone=problem.alone[items], room=room,
             allowed=problem.allowed[items] & (problem.charges <= room[:, None]).all(axis=0),
         )  # fmt: skip
-        if meter.left <= 0 or not rest.allowed.any(axis=1).all():
+        if not rest.allowed.any(axis=1).all():
             return None
+        if meter.left <= 0:
+            return _finished(tuple(found), rest, items, len(left))
         run = Generation(rest, highspy, meter, _nothing(rest))
         run.start([tuple(Filled(size, 1, row[items]) for size, row in columns if row[items].any())])
-        run.run(meter.left // _SHARE, most_labels=_LABELS)
+        run.run(meter.left // _SHARE, most_labels=_LABELS, slacks=_SLACKS)
         run.settle()
         if run.solution is None:
-            return None
-        columns = []
-        for (size, row), nodes in zip(run.master.columns, run.solution.nodes.tolist(), strict=True):
-            wide = np.zeros_like(left)
-            wide[items] = row
-            columns.append((size, wide))
-        for index, nodes in _whole(run.solution.nodes):
+            return _finished(tuple(found), rest, items, len(left))
+        columns = [(size, _widened(row, items, len(left))) for size, row in run.master.columns]
+        for index, wanted in _whole(run.solution.nodes):
             size, row = columns[index]
             charged = problem.charges[:, size]
-            if charged.any():
-                nodes = min(nodes, int((room[charged > 0] // charged[charged > 0]).min()))
+            allowed = int((room[charged > 0] // charged[charged > 0]).min()) if charged.any() else wanted
+            nodes = min(wanted, allowed)
             if nodes > 0 and (row * (left > 0)).any():
                 found.append(Filled(size, nodes, row))
                 left, room = np.maximum(left - row * nodes, 0), room - charged * nodes
         columns = _cut(columns, left)
     return None
+
+
+def _finished(found: Packing, rest: CostProblem, items: Column, count: int) -> Packing | None:
+    """What is left by the best of the simple rules."""
+    known = [one for one in (rule(rest) for rule in RULES.values()) if one is not None]
+    if not known:
+        return None
+    best = min(known, key=rest.cost)
+    return (*found, *(replace(one, slots=_widened(one.slots, items, count)) for one in best))
+
+
+def _widened(row: Column, items: Column, count: int) -> Column:
+    """Slots of these items as slots of all."""
+    slots = np.zeros(count, np.int64)
+    slots[items] = row
+    return slots
 
 
 def _nothing(problem: CostProblem) -> Bound:

@@ -24,10 +24,10 @@ _ENOUGH: Final = 2e-5
 """Relative gap between part nodes and bound at which no further columns are looked for."""
 _SLACKS: Final = (2e-2, 2e-3, 3e-4, 2e-5)
 """By how much more than its price, as a share, a filling must be worth to be looked for, one after the other."""
-_SMOOTH: Final = 0.5
 _ABOVE: Final = 1.01
 _FIRST_LABELS: Final = 1 << 12
 _MOST_LABELS: Final = 1 << 18
+_WIDER: Final = 8
 _LP_STEP: Final = 200
 """Work units of one simplex step."""
 
@@ -73,40 +73,28 @@ class Generation:
                 self.master.add(np.array([one.size]), one.slots[None, :])
         self._solve()
 
-    def run(self, work: int, most_labels: int = _MOST_LABELS) -> None:
-        """Look for columns until the bound is met or `work` is used up.
-
-        Prices are taken between those of the best bound and those of the part nodes (Wentges), and first only fillings
-        worth much more than they cost are looked for, which few labels find and prove.
-        """
-        problem, phase, labels, share = self.problem, 0, min(_FIRST_LABELS, most_labels), _SMOOTH
+    def run(self, work: int, most_labels: int = _MOST_LABELS, slacks: Sequence[float] = _SLACKS) -> None:
+        """Look for columns until the bound is met or `work` is used up; first for fillings worth much more than they
+        cost, which few labels find and prove."""
+        problem, phase, labels = self.problem, 0, min(_FIRST_LABELS, most_labels)
         until = self.meter.left - work
         while self.solution is not None and self.meter.left > until:
-            slack = _SLACKS[phase]
-            prices, limits = self._between(self.solution, share)
-            costs = problem.price + limits @ problem.charges
-            found = best_fillings(problem, prices, costs, problem.demand, most_labels=labels, slack=slack)
+            slack = slacks[phase]
+            costs = problem.price + self.solution.limit_prices @ problem.charges
+            found = best_fillings(
+                problem, self.solution.slot_prices, costs, problem.demand, most_labels=labels, slack=slack
+            )
             self.meter.spend(found.work)
-            known = self.bound.value
-            self._note(prices, limits, found, costs)
-            gap = self.solution.value - self.bound.value
-            if gap <= _ENOUGH * max(self.bound.value, 1.0):
+            self._note(self.solution, found, costs)
+            if self.solution.value - self.bound.value <= _ENOUGH * max(self.bound.value, 1.0):
                 break
-            exact = problem.price + self.solution.limit_prices @ problem.charges
-            better = np.flatnonzero(found.slots @ self.solution.slot_prices > exact[found.sizes] * (1 + 1e-7))
-            if len(better):
-                self.master.add(found.sizes[better], found.slots[better])
+            if len(found.sizes):
+                self.master.add(found.sizes, found.slots)
                 self._solve()
-                share = _SMOOTH
-            elif share and self.bound.value <= known * (1 + 1e-4):
-                share = 0.0
-            elif share:
-                pass
             elif (found.most > costs * (1 + _ABOVE * slack)).any() and labels < most_labels:
-                labels *= 8
-            elif phase + 1 < len(_SLACKS):
+                labels *= _WIDER
+            elif phase + 1 < len(slacks):
                 phase += 1
-                share = _SMOOTH
             else:
                 break
 
@@ -118,22 +106,17 @@ class Generation:
             self.master.without_exchanges()
             self._solve()
 
-    def _between(self, solution: Solution, share: float) -> tuple[Column, Column]:
-        """Prices between those of the best bound (`share`) and those of the solution."""
-        slots = share * self.bound.slot_prices + (1 - share) * solution.slot_prices
-        return slots, share * self.bound.limit_prices + (1 - share) * solution.limit_prices
-
     def _solve(self) -> None:
         self.solution = self.master.solve()
         if self.solution is not None:
             self.meter.spend(self.solution.work * _LP_STEP + 20 * len(self.master.columns))
 
-    def _note(self, slot_prices: Column, limit_prices: Column, found: Fillings, costs: Column) -> None:
+    def _note(self, solution: Solution, found: Fillings, costs: Column) -> None:
         """Farley's bound: slot prices divided by the most that a node is worth of its cost."""
         factor = float((found.most / costs).max())
         if factor <= 0:
             return
-        prices = slot_prices / factor
-        value = float(self.problem.demand @ prices - self.problem.room @ limit_prices)
+        prices = solution.slot_prices / factor
+        value = float(self.problem.demand @ prices - self.problem.room @ solution.limit_prices)
         if value > self.bound.value:
-            self.bound = Bound(value=value, slot_prices=prices, limit_prices=limit_prices)
+            self.bound = Bound(value=value, slot_prices=prices, limit_prices=solution.limit_prices)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from autoscale_aks.planning.cost.labels import Node, search, vertices
-from autoscale_aks.planning.cost.lattice import fill_lattice, make_lattices
+from autoscale_aks.planning.cost.lattice import fill_lattice, make_lattice
 
 if TYPE_CHECKING:
     from autoscale_aks.planning.cost.problem import CostProblem
@@ -48,9 +48,11 @@ def best_fillings(
     upper = (weights * problem.totals).sum(axis=1) * (1 + _SAFE)
     lost = problem.needs @ weights.T - values[:, None]
     quick = _greedy(problem, lost, weights, usable, demand)
-    by_table, exact, cells = _by_lattice(problem, values, upper > costs * (1 + slack), usable)
-    quick = np.concatenate([quick, np.minimum(by_table, demand)[None]])
-    reached = np.maximum(costs * (1 + slack), (quick @ values).max(axis=0, initial=0.0))
+    wanted = costs * (1 + slack)
+    table_sizes, by_table, exact, cells = _by_lattice(problem, values, wanted, upper > wanted, usable)
+    by_table = np.minimum(by_table, demand)
+    reached = np.maximum(wanted, (quick @ values).max(axis=0, initial=0.0))
+    np.maximum.at(reached, table_sizes, by_table @ values)
     upper = np.where(exact >= 0, np.minimum(upper, exact * (1 + _SAFE)), upper)
     budget = upper - reached
     most = np.maximum(np.minimum(upper, reached), lone_most)
@@ -58,8 +60,8 @@ def best_fillings(
     open_sizes = np.flatnonzero((budget > upper * _SAFE) & usable.any(axis=0))
     most[open_sizes] = np.maximum(upper, lone_most)[open_sizes]
     found: list[tuple[Column, Column]] = []
-    room, enough = min(_FEW_LABELS, most_labels), (quick @ values > costs * (1 + slack)).any()
-    while room and len(open_sizes) and not (enough and SKIP):
+    room = min(_FEW_LABELS, most_labels)
+    while room and len(open_sizes):
         unproved: list[int] = []
         for size in open_sizes.tolist():
             items = np.flatnonzero(usable[:, size] & (lost[:, size] <= budget[size]))
@@ -74,8 +76,8 @@ def best_fillings(
             break
         open_sizes, room = np.array(unproved, np.int64), min(_WIDER * room, most_labels)
     every_size = np.arange(len(costs))
-    sizes = np.concatenate([lone_sizes, *(one for one, _ in found), *([every_size] * len(quick))])
-    slots = np.concatenate([lone_slots, *(rows for _, rows in found), *quick])
+    sizes = np.concatenate([lone_sizes, table_sizes, *(one for one, _ in found), *([every_size] * len(quick))])
+    slots = np.concatenate([lone_slots, by_table, *(rows for _, rows in found), *quick])
     value = slots @ values
     better = np.flatnonzero(value > costs[sizes] * (1 + slack))
     return Fillings(sizes[better], slots[better], value[better], most, work)
@@ -108,24 +110,29 @@ def _best_items(problem: CostProblem, values: Column, demand: Column, size: int,
     return items[~better.any(axis=1)]
 
 
-def _by_lattice(problem: CostProblem, values: Column, open_sizes: Column, usable: Column) -> tuple[Column, Column, int]:
-    """S × I: the best fillings by tables; by size what an exact table says is the most, or -1; and cells worked out."""
-    count = len(problem.price)
-    slots, exact, cells = np.zeros((count, len(values)), np.int64), np.full(count, -1.0), 0
+def _by_lattice(
+    problem: CostProblem, values: Column, wanted: Column, open_sizes: Column, usable: Column
+) -> tuple[Column, Column, Column, int]:
+    """Fillings by tables (sizes, and slots); by size the most that a filling is worth, or -1; and cells worked out."""
+    exact, cells = np.full(len(problem.price), -1.0), 0
+    sizes, slots = [np.zeros(0, np.int64)], [np.zeros((0, len(values)), np.int64)]
     by_items: dict[bytes, list[int]] = {}
     worth = problem.allowed & (values > 0)[:, None] & ~problem.alone[:, None]
     for size in np.flatnonzero(open_sizes).tolist():
         by_items.setdefault(worth[:, size].tobytes(), []).append(size)
     for members in by_items.values():
-        sizes = np.array(members)
-        items = np.flatnonzero(usable[:, sizes].any(axis=1))
-        for lattice in make_lattices(problem, items, sizes) if len(items) else ():
-            best, found = fill_lattice(lattice, values[items])
-            slots[lattice.sizes[:, None], items] = found
+        alike = np.array(members)
+        items = np.flatnonzero(usable[:, alike].any(axis=1))
+        lattice = make_lattice(problem, items, alike) if len(items) else None
+        if lattice is not None:
+            best, chosen, found = fill_lattice(lattice, values[items], wanted[lattice.sizes])
+            rows = np.zeros((len(chosen), len(values)), np.int64)
+            rows[:, items] = found
+            sizes.append(lattice.sizes[chosen])
+            slots.append(rows)
+            exact[lattice.sizes] = best
             cells += lattice.cells
-            if lattice.is_exact:
-                exact[lattice.sizes] = best
-    return slots, exact, cells
+    return np.concatenate(sizes), np.concatenate(slots), exact, cells
 
 
 def _greedy(problem: CostProblem, lost: Column, weights: Column, usable: Column, demand: Column) -> Column:
@@ -153,7 +160,6 @@ def fill_by(problem: CostProblem, ranks: Column, demand: Column) -> Column:
     return slots
 
 
-SKIP=False
 _PER_SIZE: Final = 32
 _FEW_LABELS: Final = 64
 _WIDER: Final = 8

@@ -28,7 +28,7 @@ _CLOSE: Final = 1e-4
 """The search over whole nodes may stop this close to the best, as a share of the whole price."""
 _FAR: Final = 2e-4
 """Beyond this share above what is good enough whole nodes are searched for too, if there are few columns and items."""
-_MOST_SEARCHED: Final = 6000
+_MOST_SEARCHED: Final = 1500
 _TREE_UNITS: Final = 16
 """Work of one node of the search, a column and an item."""
 

@@ -71,27 +71,27 @@ class Master:
 
     def exchanged(self, solution: Solution) -> list[tuple[int, Column]]:
         """Columns that hold the items which slots cover by exchange: with them no exchange is needed."""
-        parts = [[nodes, size, row] for nodes, (size, row) in zip(solution.nodes, self._columns, strict=True) if nodes > 0]
-        takes = (self.problem.needs / np.maximum(self.problem.totals.max(axis=0), 1)).sum(axis=1)
-        made = []
+        used = np.flatnonzero(solution.nodes > 0).tolist()
+        nodes = [float(solution.nodes[index]) for index in used]
+        columns = [self._columns[index] for index in used]
+        takes = (self.problem.needs / np.maximum(self.problem.totals.max(axis=0, initial=1), 1)).sum(axis=1)
         for index in np.argsort(-takes[self._exchanges[:, 0]], kind="stable").tolist():
             (large, small), flow = self._exchanges[index].tolist(), float(solution.moved[index])
-            for part in list(parts):
+            for at in range(len(columns)):
+                size, row = columns[at]
                 if flow <= _TOLERANCE:
                     break
-                slots = int(part[2][large])
-                if not slots:
+                if not row[large] or nodes[at] <= 0:
                     continue
-                nodes = min(part[0], flow / slots)
-                flow -= nodes * slots
-                row = part[2].copy()
-                row[small] += slots
-                row[large] = 0
-                part[0] -= nodes
-                parts.append([nodes, part[1], row])
-                if part[0] <= _TOLERANCE:
-                    parts.remove(part) if False else None
-        return [(size, row) for nodes, size, row in parts if nodes > 0]
+                part = min(nodes[at], flow / int(row[large]))
+                other = row.copy()
+                other[small] += row[large]
+                other[large] = 0
+                flow -= part * int(row[large])
+                nodes[at] -= part
+                nodes.append(part)
+                columns.append((size, other))
+        return [column for part, column in zip(nodes, columns, strict=True) if part > 0]
 
     def without_exchanges(self) -> None:
         """From now on a slot covers no other item than its own."""
