@@ -31,6 +31,7 @@ def generate(
     run = Generation(problem, highspy, Meter(work), bound)
     run.start(packings)
     run.run(int(work * _SHARE))
+    run.settle()
     if run.solution is None:
         return None, run.bound
     whole = rounded(run.master, run.solution, run.bound.value * (1 + _GOOD), run.meter)

@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 
 _ENOUGH: Final = 2e-5
 """Relative gap between part nodes and bound at which no further columns are looked for."""
-_FIRST_LABELS: Final = 64
-_MOST_LABELS: Final = 1 << 16
+_SLACKS: Final = (2e-2, 2e-3, 3e-4, 2e-5)
+"""By how much more than its price, as a share, a filling must be worth to be looked for, one after the other."""
+_ABOVE: Final = 1.01
+_FIRST_LABELS: Final = 1 << 12
+_MOST_LABELS: Final = 1 << 18
+_WIDER: Final = 8
 _LP_STEP: Final = 200
 """Work units of one simplex step."""
 
@@ -69,13 +73,17 @@ class Generation:
                 self.master.add(np.array([one.size]), one.slots[None, :])
         self._solve()
 
-    def run(self, work: int, most_labels: int = _MOST_LABELS) -> None:
-        """Look for columns until the bound is met or `work` is used up."""
-        problem, labels = self.problem, 0
+    def run(self, work: int, most_labels: int = _MOST_LABELS, slacks: Sequence[float] = _SLACKS) -> None:
+        """Look for columns until the bound is met or `work` is used up; first for fillings worth much more than they
+        cost, which few labels find and prove."""
+        problem, phase, labels = self.problem, 0, min(_FIRST_LABELS, most_labels)
         until = self.meter.left - work
-        while self.solution is not None and self.meter.left > until and labels <= most_labels:
+        while self.solution is not None and self.meter.left > until:
+            slack = slacks[phase]
             costs = problem.price + self.solution.limit_prices @ problem.charges
-            found = best_fillings(problem, self.solution.slot_prices, costs, problem.demand, most_labels=labels)
+            found = best_fillings(
+                problem, self.solution.slot_prices, costs, problem.demand, most_labels=labels, slack=slack
+            )
             self.meter.spend(found.work)
             self._note(self.solution, found, costs)
             if self.solution.value - self.bound.value <= _ENOUGH * max(self.bound.value, 1.0):
@@ -83,8 +91,20 @@ class Generation:
             if len(found.sizes):
                 self.master.add(found.sizes, found.slots)
                 self._solve()
+            elif (found.most > costs * (1 + _ABOVE * slack)).any() and labels < most_labels:
+                labels *= _WIDER
+            elif phase + 1 < len(slacks):
+                phase += 1
             else:
-                labels = max(4 * labels, _FIRST_LABELS)
+                break
+
+    def settle(self) -> None:
+        """From here on each slot covers its own item only."""
+        if self.solution is not None and self.solution.moved.any():
+            for size, row in self.master.exchanged(self.solution):
+                self.master.add(np.array([size]), row[None, :])
+            self.master.without_exchanges()
+            self._solve()
 
     def _solve(self) -> None:
         self.solution = self.master.solve()

@@ -1,7 +1,7 @@
 """Knapsack values of many nodes at once on a lattice of amounts: one table serves all sizes that share their items.
 
-Amounts are counted in units. Where a unit divides every amount asked for the table is exact; where that would be too
-large the unit is doubled, needs are rounded up and totals down, and what is found is a filling but no bound.
+Amounts are counted in units that divide every amount asked for, so tables are exact; sizes for which a table would be
+too large are left to labels (`cost.labels`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 MOST_CELLS: Final = 4_000_000
 """Items × cells of one table: some ten milliseconds."""
-_ENOUGH: Final = 0.5
-"""Share of the sizes that a table should serve before units are doubled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,6 @@ class Lattice:
     """Items × dimensions."""
     totals: Column
     """Sizes × dimensions."""
-    is_exact: bool
 
     @property
     def cells(self) -> int:
@@ -40,33 +37,21 @@ class Lattice:
         return len(self.items) * int(np.prod(self.totals.max(axis=0) + 1))
 
 
-def make_lattices(problem: CostProblem, items: Column, sizes: Column) -> list[Lattice]:
-    """Lattices that together serve these sizes, small ones apart from large ones; none when no dimension is asked by
-    every item."""
+def make_lattice(problem: CostProblem, items: Column, sizes: Column) -> Lattice | None:
+    """A lattice for those of these sizes that are small enough; None when no dimension is asked by every item."""
     needs, totals = problem.needs[items], problem.totals[sizes]
     common = np.flatnonzero((needs > 0).all(axis=0))
     if not len(common):
-        return []
+        return None
     others = [one for one in np.flatnonzero(needs.any(axis=0)).tolist() if one != common[0]]
     needs, totals = needs[:, [common[0], *others]], totals[:, [common[0], *others]]
     totals = np.minimum(totals, _useful(needs, totals))
     units = np.array([gcd(*column.tolist()) for column in needs.T], np.int64)
-    found: list[Lattice] = []
-    left, is_exact = np.arange(len(sizes)), True
-    while len(left):
-        counts = totals[left] // units
-        order = np.argsort((counts + 1).prod(axis=1, dtype=np.float64), kind="stable")
-        table = len(items) * (np.maximum.accumulate(counts[order], axis=0) + 1).prod(axis=1, dtype=np.float64)
-        served = int(np.searchsorted(table, MOST_CELLS, side="right"))
-        if served and (is_exact or served >= _ENOUGH * len(left)):
-            chosen = np.sort(order[:served])
-            found.append(Lattice(sizes[left[chosen]], items, -(-needs // units), counts[chosen], is_exact))
-            left = np.delete(left, chosen)
-            continue
-        units = units.copy()
-        units[int(counts.max(axis=0).argmax())] *= 2
-        is_exact = False
-    return found
+    counts = totals // units
+    order = np.argsort((counts + 1).prod(axis=1, dtype=np.float64), kind="stable")
+    table = len(items) * (np.maximum.accumulate(counts[order], axis=0) + 1).prod(axis=1, dtype=np.float64)
+    chosen = np.sort(order[: int(np.searchsorted(table, MOST_CELLS, side="right"))])
+    return Lattice(sizes[chosen], items, -(-needs // units), counts[chosen]) if len(chosen) else None
 
 
 def _useful(needs: Column, totals: Column) -> Column:
@@ -75,8 +60,9 @@ def _useful(needs: Column, totals: Column) -> Column:
     return np.ceil(totals[:, :1] * ratio[None, :]).astype(np.int64)
 
 
-def fill_lattice(lattice: Lattice, values: Column) -> tuple[Column, Column]:
-    """The most that a node of each size can hold, and how: sizes, and sizes × items of the lattice."""
+def fill_lattice(lattice: Lattice, values: Column, wanted: Column) -> tuple[Column, Column, Column]:
+    """The most that a node of each size can hold; and fillings worth more than `wanted` (by size of the lattice): the
+    best one of each size that holds this item or that. Sizes by position, and slots of the lattice's items."""
     extent = lattice.totals.max(axis=0)
     shape = extent[1:] + 1
     cells = int(shape.prod()) if len(shape) else 1
@@ -93,12 +79,44 @@ def fill_lattice(lattice: Lattice, values: Column) -> tuple[Column, Column]:
     strides = _strides(shape)
     at_cell = lattice.totals[:, 1:] @ strides if len(shape) else np.zeros(len(lattice.sizes), np.int64)
     best = table[lattice.totals[:, 0], at_cell]
-    slots = np.zeros((len(lattice.sizes), len(lattice.items)), np.int64)
-    for number in range(len(lattice.sizes)):
-        _trace(table, (int(lattice.totals[number, 0]), int(at_cell[number])), (source, first, worth), slots[number])
+    moves = (source, first, worth)
+    with_item, cells_left = _steps(table, lattice.totals[:, 0], at_cell, moves)
+    chosen = np.argsort(-with_item, axis=0, kind="stable")[:_MOST_STARTS]
+    item, size = chosen.ravel(), np.tile(np.arange(len(lattice.sizes)), len(chosen))
+    good = with_item[item, size] > wanted[size]
+    item, size = item[good], size[good]
+    slots = _traces(table, cells_left[item, size], moves)
+    slots[np.arange(len(item)), item] += 1
     found = np.zeros_like(slots)
     found[:, order] = slots
-    return best, found
+    return best, size, found
+
+
+def _steps(table: Column, at: Column, inside: Column, moves: tuple[Column, Column, Column]) -> tuple[Column, Column]:
+    """Items × cells: what a node is worth with this item in it, and the flat cell that is left."""
+    source, first, worth = moves
+    index = source[:, inside] + at * table.shape[1]
+    reached = table.reshape(-1).take(index) + worth[:, None]
+    return np.where(first[:, None] <= at, reached, -np.inf), index
+
+
+def _traces(table: Column, cells: Column, moves: tuple[Column, Column, Column]) -> Column:
+    """The slots of the best fillings of these flat cells."""
+    slots = np.zeros((len(cells), len(moves[1])), np.int64)
+    cells, flat = cells.copy(), table.reshape(-1)
+    left = np.flatnonzero(flat[cells] > 0)
+    while len(left):
+        at, inside = np.divmod(cells[left], table.shape[1])
+        reached, index = _steps(table, at, inside, moves)
+        best = reached.argmax(axis=0)
+        slots[left, best] += 1
+        cells[left] = index[best, np.arange(len(left))]
+        left = left[flat[cells[left]] > 0]
+    return slots
+
+
+_MOST_STARTS: Final = 8
+"""Fillings of each size, at most."""
 
 
 def _strides(shape: Column) -> Column:
@@ -116,16 +134,3 @@ def _sources(needs: Column, shape: Column, cells: int) -> Column:
     for dimension in range(len(shape)):
         fits &= grid[dimension][None, :] >= needs[:, dimension, None]
     return np.where(fits, flat[None, :] - (needs @ strides)[:, None], cells)
-
-
-def _trace(table: Column, cell: tuple[int, int], moves: tuple[Column, Column, Column], slots: Column) -> None:
-    source, first, worth = moves
-    width = table.shape[1]
-    flat = table.reshape(-1)
-    at, inside = cell
-    while table[at, inside] > 0:
-        usable = int(np.searchsorted(first, at, side="right"))
-        index = source[:usable, inside] + at * width
-        best = int((flat.take(index) + worth[:usable]).argmax())
-        slots[best] += 1
-        at, inside = divmod(int(index[best]), width)

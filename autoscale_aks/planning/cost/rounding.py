@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from autoscale_aks.planning.cost.generation import Bound, Generation
-from autoscale_aks.planning.cost.pricing import best_fillings
+from autoscale_aks.planning.cost.diving import dive
 from autoscale_aks.planning.cost.problem import Filled, part_of
 from autoscale_aks.planning.cost.rules import RULES, by_value
 from autoscale_aks.planning.cost.solver import Master
@@ -21,12 +20,15 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.places import Column
 
 _MOST_COLUMNS: Final = 150
-_TREE_NODES: Final = 200
+_TREE_NODES: Final = 100
 _FEWEST_NODES: Final = 5
 _SECOND_LOOK: Final = 4_000_000
 """Units of work that must be left to try with fewer whole columns too."""
 _CLOSE: Final = 1e-4
 """The search over whole nodes may stop this close to the best, as a share of the whole price."""
+_FAR: Final = 2e-4
+"""Beyond this share above what is good enough whole nodes are searched for too, if there are few columns and items."""
+_MOST_SEARCHED: Final = 1500
 _TREE_UNITS: Final = 16
 """Work of one node of the search, a column and an item."""
 
@@ -67,37 +69,22 @@ def _completed(master: Master, solution: Solution, whole: Column, enough: float,
     costs = problem.price + solution.limit_prices @ problem.charges
     columns = _good_columns(rest, master.columns, items, (solution.slot_prices, costs))
     sizes = _useful_sizes(problem, rest, master, solution)
-    picked, seen = _by_prices(part_of(rest, sizes), values, costs[sizes], meter)
-    columns += [(int(sizes[size]), row) for size, row in seen]
-    columns += _own_columns(rest, sizes, master, columns, meter)
-    if picked is not None:
-        tries.append(tuple(replace(one, size=int(sizes[one.size])) for one in picked))
+    number = {size: index for index, size in enumerate(sizes.tolist())}
+    few = [(number[size], row) for size, row in columns if size in number]
+    dived = dive(part_of(rest, sizes), master.highspy, few, meter)
+    if dived is not None:
+        tries.append(tuple(replace(one, size=int(sizes[one.size])) for one in dived))
     known = [one for one in tries if one is not None]
-    searched = _search(master.highspy, rest, columns, known, enough * _CLOSE, meter)
-    if searched is not None:
-        known.append(searched)
+    least = min((rest.cost(one) for one in known), default=None)
+    far = enough * (1 + _FAR) - problem.cost(base)
+    if least is None or (least > far and len(columns) * len(items) <= _MOST_SEARCHED):
+        searched = _search(master.highspy, rest, columns, known, enough * _CLOSE, meter)
+        if searched is not None:
+            known.append(searched)
     if not known:
         return None
     best = min(known, key=rest.cost)
     return trimmed(problem, base + tuple(_widened(one, items, len(problem.demand)) for one in best))
-
-
-def _own_columns(
-    rest: CostProblem, sizes: Column, master: Master, columns: list[tuple[int, Column]], meter: Meter
-) -> list[tuple[int, Column]]:
-    """Columns that suit what is left better than those of the whole demand do."""
-    nothing = Bound(value=0.0, slot_prices=np.zeros(len(rest.demand)), limit_prices=np.zeros(len(rest.room)))
-    run = Generation(part_of(rest, sizes), master.highspy, meter, nothing)
-    number = {size: index for index, size in enumerate(sizes.tolist())}
-    known = tuple(Filled(number[size], 1, row) for size, row in columns if size in number)
-    run.start([known])
-    run.run(meter.left // 4, most_labels=0)
-    if run.solution is None:
-        return []
-    costs = run.problem.price + run.solution.limit_prices @ run.problem.charges
-    items = np.arange(len(rest.demand))
-    good = _good_columns(run.problem, run.master.columns, items, (run.solution.slot_prices, costs))
-    return [(int(sizes[size]), row) for size, row in good]
 
 
 def _useful_sizes(problem: CostProblem, rest: CostProblem, master: Master, solution: Solution) -> Column:
@@ -111,40 +98,6 @@ def _widened(one: Filled, items: Column, count: int) -> Filled:
     slots = np.zeros(count, np.int64)
     slots[items] = one.slots
     return replace(one, slots=slots)
-
-
-def _by_prices(
-    problem: CostProblem, values: Column, costs: Column, meter: Meter
-) -> tuple[Packing | None, list[tuple[int, Column]]]:
-    """Again and again the filling worth most for its price of what is left; and all fillings that were looked at."""
-    left, room = problem.demand.copy(), problem.room.copy()
-    found: list[Filled] = []
-    seen: list[tuple[int, Column]] = []
-    for _ in range(_MOST_PICKS):
-        if not left.any():
-            return tuple(found), seen
-        if meter.left <= 0:
-            break
-        fillings = best_fillings(problem, values, costs * _POOR, left, most_labels=0)
-        meter.spend(fillings.work)
-        within = (problem.charges[:, fillings.sizes] <= room[:, None]).all(axis=0) & fillings.slots.any(axis=1)
-        if not within.any():
-            return None, seen
-        seen.extend(zip(fillings.sizes.tolist(), fillings.slots, strict=True))
-        pick = int(np.where(within, fillings.value / costs[fillings.sizes], -1.0).argmax())
-        size, row = int(fillings.sizes[pick]), fillings.slots[pick]
-        here, charged = row > 0, problem.charges[:, size]
-        nodes = int((left[here] // row[here]).min())
-        if charged.any():
-            nodes = min(nodes, int((room[charged > 0] // charged[charged > 0]).min()))
-        found.append(Filled(size, nodes, row))
-        left, room = left - row * nodes, room - charged * nodes
-    return None, seen
-
-
-_MOST_PICKS: Final = 60
-_POOR: Final = 0.3
-"""Fillings worth less than this share of their price are not looked at."""
 
 
 def _good_columns(

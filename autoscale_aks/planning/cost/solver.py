@@ -24,6 +24,8 @@ class Solution:
     limit_prices: Column
     """What one unit of a limit is worth, zero or more."""
     work: int
+    moved: Column
+    """Slots that cover another item, by exchange."""
 
 
 def solver_module() -> Any:
@@ -50,6 +52,10 @@ class Master:
         for left, scale in zip(room.tolist(), self._scale.tolist(), strict=True):
             self._solver.addRow(-highspy.kHighsInf, left / scale, 0, *nothing)
         self._cost = max(float(problem.price.max(initial=1)), 1.0)
+        self._exchanges = exchanges(problem)
+        for large, small in self._exchanges.tolist():
+            ends, amounts = np.array([large, small], np.int32), np.array([-1.0, 1.0])
+            self._solver.addCol(0.0, 0.0, highspy.kHighsInf, 2, ends, amounts)
 
     def add(self, sizes: Column, slots: Column) -> None:
         """More columns: fillings of one node."""
@@ -63,6 +69,35 @@ class Master:
             self._solver.addCol(price, 0.0, self.highspy.kHighsInf, len(index), index, amounts)
             self._columns.append((size, row))
 
+    def exchanged(self, solution: Solution) -> list[tuple[int, Column]]:
+        """Columns that hold the items which slots cover by exchange: with them no exchange is needed."""
+        used = np.flatnonzero(solution.nodes > 0).tolist()
+        nodes = [float(solution.nodes[index]) for index in used]
+        columns = [self._columns[index] for index in used]
+        takes = (self.problem.needs / np.maximum(self.problem.totals.max(axis=0, initial=1), 1)).sum(axis=1)
+        for index in np.argsort(-takes[self._exchanges[:, 0]], kind="stable").tolist():
+            (large, small), flow = self._exchanges[index].tolist(), float(solution.moved[index])
+            for at in range(len(columns)):
+                size, row = columns[at]
+                if flow <= _TOLERANCE:
+                    break
+                if not row[large] or nodes[at] <= 0:
+                    continue
+                part = min(nodes[at], flow / int(row[large]))
+                other = row.copy()
+                other[small] += row[large]
+                other[large] = 0
+                flow -= part * int(row[large])
+                nodes[at] -= part
+                nodes.append(part)
+                columns.append((size, other))
+        return [column for part, column in zip(nodes, columns, strict=True) if part > 0]
+
+    def without_exchanges(self) -> None:
+        """From now on a slot covers no other item than its own."""
+        for column in range(len(self._exchanges)):
+            self._solver.changeColBounds(column, 0.0, 0.0)
+
     @property
     def columns(self) -> list[tuple[int, Column]]:
         """All columns so far: size and slots."""
@@ -74,8 +109,9 @@ class Master:
         if self._solver.getModelStatus() != self.highspy.HighsModelStatus.kOptimal:
             return None
         found = self._solver.getSolution()
-        nodes = np.maximum(np.array(found.col_value), 0.0)
-        if not self._covers(nodes):
+        values = np.maximum(np.array(found.col_value), 0.0)
+        moved, nodes = values[: len(self._exchanges)], values[len(self._exchanges) :]
+        if not self._covers(nodes, moved):
             return None
         duals = np.array(found.row_dual) * self._cost
         split = len(self._demand)
@@ -86,34 +122,56 @@ class Master:
             np.maximum(duals[:split], 0.0),
             np.maximum(-duals[split:], 0.0) / self._scale,
             int(info.simplex_iteration_count),
+            moved,
         )
 
     def solve_whole(self, most_nodes: int, gap: float) -> Column | None:
         """Whole nodes of each column: the best found in `most_nodes` nodes of the search tree, or within `gap`."""
         highspy, solver = self.highspy, self._solver
-        count = len(self._columns)
+        self.without_exchanges()
+        count, first = len(self._columns), len(self._exchanges)
         kinds = np.full(count, int(highspy.HighsVarType.kInteger), np.uint8)
-        solver.changeColsIntegrality(count, np.arange(count, dtype=np.int32), kinds)
+        solver.changeColsIntegrality(count, np.arange(first, first + count, dtype=np.int32), kinds)
         solver.setOptionValue("mip_max_nodes", most_nodes)
         solver.setOptionValue("mip_rel_gap", gap)
         solver.setOptionValue("mip_max_improving_sols", 50)
         solver.run()
         found = solver.getSolution()
-        if not found.value_valid or len(found.col_value) != count:
+        if not found.value_valid or len(found.col_value) != first + count:
             return None
-        nodes = np.round(np.array(found.col_value)).astype(np.int64)
-        return nodes if self._covers(nodes) else None
+        nodes = np.round(np.array(found.col_value[first:])).astype(np.int64)
+        return nodes if self._covers(nodes, np.zeros(first)) else None
 
-    def _covers(self, nodes: Column) -> bool:
+    def _covers(self, nodes: Column, moved: Column) -> bool:
         """HiGHS has been seen to answer zeros: every answer is checked against what was asked."""
         if len(nodes) != len(self._columns):
             return False
         slots = np.array([row for _, row in self._columns])
         sizes = np.array([size for size, _ in self._columns])
-        covered, used = nodes @ slots, self.problem.charges[:, sizes] @ nodes
+        covered = (nodes @ slots).astype(float)
+        np.add.at(covered, self._exchanges[:, 1], moved)
+        np.subtract.at(covered, self._exchanges[:, 0], moved)
+        used = self.problem.charges[:, sizes] @ nodes
         enough = (covered >= self._demand - _TOLERANCE * np.maximum(self._demand, 1)).all()
         within = (used <= self._room + _TOLERANCE * np.maximum(np.abs(self._room), 1)).all()
         return bool(enough and within)
+
+
+def exchanges(problem: CostProblem) -> Column:
+    """Pairs of items: where a slot of the first can be, one of the second can be as well. Those that follow from two
+    others are left out.
+
+    In the program of prices such a slot may cover the other item; prices then rise with the needs, and far fewer
+    columns are looked for in vain.
+    """
+    needs, allowed = problem.needs, problem.allowed
+    less = (needs[None, :, :] <= needs[:, None, :]).all(axis=2)
+    less &= ~(allowed[:, None, :] & ~allowed[None, :, :]).any(axis=2)
+    less &= ~problem.alone[:, None] & ~problem.alone[None, :]
+    less &= ~(less.T & np.tri(len(needs), dtype=bool))
+    np.fill_diagonal(less, val=False)
+    steps = less.astype(np.float32)
+    return np.argwhere(less & ~(steps @ steps > 0))
 
 
 def _new_solver(highspy: Any) -> Any:

@@ -1,0 +1,140 @@
+"""The best fillings of one node by labels: what is left of it and what it holds is worth, item by item.
+
+A bound on what can still be added is `w·left` for any prices `w` of the dimensions at which no item still to come is
+worth more than it takes. Labels that cannot reach what is wanted and those another one replaces are dropped. What is
+dropped only for want of room counts in the bound, so that the bound always holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from autoscale_aks.planning.places import Column
+
+_MOST_POINTS: Final = 40
+_CORNERS: Final = 10
+"""How often what is left of a label is valued anew, by the items that are still to come."""
+_STEP_UNITS: Final = 600
+_LABEL_UNITS: Final = 3
+_CORNER_UNITS: Final = 12_000
+"""Work of a step, of each label it looks at, and of new corners."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node to be filled. Shapes: I items, D dimensions."""
+
+    needs: Column
+    """I × D."""
+    values: Column
+    """I: what a slot is worth, above zero."""
+    most: Column
+    """I: slots that fit an empty node and are wanted."""
+    total: Column
+    """D."""
+    reached: float
+    """Fillings worth no more than this are not looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Fillings worth more than what was reached, best first, a bound on all fillings, and the work it took."""
+
+    slots: Column
+    bound: float
+    work: int
+
+
+def search(node: Node, most_labels: int, most_found: int) -> Found:
+    """Items largest first, each by powers of two; at most `most_labels` labels stay after a step."""
+    scale = np.maximum(node.total, 1).astype(float)
+    order = np.argsort(-(node.needs / scale).max(axis=1), kind="stable")
+    points = node.needs[order] / scale / node.values[order, None]
+    left, value = node.total[None, :], np.zeros(1)
+    steps: list[tuple[int, int, Column, Column]] = []
+    corners, bound, work = np.zeros((1, len(scale))), node.reached, 0
+    every = -(-len(order) // _CORNERS)
+    for rank, item in enumerate(order.tolist()):
+        if rank % every == 0:
+            corners = vertices(points[rank:]) / scale
+            work += _CORNER_UNITS
+        for slots in _powers(int(node.most[item])):
+            takes = node.needs[item] * slots
+            more = np.flatnonzero((left >= takes).all(axis=1))
+            work += _STEP_UNITS + _LABEL_UNITS * (len(left) + len(more))
+            parents = np.concatenate([np.arange(len(left)), more])
+            taken = np.arange(len(parents)) >= len(left)
+            left = np.concatenate([left, left[more] - takes])
+            value = np.concatenate([value, value[more] + node.values[item] * slots])
+            hope = value + (left @ corners.T).min(axis=1)
+            kept = np.flatnonzero(hope > node.reached)
+            kept = kept[_not_replaced(left[kept], value[kept])]
+            if len(kept) > most_labels:
+                kept = kept[np.argsort(-hope[kept], kind="stable")]
+                bound = max(bound, float(hope[kept[most_labels]]))
+                kept = kept[:most_labels]
+            left, value = left[kept], value[kept]
+            steps.append((item, slots, parents[kept], taken[kept]))
+    best = np.flatnonzero(value > node.reached)
+    best = best[np.argsort(-value[best], kind="stable")][:most_found]
+    return Found(_trace(steps, best, len(order)), max(bound, float(value[best].max(initial=0.0))), work)
+
+
+def _powers(most: int) -> list[int]:
+    """1, 2, 4 … and a rest, of which every number up to `most` is a sum."""
+    found: list[int] = []
+    while most > 0:
+        found.append(min(1 << len(found), most))
+        most -= found[-1]
+    return found
+
+
+def _not_replaced(left: Column, value: Column) -> Column:
+    """Of these labels, those that no other with as much left and worth as much replaces."""
+    groups = [left[:, dimension] for dimension in range(left.shape[1] - 1)]
+    order = np.lexsort((-value, -left[:, -1], *groups))
+    same = np.ones(max(len(order) - 1, 0), bool)
+    for column in groups:
+        same &= column[order[1:]] == column[order[:-1]]
+    group = np.concatenate([[0], np.cumsum(~same)]).astype(float)[: len(order)]
+    shifted = value[order] + group * (float(value.max(initial=0.0)) + 1.0)
+    keep = np.ones(len(order), bool)
+    keep[1:] = shifted[1:] > np.maximum.accumulate(shifted)[:-1] * (1 + 1e-15)
+    return order[keep]
+
+
+def _trace(steps: list[tuple[int, int, Column, Column]], found: Column, items: int) -> Column:
+    """The slots of each label."""
+    slots = np.zeros((len(found), items), np.int64)
+    at = found
+    for item, count, parents, taken in reversed(steps):
+        slots[:, item] += count * taken[at]
+        at = parents[at]
+    return slots
+
+
+def vertices(points: Column) -> Column:
+    """Corners of {w ≥ 0: w·p ≥ 1 for each point}: among them is the best one whatever is made small."""
+    dimensions = points.shape[1]
+    unit = points.max(axis=0)
+    unit = np.where(unit > 0, unit, 1.0)
+    points = points / unit
+    points = points[np.argsort(points.sum(axis=1), kind="stable")]
+    before = np.tri(len(points), k=-1, dtype=bool)
+    points = points[~((points[None, :, :] <= points[:, None, :]).all(axis=2) & before).any(axis=1)]
+    rows = np.concatenate([points[:_MOST_POINTS], np.eye(dimensions)])
+    right = np.concatenate([np.ones(min(len(points), _MOST_POINTS)), np.zeros(dimensions)])
+    chosen = np.array(list(combinations(range(len(rows)), dimensions)))
+    systems = rows[chosen]
+    regular = np.abs(np.linalg.det(systems)) > 1e-12
+    corners = np.linalg.solve(systems[regular], right[chosen[regular]][..., None])[..., 0]
+    corners = np.maximum(corners[(corners >= -1e-9).all(axis=1)], 0.0)
+    corners = np.concatenate([corners, np.full((1, dimensions), 1 / points.sum(axis=1).min())])
+    least = (corners @ points.T).min(axis=1)
+    corners, least = corners[least > 1 - 1e-6], least[least > 1 - 1e-6]
+    return corners / np.minimum(least, 1.0)[:, None] / unit
