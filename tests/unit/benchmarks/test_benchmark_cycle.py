@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from benchmarks.cycle import GOAL_MB, run
 
 ROOT = Path(__file__).parents[3]
