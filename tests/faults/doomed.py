@@ -4,8 +4,10 @@ The child is the program itself, with its own wiring, against an emulator in ano
 named steps by wrapping its ports (ledger, scheduler, cloud, transport) from outside; the program has no test hook. At
 the step it is told, it kills itself with SIGKILL, at once or moments later, in the middle of whatever it does then.
 
-Reads one order a line from standard input, `{"step": N, "delay_s": S}` or `{"after_s": S}` or `{}`, and answers one
-line: `{"status": wait status, "steps": [names passed]}`. With `after_s` the parent kills, at a moment of the clock.
+Reads one order a line from standard input, `{"step": N, "delay_s": S}` or `{"at": name}` or `{"after_s": S}` or `{}`,
+and answers one line: `{"status": wait status, "steps": [names passed]}`. `at` is the first step of that name. With
+`after_s` the parent kills, at a moment of the clock.
+With `"act": [verb, arguments]` the run is that verb of the command line in place of a cycle.
 """
 
 from __future__ import annotations
@@ -19,18 +21,28 @@ import threading
 import time
 import traceback
 import urllib.request
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from autoscale_aks.cli import wiring
+from autoscale_aks.cli import acting, create, delete, drain, join, wiring
+from autoscale_aks.cli.main import main as azaks
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.cloud.aks.transport import HttpTransport
 from autoscale_aks.config import load_config
 from autoscale_aks.errors import LockHeldError
 from autoscale_aks.reconcile import run_cycle
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from autoscale_aks.cloud.gate import Gate
+    from autoscale_aks.config import Config
+    from autoscale_aks.reconcile import World
+
 HELD = 4
+VERBS = (acting, create, delete, drain, join)
 
 
 class RemoteClock:
@@ -58,8 +70,9 @@ class RemoteClock:
 class Steps:
     """Counts named steps, tells of each, and dies at one of them."""
 
-    def __init__(self, last: int | None, report: int, delay_s: float = 0.0) -> None:
+    def __init__(self, last: int | None, report: int, delay_s: float = 0.0, at: str | None = None) -> None:
         self._last = last
+        self._at = at
         self._report = report
         self._delay_s = delay_s
         self._count = 0
@@ -68,7 +81,7 @@ class Steps:
     def pass_(self, name: str) -> None:
         with self._lock:
             os.write(self._report, f"{name}\n".encode())
-            if self._count == self._last:
+            if self._count == self._last or name == self._at:
                 self._die()
             self._count += 1
 
@@ -126,26 +139,46 @@ class _WrappedTransport:
         self._transport.close()
 
 
+@contextmanager
+def doomed_world(steps: Steps, config: Config, clock: RemoteClock, gate: Gate | None = None) -> Iterator[World]:
+    """The program's own world, each port of it cut into steps."""
+    with wiring.writing_world(config, clock, gate) as world:
+        steps.pass_("begin")
+        yield replace(
+            world,
+            ledger=steps.wrap("ledger", world.ledger),
+            cloud=steps.wrap("cloud", world.cloud),
+            scheduler=steps.wrap("scheduler", world.scheduler),
+        )
+        steps.pass_("end")
+        steps.wait()
+
+
+def act(config_path: str, order: list[str], steps: Steps, clock: RemoteClock) -> int:
+    """One verb of the command line; its exit status. What it prints goes nowhere: our answers go there."""
+    for module in (wiring, *VERBS):
+        if hasattr(module, "SystemClock"):
+            module.SystemClock = lambda: clock  # type: ignore[attr-defined]
+    acting.writing_world = lambda config, _, gate: doomed_world(steps, config, clock, gate)  # type: ignore[assignment]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    verb, *arguments = order
+    return azaks([verb, "-c", config_path, *arguments, "--yes", "--quiet"])
+
+
 def live(config_path: str, order: dict[str, Any], report: int) -> int:
     """One run of the program; its exit status."""
-    steps = Steps(order.get("step"), report, order.get("delay_s", 0.0))
+    steps = Steps(order.get("step"), report, order.get("delay_s", 0.0), order.get("at"))
     config = load_config(config_path)
     clock = RemoteClock(config.aks.arm_url)
     effects = Effects(now=clock.now, sleep=clock.sleep, random=lambda: 0.0)
     wiring.Effects = lambda: effects  # type: ignore[assignment,misc]
     wiring.HttpTransport = lambda **_: _WrappedTransport(steps)  # type: ignore[assignment,misc]
+    if "act" in order:
+        return act(config_path, order["act"], steps, clock)
     try:
-        with wiring.writing_world(config, clock) as world:
-            steps.pass_("begin")
-            wrapped = replace(
-                world,
-                ledger=steps.wrap("ledger", world.ledger),
-                cloud=steps.wrap("cloud", world.cloud),
-                scheduler=steps.wrap("scheduler", world.scheduler),
-            )
-            run_cycle(wrapped)
-            steps.pass_("end")
-            steps.wait()
+        with doomed_world(steps, config, clock) as world:
+            run_cycle(world)
     except LockHeldError:
         return HELD
     return 0

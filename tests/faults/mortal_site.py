@@ -78,9 +78,11 @@ class MortalSite:
     jobs: dict[str, str | None] = field(default_factory=dict)
     """Job → the machine it runs on; None: it waits. One job fills a machine."""
     session: requests.Session = field(default_factory=requests.Session)
+    came_up: set[str] = field(default_factory=set)
+    """Machines that have joined: one that the scheduler was told to forget does not join again by itself."""
 
     def run(self, number: int = 0, **order: Any) -> Run:
-        """One run; `step` or `after_s` says when it is killed."""
+        """One run; `step`, `at` or `after_s` says when it is killed."""
         self.order(number, **order)
         return self.answer(number)
 
@@ -95,6 +97,10 @@ class MortalSite:
         stdout = self.zygotes[number].stdout
         assert stdout is not None
         return Run(**json.loads(stdout.readline()))
+
+    def act(self, *order: str, **how: Any) -> Run:
+        """A verb of the command line by hand; `at` says when it is killed."""
+        return self.run(act=list(order), **how)
 
     def whole(self) -> Run:
         """A run that nobody kills, which must end well."""
@@ -137,7 +143,8 @@ class MortalSite:
         """Nodes the scheduler knows: those that came up, until it is told to forget them."""
         place = self.directory / "joined"
         for name, row in self.machines().items():
-            if row["node"] == "ready" and row["state"] != "Deleting":
+            if row["node"] == "ready" and row["state"] != "Deleting" and name not in self.came_up:
+                self.came_up.add(name)
                 (place / name).touch()
         return {file.name for file in place.iterdir()}
 

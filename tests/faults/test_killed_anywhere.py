@@ -17,6 +17,7 @@ from autoscale_aks.reconcile.join import VISIBILITY_GRACE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from faults.mortal_site import Run
 
@@ -38,10 +39,10 @@ def settle(site: MortalSite) -> None:
     site.whole()
 
 
-def check_settled(site: MortalSite, where: object) -> None:
-    """Every intent has come to an end, and ledger and store agree on every machine."""
+def check_settled(site: MortalSite, where: object, but: AbstractSet[str] = frozenset()) -> None:
+    """Every intent has come to an end, `but` for these, and ledger and store agree on every machine."""
     states = site.states()
-    assert not OPEN & set(states.values()), (where, states)
+    assert not OPEN & {state for name, state in states.items() if name not in but}, (where, states)
     assert set(site.machines()) <= site.known(), f"{where}: a machine that nobody knows of"
     assert {name for name, state in states.items() if state is not MachineState.DELETING} == site.alive(), where
 
