@@ -6,7 +6,7 @@ For snapshots without existing nodes whose jobs ask for amounts of `ncpus`, `mem
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from fractions import Fraction
 from itertools import product
 from math import gcd, lcm
@@ -32,7 +32,8 @@ def verify(snapshot: Snapshot, plan: Plan) -> tuple[list[str], list[str]]:
     if certificate is None:
         return ["no certificate"], []
     wrong = [*_cover(plan), *_limits(snapshot, plan)]
-    cost = sum((_price(claim.bucket) for claim in plan.claims), Fraction(0))
+    nodes = Counter(claim.bucket for claim in plan.claims)
+    cost = sum((_price(bucket) * count for bucket, count in nodes.items()), Fraction(0))
     if cost != certificate.cost:
         wrong.append(f"claims cost {float(cost)}, certificate says {float(certificate.cost)}")
     total = certificate.kept + sum(one.slots * one.price for one in certificate.slots)
@@ -71,25 +72,29 @@ def _price(bucket: Bucket) -> Fraction:
 def _cover(plan: Plan) -> list[str]:
     """Every slot stands on a node, and no node holds more than it has."""
     needs = [needs_of(job.shape.constraints) for job in plan.jobs]
-    slots: Counter[int] = Counter()
-    used: dict[int, list[Fraction]] = defaultdict(lambda: [Fraction(0)] * 3)
-    for one in plan.placements:
-        slots[one.job] += one.nodes * one.slots_each
-        for node in range(one.first_node, one.first_node + one.nodes):
-            row = used[node]
-            for dimension, amount in enumerate(needs[one.job]):
-                if amount:
-                    row[dimension] = row[dimension] + amount * one.slots_each
+    scales = [lcm(*(need[d].denominator for need in needs)) for d in range(3)]
+    whole = np.array([[int(amount * scale) for amount, scale in zip(need, scales, strict=True)] for need in needs])
+    rows = np.array([(one.job, one.first_node, one.nodes, one.slots_each) for one in plan.placements], np.int64)
+    rows = rows.reshape(-1, 4)
+    slots = np.zeros(len(plan.jobs), np.int64)
+    np.add.at(slots, rows[:, 0], rows[:, 2] * rows[:, 3])
+    row = np.repeat(np.arange(len(rows)), rows[:, 2])
+    node = rows[row, 1] + np.arange(len(row)) - np.repeat(np.cumsum(rows[:, 2]) - rows[:, 2], rows[:, 2])
+    used = np.zeros((len(plan.claims), 3), np.int64)
+    np.add.at(used, node, whole[rows[row, 0]] * rows[row, 3, None])
+    kinds: dict[int, tuple[int, ...]] = {}
+    for claim in plan.claims:
+        if id(claim.bucket) not in kinds:
+            totals = zip(holds_of(claim.bucket), scales, strict=True)
+            kinds[id(claim.bucket)] = tuple(int(total * scale) for total, scale in totals)
+    most = np.array([kinds[id(claim.bucket)] for claim in plan.claims], np.int64).reshape(-1, 3)
     found = [
         f"{job.name}: {slots[index]} slots stand on nodes, {outcome.slots} are said to"
         for index, (job, outcome) in enumerate(zip(plan.jobs, plan.outcomes, strict=True))
         if slots[index] != outcome.slots
     ]
-    for node, row in used.items():
-        bucket = plan.claims[node].bucket
-        if any(amount > total for amount, total in zip(row, holds_of(bucket), strict=True)):
-            found.append(f"{plan.claims[node].name} holds more than a {bucket.vm_size} has")
-    return found
+    over = [plan.claims[number] for number in np.flatnonzero((used > most).any(axis=1)).tolist()]
+    return [*found, *(f"{claim.name} holds more than a {claim.bucket.vm_size} has" for claim in over)]
 
 
 def charges_of(snapshot: Snapshot, bucket: Bucket) -> dict[tuple[str, str], tuple[int, int]]:
