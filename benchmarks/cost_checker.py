@@ -6,7 +6,7 @@ For snapshots without existing nodes whose jobs ask for amounts of `ncpus`, `mem
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from fractions import Fraction
 from itertools import product
 from math import gcd, lcm
@@ -32,7 +32,8 @@ def verify(snapshot: Snapshot, plan: Plan) -> tuple[list[str], list[str]]:
     if certificate is None:
         return ["no certificate"], []
     wrong = [*_cover(plan), *_limits(snapshot, plan)]
-    cost = sum((_price(claim.bucket) for claim in plan.claims), Fraction(0))
+    nodes = Counter(claim.bucket for claim in plan.claims)
+    cost = sum((_price(bucket) * count for bucket, count in nodes.items()), Fraction(0))
     if cost != certificate.cost:
         wrong.append(f"claims cost {float(cost)}, certificate says {float(certificate.cost)}")
     total = certificate.kept + sum(one.slots * one.price for one in certificate.slots)
@@ -71,25 +72,29 @@ def _price(bucket: Bucket) -> Fraction:
 def _cover(plan: Plan) -> list[str]:
     """Every slot stands on a node, and no node holds more than it has."""
     needs = [needs_of(job.shape.constraints) for job in plan.jobs]
-    slots: Counter[int] = Counter()
-    used: dict[int, list[Fraction]] = defaultdict(lambda: [Fraction(0)] * 3)
-    for one in plan.placements:
-        slots[one.job] += one.nodes * one.slots_each
-        for node in range(one.first_node, one.first_node + one.nodes):
-            row = used[node]
-            for dimension, amount in enumerate(needs[one.job]):
-                if amount:
-                    row[dimension] = row[dimension] + amount * one.slots_each
+    scales = [lcm(*(need[d].denominator for need in needs)) for d in range(3)]
+    whole = np.array([[int(amount * scale) for amount, scale in zip(need, scales, strict=True)] for need in needs])
+    rows = np.array([(one.job, one.first_node, one.nodes, one.slots_each) for one in plan.placements], np.int64)
+    rows = rows.reshape(-1, 4)
+    slots = np.zeros(len(plan.jobs), np.int64)
+    np.add.at(slots, rows[:, 0], rows[:, 2] * rows[:, 3])
+    row = np.repeat(np.arange(len(rows)), rows[:, 2])
+    node = rows[row, 1] + np.arange(len(row)) - np.repeat(np.cumsum(rows[:, 2]) - rows[:, 2], rows[:, 2])
+    used = np.zeros((len(plan.claims), 3), np.int64)
+    np.add.at(used, node, whole[rows[row, 0]] * rows[row, 3, None])
+    kinds: dict[int, tuple[int, ...]] = {}
+    for claim in plan.claims:
+        if id(claim.bucket) not in kinds:
+            totals = zip(holds_of(claim.bucket), scales, strict=True)
+            kinds[id(claim.bucket)] = tuple(int(total * scale) for total, scale in totals)
+    most = np.array([kinds[id(claim.bucket)] for claim in plan.claims], np.int64).reshape(-1, 3)
     found = [
         f"{job.name}: {slots[index]} slots stand on nodes, {outcome.slots} are said to"
         for index, (job, outcome) in enumerate(zip(plan.jobs, plan.outcomes, strict=True))
         if slots[index] != outcome.slots
     ]
-    for node, row in used.items():
-        bucket = plan.claims[node].bucket
-        if any(amount > total for amount, total in zip(row, holds_of(bucket), strict=True)):
-            found.append(f"{plan.claims[node].name} holds more than a {bucket.vm_size} has")
-    return found
+    over = [plan.claims[number] for number in np.flatnonzero((used > most).any(axis=1)).tolist()]
+    return [*found, *(f"{claim.name} holds more than a {claim.bucket.vm_size} has" for claim in over)]
 
 
 def charges_of(snapshot: Snapshot, bucket: Bucket) -> dict[tuple[str, str], tuple[int, int]]:
@@ -160,30 +165,66 @@ def _duals(snapshot: Snapshot, plan: Plan) -> tuple[list[str], list[str]]:
         total = tuple(int(amount * scale) for amount, scale in zip(holds_of(bucket), scales, strict=True))
         if total not in seen or cost < seen[total]:
             seen[total] = cost
-    for total, cost in seen.items():
-        verdict = exceeds(items, total, int(cost * unit))
+    hard = {total: int(cost * unit) for total, cost in seen.items()}
+    hard = {total: cost for total, cost in hard.items() if _relaxed(_fitting(items, total), total) > cost}
+    table, units = _shared_table(items, list(hard))
+    for total, cost in hard.items():
+        cell = tuple(t // u for t, u in zip(_useful(items, total), units, strict=True))
+        known = table is not None and all(at < extent for at, extent in zip(cell, table.shape, strict=True))
+        verdict = bool(table[cell] > cost) if table is not None and known else exceeds(items, total, cost)
         if verdict is not False:
-            (failed if verdict else open_).append(f"a node of {total} at {float(cost):.4f} holds more than it costs")
+            (failed if verdict else open_).append(f"a node of {total} at {cost / unit:.4f} holds more than it costs")
     return failed, open_
+
+
+def _fitting(items: list[tuple[tuple[int, ...], int]], total: tuple[int, ...]) -> list[tuple[tuple[int, ...], int]]:
+    return [(needs, worth) for needs, worth in items if all(n <= t for n, t in zip(needs, total, strict=True))]
+
+
+def _useful(items: list[tuple[tuple[int, ...], int]], total: tuple[int, ...]) -> tuple[int, ...]:
+    """Of each dimension no more than items can take before the first one is used up; all where some ask none of it."""
+    if any(not needs[0] for needs, _ in items):
+        return total
+    most = (max(-(-total[0] * needs[d] // needs[0]) for needs, _ in items) for d in range(3))
+    return tuple(min(t, m) for t, m in zip(total, most, strict=True))
+
+
+def _shared_table(items: list[tuple[tuple[int, ...], int]], totals: list[tuple[int, ...]]) -> tuple[Any, list[int]]:
+    """One table for all nodes that are small enough, and what a cell is in each dimension."""
+    units = [gcd(*(needs[d] for needs, _ in items)) or 1 for d in range(3)]
+    shape = [1, 1, 1]
+    for total in sorted((_useful(items, one) for one in totals), key=lambda one: np.prod(one, dtype=float)):
+        wider = [max(s, t // u + 1) for s, t, u in zip(shape, total, units, strict=True)]
+        if np.prod(wider, dtype=float) * 8 <= MOST_CELLS:
+            shape = wider
+    return (_table(items, units, shape) if shape != [1, 1, 1] else None), units
+
+
+def _table(items: list[tuple[tuple[int, ...], int]], units: list[int], shape: list[int]) -> Any:
+    """The most that a node of each amount can hold."""
+    table = np.zeros(shape, np.int64)
+    for needs, worth in items:
+        step = [needs[d] // units[d] for d in range(3)]
+        if any(s >= extent for s, extent in zip(step, shape, strict=True)):
+            continue
+        axis = next(d for d in range(3) if step[d])
+        for at in range(step[axis], shape[axis]):
+            to: list[Any] = [slice(s, None) for s in step]
+            of: list[Any] = [slice(0, shape[d] - step[d]) for d in range(3)]
+            to[axis], of[axis] = at, at - step[axis]
+            np.maximum(table[tuple(to)], table[tuple(of)] + worth, out=table[tuple(to)])
+    return table
 
 
 def exceeds(items: list[tuple[tuple[int, ...], int]], total: tuple[int, ...], cost: int) -> bool | None:
     """Whether some filling of a node is worth more than `cost`; None when that is too much to find out."""
-    fit = [(needs, worth) for needs, worth in items if all(n <= t for n, t in zip(needs, total, strict=True))]
+    fit = _fitting(items, total)
     if not fit or _relaxed(fit, total) <= cost:
         return False
     units = [gcd(*(needs[d] for needs, _ in fit)) or 1 for d in range(3)]
     shape = [total[d] // units[d] + 1 if any(needs[d] for needs, _ in fit) else 1 for d in range(3)]
     if np.prod(shape, dtype=float) * 8 <= MOST_CELLS:
-        table = np.zeros(shape, np.int64)
-        for needs, worth in fit:
-            step = [needs[d] // units[d] for d in range(3)]
-            axis = next(d for d in range(3) if step[d])
-            for at in range(step[axis], shape[axis]):
-                to: list[Any] = [slice(s, None) for s in step]
-                of: list[Any] = [slice(0, shape[d] - step[d]) for d in range(3)]
-                to[axis], of[axis] = at, at - step[axis]
-                np.maximum(table[tuple(to)], table[tuple(of)] + worth, out=table[tuple(to)])
+        table = _table(fit, units, shape)
         return bool(table.max() > cost)
     return _searched(fit, total, cost)
 

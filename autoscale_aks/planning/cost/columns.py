@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.cost.generation import Bound
     from autoscale_aks.planning.cost.problem import CostProblem, Packing
 
-_SHARE: Final = 0.7
+_SHARE: Final = 0.85
 """Share of the work that looking for columns may take; the rest makes nodes whole."""
 _GOOD: Final = 5e-5
 """Relative gap at which whole nodes are good enough."""

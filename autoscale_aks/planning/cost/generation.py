@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _ENOUGH: Final = 2e-5
 """Relative gap between part nodes and bound at which no further columns are looked for."""
-_SLACKS: Final = (2e-2, 2e-3, 3e-4, 2e-5)
+_SLACKS: Final = (2e-2, 5e-4, 2e-5)
 """By how much more than its price, as a share, a filling must be worth to be looked for, one after the other."""
 _ABOVE: Final = 1.01
 _FIRST_LABELS: Final = 1 << 12

@@ -1,10 +1,8 @@
 """The most valuable fillings of one node of each size: a knapsack of several dimensions, for all sizes at once.
 
 Values are prices of slots. A bound on what a node can hold is `w·W` for any prices `w` of the dimensions with
-`w·need ≥ value` of every item; a filling falls short of it by its *loss*: what its items are worth less than they
-take, and what is left over. Fillings are built item by item as labels (what is left, loss so far); labels that
-another one replaces, and those that have lost more than may be lost, are dropped. What is dropped only for want of
-room counts in the bound, so that the bound always holds.
+`w·need ≥ value` of every item. Sizes whose bound is above what they cost are filled greedily, by exact tables
+(`cost.lattice`) and, where those are too large, by labels (`cost.labels`), few first.
 """
 
 from __future__ import annotations
