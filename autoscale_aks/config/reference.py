@@ -60,7 +60,8 @@ def _sections(node: _Schema, defs: Mapping[str, _Schema], path: str) -> Iterator
 
 
 def _is_section(node: Mapping[str, Any]) -> bool:
-    return "properties" in node and node.get("type") == "object"
+    """Whether it has keys of its own; `default` alone is explained where it stands."""
+    return "object" in node.get("type", ()) and bool(set(node.get("properties", ())) - {"default"})
 
 
 def _resolved(node: Mapping[str, Any], defs: Mapping[str, _Schema]) -> _Schema:

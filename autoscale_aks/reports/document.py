@@ -74,15 +74,16 @@ def _lines(rows: Iterable[Any], shared: str | None) -> Iterable[str]:
         return
     known: dict[int, str] = {}
     for row in rows:
-        value = row[shared]
+        value = row.pop(shared)
         text = known.get(id(value))
         if text is None:
             text = known[id(value)] = _line(value)
-        rest = _line({name: other for name, other in row.items() if name != shared})
+        rest = _line(row)
+        row[shared] = value
         yield f'{rest[:-1]}, "{shared}": {text}}}'
 
 
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False)
 _line = _ENCODER.encode
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.model.node import Stage
 from autoscale_aks.units import Size, number_of
@@ -118,6 +118,8 @@ class _Survey:
         self._gauges: dict[int, _Gauge] = {}
         self._leaving = {release.node.name for release in plan.releases}
         self._busy: set[int] = set()
+        self._alike: dict[tuple[int, int, int], list[Any]] = {}
+        """How many machines of a lot are alike, the lot, and what they are read by (amounts live in their gauge)."""
 
     def count(self) -> None:
         """Every machine, existing first."""
@@ -140,6 +142,7 @@ class _Survey:
             after = left[number] if number < len(left) else nothing
             kind = space.empty[space.add_bucket(claim.bucket)].kind
             self._add(number, claim.name, CellState.NEW, kind, nothing, after)
+        self._sum()
 
     def _place(self) -> None:
         lots, busy, last = self._lot_of, self._busy, len(self._lot_of)
@@ -178,13 +181,23 @@ class _Survey:
         lot.members.setdefault(state, []).append((used, filled, name))
         if state in {CellState.LEAVING, CellState.OFF}:
             return
-        for (_, title, total, scale, is_size), (taken, planned) in zip(gauge.resources, amounts, strict=True):
-            sums = lot.sums.setdefault(title, [0, 0, 0])
-            sums[0] += total * scale
-            sums[1] += taken * scale
-            sums[2] += planned * scale
-            if is_size:
-                lot.sizes.add(title)
+        key = (id(lot), kind.id, id(amounts))
+        alike = self._alike.get(key)
+        if alike is None:
+            self._alike[key] = [1, lot, gauge, amounts]
+        else:
+            alike[0] += 1
+
+    def _sum(self) -> None:
+        """Machines of one bucket that are alike are added up at once."""
+        for count, lot, gauge, amounts in self._alike.values():
+            for (_, title, total, scale, is_size), (taken, planned) in zip(gauge.resources, amounts, strict=True):
+                sums = lot.sums.setdefault(title, [0, 0, 0])
+                sums[0] += total * scale * count
+                sums[1] += taken * scale * count
+                sums[2] += planned * scale * count
+                if is_size:
+                    lot.sizes.add(title)
 
     def rows(self) -> tuple[FleetRow, ...]:
         """The buckets that have machines."""
