@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MOST_ITEMS: Final = 2000
 """Above so many kinds of slots only whole placements are compared: a table of items and nodes would not fit memory."""
 _MOST_COINS: Final = 1 << 40
+_PLENTY_LEFT: Final = MOST_NEW_NODES * 1_000_000
+"""Units of a limit that no plan uses up: it has MOST_NEW_NODES nodes at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Posed:
     buckets: Column
     dimensions: list[int]
     limits: list[tuple[LimitKind, str]]
+    units: Column
+    """What one unit of each limit of the problem is, in the tree's."""
     placed: Packing | None
     """What was bought before; None where it is not known."""
 
@@ -74,7 +78,7 @@ def pose(placer: Placer, kept: Kept, usable: Column) -> Posed | None:
     views = [placer.start.view(item.part) for item in kept.items]
     alone = np.array([view.groups[0].takes_node for view in views], bool)
     allowed = np.array([_allowed(placer, item)[buckets] for item in kept.items])
-    limits, charges, room = _limits(state, buckets.tolist())
+    limits, charges, room, units = _limits(state, buckets.tolist())
     prices = [space.buckets[bucket].offering.price or Fraction(0) for bucket in buckets.tolist()]
     coin = Fraction(1, lcm(*(price.denominator for price in prices)))
     coins = [int(price / coin) for price in prices]
@@ -97,7 +101,7 @@ def pose(placer: Placer, kept: Kept, usable: Column) -> Posed | None:
     if placed is not None:
         placed = tuple(Filled(int(instead[one.size]), one.nodes, one.slots) for one in placed)
         placed = placed if reduced.holds(placed) else None
-    return Posed(reduced, kept.items, buckets[sizes], dimensions, limits, placed)
+    return Posed(reduced, kept.items, buckets[sizes], dimensions, limits, units, placed)
 
 
 def _total(placer: Placer, bucket: int, dimension: int) -> int:
@@ -112,8 +116,12 @@ def _allowed(placer: Placer, item: Item) -> Column:
     return found if scores is None else found & (scores == item.score)
 
 
-def _limits(state: State, buckets: list[int]) -> tuple[list[tuple[LimitKind, str]], Column, Column]:
-    """Limits that these buckets are charged on, what a node takes of each, and what is left."""
+def _limits(state: State, buckets: list[int]) -> tuple[list[tuple[LimitKind, str]], Column, Column, Column]:
+    """Limits that these buckets are charged on, what a node takes of each, what is left, and in what units.
+
+    A limit is counted in the greatest unit that every charge is a whole number of: budgets, in steps of a billionth,
+    would drown the solver's numbers and the dual's steps.
+    """
     tree = state.limits
     numbers = sorted({charge.counter for bucket in buckets for charge in tree.charges[bucket]})
     row_of = {number: row for row, number in enumerate(numbers)}
@@ -123,7 +131,9 @@ def _limits(state: State, buckets: list[int]) -> tuple[list[tuple[LimitKind, str
             charges[row_of[charge.counter], size] = charge.cost
     room = np.array([max(tree.capacity[number] - tree.used.get(number, 0), 0) for number in numbers], np.int64)
     names = [(tree.counters[number].kind, tree.counters[number].name) for number in numbers]
-    return names, charges, np.minimum(room, MOST_NEW_NODES * 10_000)
+    units = np.gcd.reduce(charges, axis=1, initial=0) if numbers else room
+    units = np.maximum(units, 1)
+    return names, charges // units[:, None], np.minimum(room // units, _PLENTY_LEFT), units
 
 
 def first_bound(problem: CostProblem) -> Bound:

@@ -43,8 +43,10 @@ def certify(
         )
     )
     limits = tuple(
-        LimitPrice(kind, name, int(left), Fraction(ceil(price * _STEPS), _STEPS) * coin)
-        for (kind, name), left, price in zip(posed.limits, posed.problem.room, bound.limit_prices.tolist(), strict=True)
+        LimitPrice(kind, name, int(left * unit), Fraction(ceil(price * _STEPS), _STEPS) * coin / int(unit))
+        for (kind, name), left, unit, price in zip(
+            posed.limits, posed.problem.room, posed.units, bound.limit_prices.tolist(), strict=True
+        )
     )
     kept = cost - bought
     least = sum((one.price * one.slots for one in slots), Fraction(0))
