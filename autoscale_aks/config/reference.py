@@ -60,7 +60,8 @@ def _sections(node: _Schema, defs: Mapping[str, _Schema], path: str) -> Iterator
 
 
 def _is_section(node: Mapping[str, Any]) -> bool:
-    return "properties" in node and node.get("type") == "object"
+    kinds = node.get("type", ())
+    return "properties" in node and "object" in ([kinds] if isinstance(kinds, str) else kinds)
 
 
 def _resolved(node: Mapping[str, Any], defs: Mapping[str, _Schema]) -> _Schema:
