@@ -8,6 +8,7 @@ import click
 
 from autoscale_aks.cli.options import config_option
 from autoscale_aks.cli.rows import Column, Listing, print_notes, print_rows, row_options
+from autoscale_aks.cli.terminal import write_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ MISSING: Final = Listing(
         Column(name="location", meaning="The region."),
         Column(name="limit_value", title="now", meaning="What it is.", is_number=True),
         Column(name="needed", meaning="With which the queue is served.", is_number=True),
-        Column(name="increase", meaning="The difference.", is_number=True),
+        Column(name="increase", meaning="The difference.", is_number=True, show=lambda more: f"+{more:,}"),
         Column(name="unit", meaning="cores or addresses.", is_default=False),
         Column(name="request", meaning="As one sentence for whoever grants it.", is_default=False),
     ),
@@ -84,7 +85,8 @@ def command(config_path: Path, missing: bool, choice: RowChoice) -> None:
         increases = missing_limits(seen.snapshot, policy, kinds)
         wanted = [one.as_dict() for one in increases]
         print_rows(MISSING, wanted, choice, within=lambda rows: {"missing": rows, "notices": notices})
-        if choice.is_for_people:
+        if choice.is_for_people and increases:
+            write_lines([""])
             print_notes([one.request for one in increases], choice, "next")
     else:
         found = [one.as_dict() for one in list_limits(seen.snapshot, policy)]

@@ -10,7 +10,7 @@ import click
 
 from autoscale_aks.cli.logs import configure_logging
 from autoscale_aks.cli.main import DONE
-from autoscale_aks.cli.options import config_option
+from autoscale_aks.cli.options import config_option, quiet_option
 from autoscale_aks.cli.wiring import opened_world, remember, writing_locks
 from autoscale_aks.clock import SystemClock
 from autoscale_aks.cloud.gate import Gate
@@ -38,7 +38,8 @@ log = logging.getLogger(__name__)
     show_default=True,
     help="Seconds from the beginning of one cycle to the beginning of the next.",
 )
-def command(config_path: Path, interval_s: float) -> int:
+@quiet_option
+def command(config_path: Path, interval_s: float, quiet: bool) -> int:
     """Run a cycle an interval, one line of log each, until SIGTERM or SIGINT.
 
     The request under way then ends and is recorded, no other is sent, and the status is 0. SIGHUP reads the
@@ -53,7 +54,7 @@ def command(config_path: Path, interval_s: float) -> int:
     configure_logging(config.logging)
     for problem in config.left_out.problems:
         logging.getLogger("autoscale_aks.cycle").warning("left out of the configuration: %s", problem)
-    if config.logging.config_file is None:
+    if config.logging.config_file is None and not quiet:
         logging.getLogger("autoscale_aks.cycle").setLevel(logging.INFO)
     clock = SystemClock()
     gate = Gate(clock.now)

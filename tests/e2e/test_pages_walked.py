@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
+from unit.cli.office import Office, run, work
+from unit.reconcile.fakes import emulator_settings
 from unit.reconcile.site_fixture import scratch
+
+from autoscale_aks.emulator.server import EmulatorServer
+from autoscale_aks.emulator.settings import ClusterSpec
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -22,17 +28,22 @@ WALKED: Final = {
     "docs/acting.md": "tests/e2e/test_acting_of_the_docs.py",
     "docs/aks.md": "tests/e2e/test_direct_tools_of_the_docs.py",
     "docs/from-scalelib.md": "tests/e2e/test_pages_walked.py",
+    "docs/quota-and-prices.md": "tests/e2e/test_pages_walked.py",
     "docs/rows.md": "tests/unit/test_docs_cli.py",
+    "docs/sizes.md": "tests/unit/test_docs_sizes.py",
     "docs/tutorial.md": "tests/e2e/test_tutorial.py",
 }
 """Page → the test that runs its commands."""
-NOT_WALKED: Final[dict[str, str]] = {}
+NOT_WALKED: Final[dict[str, str]] = {
+    "docs/celery.md": "they need a broker of their own; tests/e2e/test_celery_loop.py runs both verbs on one",
+    "docs/simulator.md": "the figures are of a site's file; tests/unit/simulator/test_simulate_verb.py runs it",
+}
 """Page → why its commands cannot be run; that they parse is held by tests/unit/test_docs_pages.py."""
 
 
 def shows_commands(page: Path) -> bool:
     text = page.read_text(encoding="utf-8")
-    return any(line.startswith("$ azaks") for block in CONSOLE.findall(text) for line in block.splitlines())
+    return any(re.search(r"(^\$|\|) azaks ", block, re.MULTILINE) for block in CONSOLE.findall(text))
 
 
 def test_every_page_that_shows_commands_is_walked_or_says_why_not() -> None:
@@ -65,6 +76,24 @@ def test_the_page_for_those_who_come_from_scalelib_is_true_to_the_letter() -> No
             assert missing == [], f"{command}\n{done.stdout}{done.stderr}"
             ran += 1
         assert ran >= 2
+
+
+def test_the_page_on_quota_shows_what_is_missing_as_the_program_does() -> None:
+    text = (DOCS / "quota-and-prices.md").read_text(encoding="utf-8")
+    settings = emulator_settings(clusters=(ClusterSpec(pools=("htc",)),), start_time=None)
+    with EmulatorServer(settings) as emulator, scratch() as place:
+        office = Office(place, emulator)
+        office.configure()
+        (counters,) = emulator.state.quotas.values()
+        counters.set_limit("standardDSv5Family", 40)
+        office.queue(work(iterations=23))
+        walked = [(shlex.split(command), shown) for command, shown in commands(text)]
+        assert len(walked) == 2
+        for words, shown in walked:
+            done = run(*words[1:], cwd=place)
+            assert done.returncode == 0, done.stderr
+            said = [line.rstrip() for line in done.stdout.splitlines()]
+            assert [line for line in shown if line not in said] == [], done.stdout
 
 
 def commands(text: str) -> list[tuple[str, list[str]]]:

@@ -75,9 +75,9 @@ def test_every_command_a_page_shows_has_its_verb_and_its_options(page: Path) -> 
         parse(cli, words, shown)
 
 
-def parse(group: click.Command, words: list[str], shown: str) -> None:
+def parse(group: click.Command, words: list[str], shown: str, above: click.Context | None = None) -> None:
     """Fail unless the words are verbs and options that there are; what stands for something else ends the look."""
-    context = click.Context(group, info_name="azaks", **group.context_settings)
+    context = click.Context(group, info_name="azaks", parent=above, **group.context_settings)
     known = {name for parameter in group.get_params(context) for name in (*parameter.opts, *parameter.secondary_opts)}
     for index, word in enumerate(words):
         if word.startswith("-") and word != "-":
@@ -85,7 +85,7 @@ def parse(group: click.Command, words: list[str], shown: str) -> None:
         elif isinstance(group, click.Group) and not STANDS_FOR_MORE.search(word):
             inner = group.get_command(context, word)
             assert inner is not None, f"{shown}: there is no {word}"
-            parse(inner, words[index + 1 :], shown)
+            parse(inner, words[index + 1 :], shown, context)
             return
 
 
