@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from autoscale_aks.model.plan import Plan
     from autoscale_aks.model.snapshot import Snapshot
 
+Item = tuple[tuple[int, ...], int, int]
+"""What a slot takes, what it is worth, and how many of it there are."""
 DIMENSIONS = ("ncpus", "mem", "ngpus")
 MOST_CELLS = 60_000_000
 MOST_STEPS = 2_000_000
@@ -140,18 +142,27 @@ def _demand(plan: Plan) -> list[str]:
 
 
 def _duals(snapshot: Snapshot, plan: Plan) -> tuple[list[str], list[str]]:
-    """No node of any bucket holds more worth of slots than it and what it takes of limits cost."""
+    """No node of any bucket holds more worth of slots than it and what it takes of limits cost.
+
+    A node holds no more slots of a kind than there are: no plan needs another one.
+    """
     certificate = plan.certificate
     assert certificate is not None
     limit_price = {(one.kind.value, one.name): one.price for one in certificate.limits}
     worth: dict[tuple[Fraction, ...], Fraction] = {}
+    slots: Counter[tuple[Fraction, ...]] = Counter()
     for one in certificate.slots:
         needs = needs_of(plan.jobs[one.job].shape.constraints)
         worth[needs] = max(worth.get(needs, Fraction(0)), one.price)
+        slots[needs] += one.slots
     scales = [lcm(*(needs[d].denominator for needs in worth)) for d in range(3)]
     unit = lcm(1, *(price.denominator for price in worth.values()))
     items = [
-        (tuple(int(amount * scale) for amount, scale in zip(needs, scales, strict=True)), int(price * unit))
+        (
+            tuple(int(amount * scale) for amount, scale in zip(needs, scales, strict=True)),
+            int(price * unit),
+            slots[needs],
+        )
         for needs, price in worth.items()
         if price
     ]
@@ -177,21 +188,21 @@ def _duals(snapshot: Snapshot, plan: Plan) -> tuple[list[str], list[str]]:
     return failed, open_
 
 
-def _fitting(items: list[tuple[tuple[int, ...], int]], total: tuple[int, ...]) -> list[tuple[tuple[int, ...], int]]:
-    return [(needs, worth) for needs, worth in items if all(n <= t for n, t in zip(needs, total, strict=True))]
+def _fitting(items: list[Item], total: tuple[int, ...]) -> list[Item]:
+    return [one for one in items if all(n <= t for n, t in zip(one[0], total, strict=True))]
 
 
-def _useful(items: list[tuple[tuple[int, ...], int]], total: tuple[int, ...]) -> tuple[int, ...]:
+def _useful(items: list[Item], total: tuple[int, ...]) -> tuple[int, ...]:
     """Of each dimension no more than items can take before the first one is used up; all where some ask none of it."""
-    if any(not needs[0] for needs, _ in items):
+    if any(not needs[0] for needs, _, _ in items):
         return total
-    most = (max(-(-total[0] * needs[d] // needs[0]) for needs, _ in items) for d in range(3))
+    most = (max(-(-total[0] * needs[d] // needs[0]) for needs, _, _ in items) for d in range(3))
     return tuple(min(t, m) for t, m in zip(total, most, strict=True))
 
 
-def _shared_table(items: list[tuple[tuple[int, ...], int]], totals: list[tuple[int, ...]]) -> tuple[Any, list[int]]:
+def _shared_table(items: list[Item], totals: list[tuple[int, ...]]) -> tuple[Any, list[int]]:
     """One table for all nodes that are small enough, and what a cell is in each dimension."""
-    units = [gcd(*(needs[d] for needs, _ in items)) or 1 for d in range(3)]
+    units = [gcd(*(needs[d] for needs, _, _ in items)) or 1 for d in range(3)]
     shape = [1, 1, 1]
     for total in sorted((_useful(items, one) for one in totals), key=lambda one: np.prod(one, dtype=float)):
         wider = [max(s, t // u + 1) for s, t, u in zip(shape, total, units, strict=True)]
@@ -200,41 +211,69 @@ def _shared_table(items: list[tuple[tuple[int, ...], int]], totals: list[tuple[i
     return (_table(items, units, shape) if shape != [1, 1, 1] else None), units
 
 
-def _table(items: list[tuple[tuple[int, ...], int]], units: list[int], shape: list[int]) -> Any:
+def _table(items: list[Item], units: list[int], shape: list[int]) -> Any:
     """The most that a node of each amount can hold."""
     table = np.zeros(shape, np.int64)
-    for needs, worth in items:
+    for needs, worth, there in items:
         step = [needs[d] // units[d] for d in range(3)]
         if any(s >= extent for s, extent in zip(step, shape, strict=True)):
             continue
-        axis = next(d for d in range(3) if step[d])
-        for at in range(step[axis], shape[axis]):
-            to: list[Any] = [slice(s, None) for s in step]
-            of: list[Any] = [slice(0, shape[d] - step[d]) for d in range(3)]
-            to[axis], of[axis] = at, at - step[axis]
-            np.maximum(table[tuple(to)], table[tuple(of)] + worth, out=table[tuple(to)])
+        most = min((extent - 1) // s for s, extent in zip(step, shape, strict=True) if s)
+        if there >= most:
+            _add_any(table, step, worth)
+        else:
+            for count in _pieces(there):
+                _add_once(table, [s * count for s in step], worth * count)
     return table
 
 
-def exceeds(items: list[tuple[tuple[int, ...], int]], total: tuple[int, ...], cost: int) -> bool | None:
+def _add_any(table: Any, step: list[int], worth: int) -> None:
+    """As many as fit: a cell builds on those before it."""
+    axis = next(d for d in range(3) if step[d])
+    for at in range(step[axis], table.shape[axis]):
+        to: list[Any] = [slice(s, None) for s in step]
+        of: list[Any] = [slice(0, table.shape[d] - step[d]) for d in range(3)]
+        to[axis], of[axis] = at, at - step[axis]
+        np.maximum(table[tuple(to)], table[tuple(of)] + worth, out=table[tuple(to)])
+
+
+def _add_once(table: Any, step: list[int], worth: int) -> None:
+    """One, or none: a cell builds on what was before."""
+    if any(s >= extent for s, extent in zip(step, table.shape, strict=True)):
+        return
+    with_it = table[tuple(slice(0, extent - s) for s, extent in zip(step, table.shape, strict=True))] + worth
+    to = table[tuple(slice(s, None) for s in step)]
+    np.maximum(to, with_it, out=to)
+
+
+def _pieces(count: int) -> list[int]:
+    """Numbers whose partial sums are all numbers up to `count`."""
+    found, piece = [], 1
+    while count > piece:
+        found.append(piece)
+        count, piece = count - piece, piece * 2
+    return [*found, count] if count else found
+
+
+def exceeds(items: list[Item], total: tuple[int, ...], cost: int) -> bool | None:
     """Whether some filling of a node is worth more than `cost`; None when that is too much to find out."""
     fit = _fitting(items, total)
     if not fit or _relaxed(fit, total) <= cost:
         return False
-    units = [gcd(*(needs[d] for needs, _ in fit)) or 1 for d in range(3)]
-    shape = [total[d] // units[d] + 1 if any(needs[d] for needs, _ in fit) else 1 for d in range(3)]
+    units = [gcd(*(needs[d] for needs, _, _ in fit)) or 1 for d in range(3)]
+    shape = [total[d] // units[d] + 1 if any(needs[d] for needs, _, _ in fit) else 1 for d in range(3)]
     if np.prod(shape, dtype=float) * 8 <= MOST_CELLS:
         table = _table(fit, units, shape)
         return bool(table.max() > cost)
     return _searched(fit, total, cost)
 
 
-def _relaxed(items: list[tuple[tuple[int, ...], int]], left: tuple[int, ...]) -> float:
+def _relaxed(items: list[Item], left: tuple[int, ...]) -> float:
     """More than any filling is worth: by the best of some mixes of the dimensions."""
     if not items:
         return 0.0
-    share = np.array([[n / t if t else 0.0 for n, t in zip(needs, left, strict=True)] for needs, _ in items])
-    worth = np.array([float(w) for _, w in items])
+    share = np.array([[n / t if t else 0.0 for n, t in zip(needs, left, strict=True)] for needs, _, _ in items])
+    worth = np.array([float(w) for _, w, _ in items])
     takes = share @ _MIXES.T
     return float((worth[:, None] / np.maximum(takes, 1e-12)).max(axis=0).min()) * (1 + 1e-9)
 
@@ -242,7 +281,7 @@ def _relaxed(items: list[tuple[tuple[int, ...], int]], left: tuple[int, ...]) ->
 _MIXES = np.array([m for m in product(range(13), repeat=3) if sum(m) == 12]) / 12
 
 
-def _searched(items: list[tuple[tuple[int, ...], int]], total: tuple[int, ...], cost: int) -> bool | None:
+def _searched(items: list[Item], total: tuple[int, ...], cost: int) -> bool | None:
     """Branch and bound, largest items first."""
     order = sorted(items, key=lambda one: -max(n / t if t else 0 for n, t in zip(one[0], total, strict=True)))
     stack = [(0, total, 0)]
@@ -257,9 +296,9 @@ def _searched(items: list[tuple[tuple[int, ...], int]], total: tuple[int, ...], 
             return True
         if not rest or worth + _relaxed(rest, left) <= cost:
             continue
-        needs, value = rest[0]
+        needs, value, there = rest[0]
         index = order.index(rest[0])
-        most = min(t // n for n, t in zip(needs, left, strict=True) if n)
+        most = min(there, *(t // n for n, t in zip(needs, left, strict=True) if n))
         for count in range(most + 1):
             after = tuple(t - n * count for n, t in zip(needs, left, strict=True))
             stack.append((index + 1, after, worth + value * count))

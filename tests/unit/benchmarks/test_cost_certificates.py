@@ -7,12 +7,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autoscale_aks.model.limits import CoreQuota, Limits
 from autoscale_aks.model.policy import Objective, Policy
 from autoscale_aks.model.snapshot import Snapshot
 from autoscale_aks.planning.planner import plan
-from benchmarks.cost_checker import exceeds, verify
+from benchmarks.cost_checker import Item, exceeds, verify
 from benchmarks.cost_inputs import REGION, read_catalogue, read_mix
 from benchmarks.generators import RESOURCES
 
@@ -59,7 +61,24 @@ def test_a_price_that_is_not_the_claims_is_found() -> None:
     assert any("claims cost" in text for text in verify(snapshot, replace(found, certificate=lie))[0])
 
 
-def test_a_node_s_worth_is_decided_exactly() -> None:
-    items = [((3, 0, 0), 5), ((5, 0, 0), 9)]
-    assert exceeds(items, (8, 0, 0), 13) is True
-    assert exceeds(items, (8, 0, 0), 14) is False
+def best_filling(items: list[Item], total: tuple[int, ...]) -> int:
+    """By trying every one."""
+    if not items:
+        return 0
+    (needs, worth, there), rest = items[0], items[1:]
+    most = min(there, *(t // n for n, t in zip(needs, total, strict=True) if n))
+    left = [tuple(t - n * count for n, t in zip(needs, total, strict=True)) for count in range(most + 1)]
+    return max(worth * count + best_filling(rest, after) for count, after in enumerate(left))
+
+
+AMOUNTS = st.tuples(st.integers(1, 4), st.integers(0, 4), st.integers(0, 2))
+
+
+@given(
+    st.lists(st.tuples(AMOUNTS, st.integers(1, 20), st.integers(1, 6)), min_size=1, max_size=4),
+    st.tuples(st.integers(1, 12), st.integers(0, 12), st.integers(0, 4)),
+)
+def test_a_node_s_worth_is_decided_exactly(items: list[Item], total: tuple[int, ...]) -> None:
+    best = best_filling(items, total)
+    assert exceeds(items, total, best) is False
+    assert best == 0 or exceeds(items, total, best - 1) is True
