@@ -35,7 +35,7 @@ WALKED: Final = {
 }
 """Page → the test that runs its commands."""
 NOT_WALKED: Final[dict[str, str]] = {
-    "docs/gridengine.md": "they install on a qmaster's host; tests/e2e/test_gridengine_install.py and _loop.py go that way",
+    "docs/gridengine.md": "they install on a qmaster's host; tests/e2e/test_gridengine_install.py goes that way",
     "docs/openpbs.md": "they install on a PBS server; tests/unit/test_docs_schedulers.py holds each to the program",
     "docs/slurm.md": "they install on a slurmctld's host; tests/e2e/test_slurm_loop.py goes that way",
     "docs/celery.md": "they need a broker of their own; tests/e2e/test_celery_loop.py runs both verbs on one",
