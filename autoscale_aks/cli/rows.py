@@ -256,7 +256,8 @@ def _markdown(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
     yield line([_title(column) for column in columns])
     yield f"| {' | '.join('---:' if column.is_number else '---' for column in columns)} |"
     for row in rows:
-        yield line([column.shown(row.get(column.name)) for column in columns])
+        cells = [(column.shown(row.get(column.name)), column.is_number) for column in columns]
+        yield line([cell.replace(",", "") if is_number else cell for cell, is_number in cells])
 
 
 def _table(title: str, rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:

@@ -283,5 +283,7 @@ class _Gauge:
 
 
 def _amount(value: Value, total: Number) -> Number:
+    if type(value) is int and 0 <= value <= total:
+        return value
     found = number_of(value)
     return total if found is None else max(0, min(found, total))

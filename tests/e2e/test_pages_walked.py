@@ -27,21 +27,21 @@ WALKED: Final = {
     "README.md": "tests/e2e/test_readme.py",
     "docs/acting.md": "tests/e2e/test_acting_of_the_docs.py",
     "docs/aks.md": "tests/e2e/test_direct_tools_of_the_docs.py",
+    "docs/celery.md": "tests/e2e/test_celery_page.py",
     "docs/from-scalelib.md": "tests/e2e/test_pages_walked.py",
     "docs/quota-and-prices.md": "tests/e2e/test_pages_walked.py",
     "docs/rows.md": "tests/unit/test_docs_cli.py",
+    "docs/simulator.md": "tests/e2e/test_pages_walked.py",
     "docs/sizes.md": "tests/unit/test_docs_sizes.py",
     "docs/tutorial.md": "tests/e2e/test_tutorial.py",
 }
 """Page → the test that runs its commands."""
-NOT_WALKED: Final[dict[str, str]] = {
-    "docs/gridengine.md": "they install on a qmaster's host; tests/e2e/test_gridengine_install.py goes that way",
-    "docs/openpbs.md": "they install on a PBS server; tests/unit/test_docs_schedulers.py holds each to the program",
-    "docs/slurm.md": "they install on a slurmctld's host; tests/e2e/test_slurm_loop.py goes that way",
-    "docs/celery.md": "they need a broker of their own; tests/e2e/test_celery_loop.py runs both verbs on one",
-    "docs/simulator.md": "the figures are of a site's file; tests/unit/simulator/test_simulate_verb.py runs it",
-}
-"""Page → why its commands cannot be run; that they parse is held by tests/unit/test_docs_pages.py."""
+NOT_WALKED: Final = dict.fromkeys(
+    ("docs/gridengine.md", "docs/openpbs.md", "docs/slurm.md"),
+    "an installation on a head node: root, systemd, /etc and a cluster; every verb and option of it is parsed",
+)
+"""Page → why its commands cannot be run; that they parse is held by tests/unit/test_docs_pages.py, and their order and
+what they name by tests/unit/test_docs_schedulers.py."""
 
 
 def shows_commands(page: Path) -> bool:
@@ -97,6 +97,20 @@ def test_the_page_on_quota_shows_what_is_missing_as_the_program_does() -> None:
             assert done.returncode == 0, done.stderr
             said = [line.rstrip() for line in done.stdout.splitlines()]
             assert [line for line in shown if line not in said] == [], done.stdout
+
+
+def test_the_page_on_the_simulator_shows_the_run_of_its_own_workload() -> None:
+    text = (DOCS / "simulator.md").read_text(encoding="utf-8")
+    with scratch() as place:
+        (place / "autoscale.json").write_bytes((ROOT / "conf" / "demo" / "autoscale.json").read_bytes())
+        for name, content in FILE.findall(text):
+            (place / name).write_text(content)
+        ((command, shown),) = commands(text)
+        done = run(*shlex.split(command)[1:], cwd=place)
+        assert done.returncode == 0, done.stderr
+        said = [line.rstrip() for line in done.stdout.splitlines()]
+        assert len(shown) == 6
+        assert [line for line in shown if not is_shown(line, said)] == [], done.stdout
 
 
 def commands(text: str) -> list[tuple[str, list[str]]]:

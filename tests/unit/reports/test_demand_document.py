@@ -121,6 +121,45 @@ def test_the_text_is_the_document_with_a_line_a_row() -> None:
     assert len(text.splitlines()) > len(document["jobs"]) + len(document["new_nodes"])
 
 
+def row_by_row(document: Json) -> str:
+    """The same text from one call a row, the shared value last."""
+    last = {"jobs": "reason", "new_nodes": "available"}
+    parts = []
+    for key, value in document.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict | list):
+            rows = []
+            for row in value:
+                ordered = dict(sorted(row.items(), key=lambda item: item[0] == last[key])) if key in last else row
+                rows.append(f"    {json.dumps(ordered, ensure_ascii=False)}")
+            parts.append(f"  {json.dumps(key)}: [\n" + ",\n".join(rows) + "\n  ]")
+        else:
+            parts.append(f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
+    return "{\n" + ",\n".join(parts) + "\n}"
+
+
+@pytest.mark.parametrize("jobs", [1, 999, 1000, 1001, 2500])
+def test_rows_encoded_many_at_once_are_the_bytes_of_rows_encoded_one_by_one(jobs: int) -> None:
+    names = ['}, "\\n", {', "\n", '}, "\n", {', "ü\u2028\x00", '"', "a"]
+    scene = full_scene()
+    document = render_demand(scene.report(), scene.plan)
+    reasons = [{"code": name} for name in names]
+    rows = [
+        {"name": names[at % 6], "reason": reasons[at % 5], "nodes": [{"name": one} for one in names[: at % 4]]}
+        for at in range(jobs)
+    ]
+    nodes = [{"job_ids": names[: at % 7], "available": reasons[at % 2], "group": None} for at in range(jobs)]
+    expected = row_by_row({**document, "jobs": rows, "new_nodes": nodes})
+    assert demand_text({**document, "jobs": rows, "new_nodes": nodes}) == expected
+    assert demand_text({**document, "jobs": rows, "new_nodes": nodes}) == expected, "and it leaves the document whole"
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS)[::7])
+def test_every_report_is_the_bytes_of_its_rows_one_by_one(name: str) -> None:
+    scene = scene_of(SCENARIOS[name])
+    document = render_demand(scene.report(), scene.plan)
+    assert row_by_row(document) == demand_text(document)
+
+
 def test_the_figures_of_the_summary_are_those_of_the_tables() -> None:
     document = document_of(full_scene())
     summary = document["summary"]
