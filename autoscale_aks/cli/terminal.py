@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+NO_BREAK: Final = "\u00a0"
+"""A blank at which no line is broken: harmless, though Python does not call it printable."""
 WIDTH: Final = 80
 """Where there is no terminal to ask."""
 
@@ -65,4 +67,7 @@ def printable(text: str) -> str:
     """Text that cannot move a cursor or turn its line around: control and formatting characters are written out."""
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+    plain = (one.isprintable() or one == NO_BREAK for one in text)
+    return "".join(
+        one if ok else one.encode("unicode_escape").decode("ascii") for one, ok in zip(text, plain, strict=True)
+    )

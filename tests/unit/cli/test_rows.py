@@ -24,6 +24,7 @@ from autoscale_aks.cli.rows import (
     read_choice,
     row_options,
 )
+from autoscale_aks.cli.terminal import printable
 from autoscale_aks.errors import InputError
 from autoscale_aks.units import parse_size
 
@@ -179,6 +180,10 @@ def test_no_line_is_wider_than_the_screen_and_nothing_is_lost(
     out = printed(capsys, "table", rows=[{**SMALL, "state": text}, LARGE])
     assert max(cell_len(line) for line in out.splitlines()) <= width
     assert sum(out.count(letter) for letter in "日本語") == sum(text.count(letter) for letter in "日本語")
+
+
+def test_a_blank_that_keeps_a_line_together_is_a_blank() -> None:
+    assert printable("2026-11-22\u00a019:00:50") == "2026-11-22\u00a019:00:50"
 
 
 def test_control_characters_of_a_name_do_not_reach_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
