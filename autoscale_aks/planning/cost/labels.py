@@ -55,7 +55,8 @@ def search(node: Node, most_labels: int, most_found: int) -> Found:
     scale = np.maximum(node.total, 1).astype(float)
     order = np.argsort(-(node.needs / scale).max(axis=1), kind="stable")
     points = node.needs[order] / scale / node.values[order, None]
-    left, value = node.total[None, :], np.zeros(1)
+    left: Column = node.total[None, :]
+    value: Column = np.zeros(1)
     steps: list[tuple[int, int, Column, Column]] = []
     corners, bound, work = np.zeros((1, len(scale))), node.reached, 0
     every = -(-len(order) // _CORNERS)

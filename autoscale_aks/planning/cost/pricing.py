@@ -166,7 +166,7 @@ _WIDER: Final = 8
 def _alone(problem: CostProblem, values: Column, costs: Column, demand: Column) -> tuple[Column, Column, Column]:
     """Slots that take a whole node: each item's best size when it is worth more; by size the most one is worth."""
     items = np.flatnonzero(problem.alone & (demand > 0))
-    most = np.zeros(len(costs))
+    most: Column = np.zeros(len(costs))
     sizes: list[int] = []
     rows: list[Column] = []
     for item in items.tolist():

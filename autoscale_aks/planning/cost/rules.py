@@ -170,9 +170,9 @@ class _Nodes:
     def __init__(self, problem: CostProblem) -> None:
         self._problem = problem
         self._size: list[int] = []
-        self._count = np.zeros(64, np.int64)
-        self._left = np.zeros((64, problem.needs.shape[1]), np.int64)
-        self._slots = np.zeros((64, len(problem.demand)), np.int64)
+        self._count: Column = np.zeros(64, np.int64)
+        self._left: Column = np.zeros((64, problem.needs.shape[1]), np.int64)
+        self._slots: Column = np.zeros((64, len(problem.demand)), np.int64)
         self._room = problem.room.copy()
 
     def fill(self, item: int, wanted: int) -> int:
