@@ -85,29 +85,13 @@ def command(config_path: Path | None, scenario: str | None, resource: str | None
 
 def _row(row: BucketRow, *, for_people: bool) -> dict[str, Any]:
     """The facts of a bucket; for people, what keeps new nodes away beside limits stands with the limit."""
-    from autoscale_aks.reports.explain import render_binding  # noqa: PLC0415
+    from autoscale_aks.reports.buckets import facts_of  # noqa: PLC0415
 
-    array, offering = row.bucket.array, row.bucket.offering
-    binding = render_binding(row.outcome)
+    facts = facts_of(row)
+    held = _states(row) if for_people else ()
     return {
-        "bucket": row.bucket.id,
-        "nodearray": array.name,
-        "vm_size": offering.vm_size,
-        "vm_family": offering.vm_family,
-        "placement_group": row.bucket.placement_group,
-        "location": array.location,
-        "zone": offering.zone,
-        "spot": array.spot,
-        "enabled": array.enabled,
-        "priority": array.priority,
-        "vcpu_count": offering.vcpu_count,
-        "pcpu_count": offering.pcpu_count,
-        "gpu_count": offering.gpu_count,
-        "memory": offering.memory,
-        "price_per_hour": offering.price,
-        "available": row.outcome.available_before,
-        "binding_limit": "; ".join(filter(None, [binding, *(_states(row) if for_people else ())])) or None,
-        "retry_at": row.retry_at or None,
+        **facts,
+        "binding_limit": "; ".join(filter(None, [facts["binding_limit"], *held])) or None,
         "resources": dict(sorted(row.resources.items())),
     }
 

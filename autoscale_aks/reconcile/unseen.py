@@ -62,8 +62,9 @@ class Unseen:
 
 
 def _is_shared(limits: Limits) -> bool:
-    """Whether a cap spans all node arrays."""
-    return limits.cluster_max_nodes is not None or limits.cluster_max_cores is not None
+    """Whether a cap of the site spans all node arrays. Azure's own are kept by Azure."""
+    caps = (limits.cluster_max_nodes, limits.cluster_max_cores, limits.budget_per_hour)
+    return any(cap is not None for cap in caps)
 
 
 def find_unseen(world: World, cloud: CloudView) -> Unseen:

@@ -116,9 +116,10 @@ def render_buckets(listing: BucketListing, resource: str | None = None) -> dict[
     }
 
 
-def _bucket(listing: BucketListing, row: BucketRow, resource: str | None) -> dict[str, Any]:
+def facts_of(row: BucketRow) -> dict[str, Any]:
+    """What every face shows of a bucket, by column name; amounts as values."""
     array, offering = row.bucket.array, row.bucket.offering
-    rendered: dict[str, Any] = {
+    return {
         "bucket": row.bucket.id,
         "nodearray": array.name,
         "vm_size": offering.vm_size,
@@ -132,11 +133,21 @@ def _bucket(listing: BucketListing, row: BucketRow, resource: str | None) -> dic
         "vcpu_count": offering.vcpu_count,
         "pcpu_count": offering.pcpu_count,
         "gpu_count": offering.gpu_count,
-        "memory": render_value(offering.memory),
-        "price_per_hour": None if offering.price is None else render_value(exact(offering.price)),
+        "memory": offering.memory,
+        "price_per_hour": offering.price,
         "available": row.outcome.available_before,
         "binding_limit": render_binding(row.outcome) or None,
         "retry_at": row.retry_at or None,
+    }
+
+
+def _bucket(listing: BucketListing, row: BucketRow, resource: str | None) -> dict[str, Any]:
+    facts = facts_of(row)
+    price = facts["price_per_hour"]
+    rendered: dict[str, Any] = {
+        **facts,
+        "memory": render_value(facts["memory"]),
+        "price_per_hour": None if price is None else render_value(exact(price)),
     }
     names = sorted(row.resources) if resource is None else [resource]
     rendered["resources"] = {

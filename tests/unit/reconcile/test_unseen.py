@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from unit.reconcile.fakes import Site
 
-TWO = {"htc": {"buckets": [bucket()], "max_count": 5}, "big": {"buckets": [bucket()], "priority": 2}}
+TWO = {"htc": {"buckets": [bucket(price=0.2)], "max_count": 5}, "big": {"buckets": [bucket(price=0.2)], "priority": 2}}
 
 
 def hide(site: Site, pool: str) -> None:
@@ -24,7 +24,7 @@ def lose(site: Site) -> None:
     site.ledger_path.unlink()
 
 
-@pytest.mark.parametrize("cap", [{"cluster_max_nodes": 4}, {"cluster_max_cores": 16}])
+@pytest.mark.parametrize("cap", [{"cluster_max_nodes": 4}, {"cluster_max_cores": 16}, {"budget_per_hour": 0.8}])
 def test_a_cap_over_all_arrays_is_kept_when_the_ledger_is_lost_and_a_list_fails(
     make_site: Callable[..., Site], cap: dict[str, Any]
 ) -> None:
