@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import SchedulerError
@@ -16,7 +16,7 @@ from autoscale_aks.reconcile.group_pools import remove_empty_pools
 from autoscale_aks.reconcile.history import record_history
 from autoscale_aks.reconcile.job_reasons import explain_jobs
 from autoscale_aks.reconcile.new_nodes import add_nodes
-from autoscale_aks.reconcile.observe import Observation, observe
+from autoscale_aks.reconcile.observe import observe
 from autoscale_aks.reconcile.recording import record_proposals, record_sightings, record_wants
 from autoscale_aks.reconcile.release import Releases, release
 from autoscale_aks.reconcile.requests import in_the_schedulers_words, powered_policy, settle
@@ -25,24 +25,13 @@ if TYPE_CHECKING:
     from autoscale_aks.model.launch import ChunkOutcome
     from autoscale_aks.model.plan import Plan
     from autoscale_aks.model.policy import Policy
-    from autoscale_aks.reconcile.requests import Requested
+    from autoscale_aks.reconcile.failover import Progress
+    from autoscale_aks.reconcile.observation import Observation, Requested
     from autoscale_aks.reconcile.world import World
 
 
 KEPT_S: Final = 30 * 86_400.0
 """How long the ledger remembers machines that are gone; their names never come back all the same."""
-
-
-class Progress(Protocol):
-    """Told of every step as it happens."""
-
-    def planned(self, plan: Plan) -> None:
-        """The decision is made; nothing has been sent. Told again when refused machines are planned elsewhere."""
-        ...
-
-    def chunk_done(self, outcome: ChunkOutcome) -> None:
-        """One request was answered; the same chunk may come again with a later truth."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

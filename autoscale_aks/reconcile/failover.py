@@ -8,7 +8,7 @@ not at all.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from autoscale_aks.collector import paused_collector
 from autoscale_aks.model.launch import FaultKind, LaunchState
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.plan import Plan
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.model.snapshot import Snapshot
-    from autoscale_aks.reconcile.cycle import Progress
-    from autoscale_aks.reconcile.observe import Observation
+    from autoscale_aks.reconcile.observation import Observation
     from autoscale_aks.reconcile.world import World
 
 ROUNDS: Final = 5
@@ -38,6 +37,16 @@ MOVES_ON: Final = frozenset({FaultKind.CAPACITY, FaultKind.QUOTA, FaultKind.VALI
 """Refusals that another bucket may not share."""
 _ENDS: Final = frozenset({FaultKind.AUTH, FaultKind.THROTTLE})
 """Refusals of the whole cloud."""
+
+
+class Progress(Protocol):
+    """Told of every step as it happens."""
+
+    def planned(self, plan: Plan) -> None:
+        """The decision is made; nothing has been sent. Told again when refused machines are planned elsewhere."""
+
+    def chunk_done(self, outcome: ChunkOutcome) -> None:
+        """One request was answered; the same chunk may come again with a later truth."""
 
 
 @dataclass(slots=True)

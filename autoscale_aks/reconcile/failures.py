@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.launch import Machine
     from autoscale_aks.model.node import Node
     from autoscale_aks.model.snapshot import BackOff
-    from autoscale_aks.reconcile.observe import Observation
+    from autoscale_aks.reconcile.observation import Observation
     from autoscale_aks.reconcile.world import World
 
 EVICTED: Final = "MachineLost"

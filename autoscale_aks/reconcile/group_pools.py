@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from autoscale_aks.config import Config
     from autoscale_aks.model.bucket import Bucket
     from autoscale_aks.model.plan import Plan
-    from autoscale_aks.reconcile.observe import Observation
+    from autoscale_aks.reconcile.observation import Observation
     from autoscale_aks.reconcile.world import World
 
 NEW_GROUPS: Final = 1000

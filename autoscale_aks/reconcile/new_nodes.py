@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from autoscale_aks.model.snapshot import Snapshot
     from autoscale_aks.reconcile.failover import Launched
-    from autoscale_aks.reconcile.observe import Observation
+    from autoscale_aks.reconcile.observation import Observation
     from autoscale_aks.reconcile.sizes import Promises
     from autoscale_aks.reconcile.world import World
     from autoscale_aks.units import Value

@@ -18,7 +18,7 @@ from autoscale_aks.reconcile.shrinking import FLAG
 if TYPE_CHECKING:
     from autoscale_aks.model.plan import Plan
     from autoscale_aks.reconcile.failover import Launched
-    from autoscale_aks.reconcile.observe import Observation
+    from autoscale_aks.reconcile.observation import Observation
     from autoscale_aks.reconcile.world import World
 
 _EARLY: Final = frozenset({MachineState.INTENDED, MachineState.ACCEPTED, MachineState.UNKNOWN, MachineState.REJECTED})

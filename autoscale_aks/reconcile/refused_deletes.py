@@ -13,7 +13,7 @@ from autoscale_aks.reports.sentences import render_time
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from autoscale_aks.reconcile.observe import Observation
+    from autoscale_aks.reconcile.observation import Observation
     from autoscale_aks.reconcile.world import World
 
 FLAG: Final = "delete refused: "

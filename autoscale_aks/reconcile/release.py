@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from autoscale_aks.model.node import Node
     from autoscale_aks.model.plan import Plan
-    from autoscale_aks.reconcile.observe import Observation
+    from autoscale_aks.reconcile.observation import Observation
     from autoscale_aks.reconcile.world import World
 
 

@@ -24,6 +24,7 @@ from autoscale_aks.model.node_names import machine_prefix, nodearray_of
 from autoscale_aks.model.policy import Timeout
 from autoscale_aks.model.snapshot import NameSeries
 from autoscale_aks.planning.scale_in import is_counted
+from autoscale_aks.reconcile.observation import Requested
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -48,26 +49,6 @@ _COMING: Final = frozenset(
     {MachineState.INTENDED, MachineState.ACCEPTED, MachineState.UNKNOWN, MachineState.LISTED, MachineState.READY}
 )
 _GOING: Final = frozenset({MachineState.CLOSING, MachineState.DELETING})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requested:
-    """The scheduler's wishes, put beside what the ledger knows."""
-
-    powered: frozenset[str] = frozenset()
-    """Node arrays whose machines come and go by request alone."""
-    wanted: Mapping[str, tuple[NodeRequest, ...]] = field(default_factory=frozendict)
-    """Node array → what is to be made now, by number."""
-    unwanted: Mapping[str, NodeRequest] = field(default_factory=frozendict)
-    """Machines that are to go."""
-    met: tuple[NodeRequest, ...] = ()
-    """What needs nothing more."""
-    notices: tuple[str, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Machines that are to be made now."""
-        return tuple(request.name for requests in self.wanted.values() for request in requests)
 
 
 def sort_requests(config: Config, joined: Joiner) -> Requested:

@@ -12,7 +12,7 @@ from autoscale_aks.reconcile.recording import record_sightings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from autoscale_aks.reconcile.observe import Observation
+    from autoscale_aks.reconcile.observation import Observation
     from autoscale_aks.reconcile.world import World
 
 BY_HAND = "by hand"

@@ -16,7 +16,7 @@ from autoscale_aks.reconcile.cycle import effective_policy
 from autoscale_aks.reconcile.failover import Launched
 from autoscale_aks.reconcile.launch import launch
 from autoscale_aks.reconcile.new_nodes import add_nodes
-from autoscale_aks.reconcile.requests import Requested
+from autoscale_aks.reconcile.observation import Requested
 
 if TYPE_CHECKING:
     from collections.abc import Callable

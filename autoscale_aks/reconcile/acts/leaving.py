@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from autoscale_aks.model.node import Node
     from autoscale_aks.reconcile.acts.acting import Act
-    from autoscale_aks.reconcile.observe import Observation
+    from autoscale_aks.reconcile.observation import Observation
     from autoscale_aks.reconcile.world import World
 
 _SHOWN = 3
