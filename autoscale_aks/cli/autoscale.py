@@ -76,8 +76,9 @@ def print_cycle(report: CycleReport, out: Console) -> None:
     out.print(
         f"asked for {report.asked:,} machines with {report.puts:,} PUTs: "
         f"{counts[LaunchState.ACCEPTED]:,} accepted, {counts[LaunchState.REJECTED]:,} rejected, "
-        f"{counts[LaunchState.UNKNOWN]:,} unknown; {len(report.releases.deleted):,} deleted"
+        f"{counts[LaunchState.UNKNOWN]:,} unknown"
     )
+    out.print(f"deleted {len(report.releases.deleted):,} machines")
     for name in report.releases.reopened:
         out.print(f"  {name}: reopened, a job landed on it", markup=False)
     for name, why in report.releases.kept.items():

@@ -56,7 +56,7 @@ def test_the_statuses_are_the_documented_ones() -> None:
 def test_0_done(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["autoscale", "-c", office.config]) == DONE
     assert office.machines() == ["site-htc-1", "site-htc-2", "site-htc-3"]
-    assert "3 accepted, 0 rejected, 0 unknown; 0 deleted" in capsys.readouterr().out
+    assert "3 accepted, 0 rejected, 0 unknown\ndeleted 0 machines" in capsys.readouterr().out
     assert main(["demand", "-c", office.config]) == DONE
 
 
