@@ -54,21 +54,15 @@ def start_document(start: Start) -> dict[str, Any]:
         ],
         "aks": aks,
         "scheduler": {
-            COMMENT: "Full paths of its commands stand here where PATH lacks them, as for cron.",
+            COMMENT: _REACHED.get(start.scheduler, _BY_COMMANDS),
             "type": start.scheduler,
-            **_SCHEDULERS.get(start.scheduler, {}),
+            **_scheduler_keys(start),
         },
         "ledger": {
             COMMENT: "What is remembered between runs: a local disk, one file for one owner.",
             "path": start.ledger,
         },
-        "default_resources": [
-            {COMMENT: "What nodes offer to jobs; the first entry whose select holds defines a resource.",
-             "select": {}, "name": "ncpus", "value": "node.vcpu_count"},
-            {COMMENT: "The system keeps a part of what Azure promises.",
-             "select": {}, "name": "mem", "value": "node.memory", "subtract": "memory::1g"},
-            {"select": {}, "name": "ngpus", "value": "node.gpu_count"},
-        ],
+        "default_resources": _default_resources(start.scheduler),
         "nodearrays": {
             start.nodearray: {
                 COMMENT: "A family of nodes; an agent pool of the same name holds its machines.",
@@ -85,10 +79,43 @@ def start_document(start: Start) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _default_resources(scheduler: str) -> list[dict[str, Any]]:
+    """What nodes offer: what Azure promises, less what the system, or the kubelet, keeps."""
+    cpus: dict[str, Any] = {"select": {}, "name": "ncpus", "value": "node.vcpu_count"}
+    memory: dict[str, Any] = {"select": {}, "name": "mem", "value": "node.memory", "subtract": "memory::1g"}
+    kept = "The system keeps a part of what Azure promises."
+    if scheduler == "kubernetes":
+        cpus["value"] = "`node.vcpu_count - (0.14 if node.vcpu_count <= 4 else 0.42)`"
+        memory = {"select": {}, "name": "mem", "value": "node.memory", "multiply": 0.85}
+        kept = "The kubelet keeps more; azaks doctor compares with what joined nodes show."
+    return [
+        {COMMENT: "What nodes offer to jobs; the first entry whose select holds defines a resource.", **cpus},
+        {COMMENT: kept, **memory},
+        {"select": {}, "name": "ngpus", "value": "node.gpu_count"},
+    ]
+
+
+def _scheduler_keys(start: Start) -> dict[str, Any]:
+    """What this scheduler is asked with."""
+    if start.scheduler == "celery":
+        return {"broker_url": "redis://127.0.0.1:6379/0",
+                "queues": {"celery": {"nodearrays": [start.nodearray], "constraints": {"ncpus": 1}}}}  # fmt: skip
+    if start.scheduler == "kubernetes" and start.emulator is not None:
+        return {"url": start.emulator}
+    return _SCHEDULERS.get(start.scheduler, {})
+
+
+_BY_COMMANDS: Final = "Full paths of its commands stand here where PATH lacks them, as for cron."
+_REACHED: Final[dict[str, str]] = {
+    "celery": "One entry a queue. Where the broker has a password: broker_url_env or broker_password_file, not here.",
+    "kubernetes": "The AKS cluster itself: asked as the pod this runs in; elsewhere name a kubeconfig here.",
+}
 _SCHEDULERS: Final[dict[str, dict[str, Any]]] = {
     "slurm": {"squeue": "squeue", "scontrol": "scontrol"},
     "openpbs": {"qstat": "qstat", "qmgr": "qmgr", "pbsnodes": "pbsnodes"},
     "gridengine": {"qstat": "qstat", "qhost": "qhost", "qconf": "qconf", "qmod": "qmod"},
+    "celery": {},
+    "kubernetes": {},
     "command": {"jobs_file": "jobs.json"},
 }
 STARTED: Final = tuple(_SCHEDULERS)
