@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -140,8 +139,14 @@ def _look(config_path: Path) -> Question:
 
 
 def read_text(source: str) -> str:
-    """A file's text, or standard input's for `-`. Raises ScenarioError when it cannot be read."""
+    """A file's text, or standard input's for `-`: UTF-8, as JSON wants it, whatever the locale says.
+
+    Raises ScenarioError when it cannot be read.
+    """
     try:
-        return sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        with click.open_file(source, "rb") as stream:
+            return bytes(stream.read()).decode("utf-8-sig")
+    except OSError as error:
+        raise ScenarioError([Problem(source, f"cannot be read: {error.strerror or error}")]) from error
+    except UnicodeDecodeError as error:
         raise ScenarioError([Problem(source, f"cannot be read: {error}")]) from error

@@ -11,6 +11,7 @@ from autoscale_aks.cli.cost_report import explain_cost_option, print_cost
 from autoscale_aks.cli.demand_face import print_demand
 from autoscale_aks.cli.demand_output import Face, write
 from autoscale_aks.cli.main import BAD_INPUT, DONE
+from autoscale_aks.cli.options import read_text
 from autoscale_aks.cli.output import console, print_json
 from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import InputError, Problem, ScenarioError
@@ -42,7 +43,7 @@ def command(source: str, form: str, no_placements: bool, output: Path | None, *,
     Example: azaks plan --scenario scenario.json --format table
     """
     status = DONE
-    documents = list(_documents(_read(source)))
+    documents = list(_documents(read_text(source)))
     if form == "html" and len(documents) > 1:
         raise ScenarioError([Problem(source, "holds several scenarios, and a page shows one: cut it into files")])
     for text, where, indent in documents:
@@ -67,15 +68,6 @@ def command(source: str, form: str, no_placements: bool, output: Path | None, *,
         else:
             print_json(render_answer(decided, placements=not no_placements), indent)
     return status
-
-
-def _read(source: str) -> str:
-    """The text, which JSON wants in UTF-8 whatever the locale says."""
-    try:
-        with click.open_file(source, "rb") as stream:
-            return bytes(stream.read()).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError([Problem(source, f"cannot be read: {error}")]) from error
 
 
 def _documents(text: str) -> Iterator[_Document]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from autoscale_aks.cli.demand_output import Face, write
 from autoscale_aks.cli.main import DONE, IN_PART
-from autoscale_aks.cli.options import format_option
+from autoscale_aks.cli.options import format_option, read_text
 from autoscale_aks.cli.output import console
 from autoscale_aks.collector import paused_collector
 from autoscale_aks.errors import Problem, ScenarioError
@@ -67,7 +66,9 @@ def read_record(file: str) -> Record:
     try:
         with click.open_file(file, "rb") as stream:
             raw = json.loads(stream.read().decode("utf-8", "surrogatepass"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ScenarioError([Problem(file, f"cannot be read: {error.strerror or error}")]) from error
+    except (ValueError, RecursionError) as error:
         raise ScenarioError([Problem(file, f"cannot be read: {error}")]) from error
     return decode_record(raw, file)
 
@@ -82,7 +83,4 @@ def decide_record(record: Record) -> Plan:
 def _change(text: str) -> Any:
     if text.lstrip().startswith("{"):
         return parse_json(text, "--policy")
-    try:
-        return parse_json(Path(text).read_text(encoding="utf-8-sig"), text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError([Problem(text, f"cannot be read: {error}")]) from error
+    return parse_json(read_text(text), text)

@@ -15,13 +15,13 @@ import click
 from frozendict import frozendict
 
 from autoscale_aks.cli.main import DONE, IN_PART
-from autoscale_aks.cli.options import config_option, quiet_option
+from autoscale_aks.cli.options import config_option, quiet_option, read_text
 from autoscale_aks.cli.rows import Column, Listing, print_rows, row_options
 from autoscale_aks.cli.terminal import busy, write_lines
 from autoscale_aks.cli.wiring import build_client, smallest_batch, with_emulator
 from autoscale_aks.cloud.aks.effects import Effects
 from autoscale_aks.config import LedgerConfig, load_config
-from autoscale_aks.errors import ConfigError, Problem, ScenarioError
+from autoscale_aks.errors import ConfigError, Problem
 from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.planning.scenario import parse_json
 from autoscale_aks.reconcile import World
@@ -81,7 +81,7 @@ def command(workload_path: Path, config_path: Path, interval: float, choice: Row
     """
     from autoscale_aks.simulator import read_workload, simulate  # noqa: PLC0415  needs an extra, --help must not
 
-    workload = read_workload(parse_json(_text(workload_path), str(workload_path)), str(workload_path))
+    workload = read_workload(parse_json(read_text(str(workload_path)), str(workload_path)), str(workload_path))
     with (
         busy(f"simulating {len(workload.jobs):,} jobs", quiet=options["quiet"]),
         staged(load_config(config_path), seed=options["seed"], settings_path=options["settings_path"]) as stage,
@@ -151,10 +151,3 @@ def _emulator(config: Config, seed: int, settings_path: Path | None) -> Emulator
         location=config.aks.location or ClusterSpec().location,
     )
     return EmulatorServer(replace(given, clusters=(cluster,), seed=seed, start_time=START, request_log_size=100))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError([Problem(str(path), f"cannot be read: {error}")]) from error

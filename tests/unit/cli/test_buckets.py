@@ -38,7 +38,7 @@ def site(**extra: Any) -> Json:
 def run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, raw: Json, *arguments: str
 ) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(raw)))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(raw).encode())))
     status = main(["buckets", "--scenario", "-", *arguments])
     return (status, *capsys.readouterr())
 

@@ -23,7 +23,7 @@ def run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, raw: Json, *arguments: str
 ) -> tuple[int, str, str]:
     """The verb on a scenario from standard input."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(raw)))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(raw).encode())))
     status = main(["explain", "--scenario", "-", *arguments])
     return (status, *capsys.readouterr())
 
@@ -177,7 +177,7 @@ def test_live_buckets_have_the_quota_of_the_configuration(
 def test_analyze_of_scalelib_is_understood(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     raw = scenario(job("7", {"ncpus": 64}))
     for arguments in (["explain", "7"], ["analyze", "--job-id", "7"], ["analyze", "-j", "7"]):
-        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(raw)))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(raw).encode())))
         assert main([*arguments, "--scenario", "-"]) == 0
         assert "7: TOO_BIG_FOR_ANY_NODE" in capsys.readouterr().out
     assert main(["explain", "--scenario", "-"]) == 2

@@ -37,7 +37,7 @@ def scene(**extra: Any) -> Json:
 def told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str, raw: Json | None = None
 ) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(raw or scene())))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(raw or scene()).encode())))
     status = main([*arguments, "--scenario", "-"])
     return (status, *capsys.readouterr())
 
