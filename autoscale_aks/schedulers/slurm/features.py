@@ -1,8 +1,9 @@
 """`--constraint` expressions: `spot|regular`, `a&b`, `(a|b)&c`, `[a|b]`, `a*2` → our constraint language.
 
 Slurm evaluates `&` and `|` from left to right, without precedence: `a|b&c` is `(a|b)&c`. A comma is `&`.
-`[a|b]` also wants all nodes to have the same of the choices, and `a*2` counts nodes; neither can be said of one
-node, so such a job is matched more loosely and a note says so.
+`[a|b]` also wants all nodes to have the same of the choices, which cannot be said of one node, so such a job is
+matched more loosely and a note says so. `a*2&b*1` counts nodes: `parse_counted` takes it apart where the job says how
+many nodes it wants; elsewhere it is matched loosely, too.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     Named = Callable[[str], Mapping[str, Any]]
 
 _TOKEN = re.compile(r"\s*(?:([&|,()\[\]!])|([^&|,()\[\]!*\s]+)(?:\*(\d{1,9}))?)")
+_COUNTED = re.compile(r"\[?\s*(?:[^&|,()\[\]!*\s]+(?:\*\d{1,6})?\s*(?:[&,]\s*|(?=\]?\Z)))+\]?\Z")
 NAME: Final = "name"
 _MOST_TOKENS: Final = 400
 _MOST_DEPTH: Final = 20
@@ -96,6 +98,24 @@ def parse_features(text: str, named: Named) -> tuple[Mapping[str, Any] | None, t
         return _any_of(tokens, named), (COUNTED,)
     found = parser.expression("")
     return found, tuple(parser.notes)
+
+
+def parse_counted(text: str, named: Named) -> tuple[tuple[Mapping[str, Any], int], ...]:
+    """`a*2&b*1`, in brackets or not → each feature with its number of nodes; a feature without one holds for all.
+
+    Empty for everything else: no counts, a choice among them, anything nested.
+    """
+    if "*" not in text or _COUNTED.match(text.strip()) is None:
+        return ()
+    words = [word.strip() for word in re.split("[&,]", text.strip().strip("[]"))]
+    everywhere = tuple(named(word) for word in words if "*" not in word)
+    found = []
+    for word in words:
+        name, star, count = word.partition("*")
+        if star and int(count):
+            each = (named(name), *everywhere)
+            found.append((each[0] if len(each) == 1 else {"and": each}, int(count)))
+    return tuple(found)
 
 
 def _any_of(tokens: list[tuple[str, str]], named: Named) -> Mapping[str, Any] | None:

@@ -32,7 +32,7 @@ _PLAIN = {
     "cpus-per-tres": "N/A", "mem-per-tres": "N/A", "OverSubscribe": "OK", "Contiguous": "0", "ReqSwitch": "0",
     "Feature": "(null)", "Licenses": "(null)", "Dependency": "(null)", "Reservation": "(null)", "ReqNodes": "",
     "NodeList": "", "SchedNodes": "(null)", "BatchHost": "n/a", "Requeue": "1", "RestartCnt": "0",
-    "Account": "physics",
+    "Account": "physics", "SCT": "*:*:*", "CoreSpec": "N/A", "NTPerCore": "N/A", "NTPerSocket": "N/A",
 }  # fmt: skip
 
 FACTS = ClusterFacts(
@@ -92,7 +92,7 @@ class FakeSlurm:
         self.calls.append(tuple(args))
         self.envs.append(dict(env))
         if args[0].endswith("squeue"):
-            return Answer(self.queue)
+            return Answer("" if any(arg.startswith("--format=") for arg in args) else self.queue)
         if "show" in args:
             return Answer(self._show(args[args.index("show") + 1]))
         names = args[2].removeprefix("nodename=").split(",")
