@@ -2,8 +2,8 @@
 
 Slurm evaluates `&` and `|` from left to right, without precedence: `a|b&c` is `(a|b)&c`. A comma is `&`.
 `[a|b]` also wants all nodes to have the same of the choices, which cannot be said of one node, so such a job is
-matched more loosely and a note says so. `a*2&b*1` counts nodes: `parse_counted` takes it apart where the job says how
-many nodes it wants; elsewhere it is matched loosely, too.
+matched more loosely and a note says so. `[a*2&b*1]` counts nodes: `parse_counted` takes it apart where the job says how
+many nodes it wants; other counts are matched loosely, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     Named = Callable[[str], Mapping[str, Any]]
 
 _TOKEN = re.compile(r"\s*(?:([&|,()\[\]!])|([^&|,()\[\]!*\s]+)(?:\*(\d{1,9}))?)")
-_COUNTED = re.compile(r"\[?\s*(?:[^&|,()\[\]!*\s]+(?:\*\d{1,6})?\s*(?:[&,]\s*|(?=\]?\Z)))+\]?\Z")
+_AND = re.compile("[&,]")
+_WORD = r"[^&|,()\[\]!*\s]+"
+_COUNTED = re.compile(
+    rf"\[((?:{_WORD}(?:\*\d{{1,6}})?[&,])*{_WORD}\*\d{{1,6}}(?:[&,]{_WORD}(?:\*\d{{1,6}})?)*)\]((?:[&,]{_WORD})*)\Z"
+)
 NAME: Final = "name"
 _MOST_TOKENS: Final = 400
 _MOST_DEPTH: Final = 20
@@ -100,22 +104,28 @@ def parse_features(text: str, named: Named) -> tuple[Mapping[str, Any] | None, t
     return found, tuple(parser.notes)
 
 
-def parse_counted(text: str, named: Named) -> tuple[tuple[Mapping[str, Any], int], ...]:
-    """`a*2&b*1`, in brackets or not → each feature with its number of nodes; a feature without one holds for all.
+def parse_counted(text: str, named: Named, nodes: int) -> tuple[tuple[Mapping[str, Any], int], ...]:
+    """`[a*2&b*1]` and `[a*2&b*1]&c` of a job of so many nodes → constraints, each with its number of nodes.
 
-    Empty for everything else: no counts, a choice among them, anything nested.
+    `c` holds for all of them. Nodes beyond the counts have any of the counted features, as Slurm chooses them; so that
+    none of them is a node of the counts, all are asked for alone. Empty for everything else: no brackets, a choice,
+    anything nested, and counts that are more than the nodes.
     """
-    if "*" not in text or _COUNTED.match(text.strip()) is None:
+    match = _COUNTED.match(text.strip())
+    if match is None:
         return ()
-    words = [word.strip() for word in re.split("[&,]", text.strip().strip("[]"))]
-    everywhere = tuple(named(word) for word in words if "*" not in word)
-    found = []
-    for word in words:
-        name, star, count = word.partition("*")
-        if star and int(count):
-            each = (named(name), *everywhere)
-            found.append((each[0] if len(each) == 1 else {"and": each}, int(count)))
-    return tuple(found)
+    everywhere = tuple(named(word.strip()) for word in _AND.split(match[2]) if word.strip())
+    counts: list[tuple[Mapping[str, Any], int]] = []
+    for word in _AND.split(match[1]):
+        name, _, count = word.strip().partition("*")
+        counts.append((named(name), int(count or 1)))
+    left = nodes - sum(count for _, count in counts)
+    if left < 0 or not all(count for _, count in counts):
+        return ()
+    if left:
+        counts.append((counts[0][0] if len(counts) == 1 else {"or": tuple(feature for feature, _ in counts)}, left))
+        everywhere = (*everywhere, {"exclusive": True})
+    return tuple(({"and": (feature, *everywhere)} if everywhere else feature, count) for feature, count in counts)
 
 
 def _any_of(tokens: list[tuple[str, str]], named: Named) -> Mapping[str, Any] | None:

@@ -8,11 +8,12 @@
 | `--exclusive`, `--mem=0` | `exclusive`; `exclusive-task` where several slots may share a node |
 | GPUs | `{"ngpus": n}` and `gpu_types`; other generic resources `{"gres_NAME": n}` |
 | `-C` | `features`; default `{"feature_NAME": true}` |
-| `-C 'a*2&b*1'` with nodes given | one chunk a counted feature, and one for the nodes that are left |
+| `-C '[a*2&b*1]'` with nodes given | one chunk a counted feature, and one for the nodes that are left |
 | `-L matlab:2` | shared consumable, once a job |
 | `-w host` | `{"node.hostname": […]}`: no new machine can be it |
 | `-x host` | `{"not": {"node.hostname": […]}}` |
 | `--switches=1` on several nodes | `colocated` |
+| heterogeneous job | one chunk a component, each alone where two could meet on a node: Slurm keeps them apart |
 """
 
 from __future__ import annotations
@@ -84,10 +85,16 @@ class Translator:
             key = (key, *(self._facts.excluded.get(record.job_id, "") for record in records))
         found = self._seen.get(key)
         if found is None:
-            parts = [self._needs(record) for record in records]
+            apart = self._may_meet(records)
+            parts = [self._needs(record, apart=apart) for record in records]
             is_plain = len(parts) == 1 and not parts[0].counted
             found = self._seen[key] = self._single(parts[0]) if is_plain else self._several(parts)
         return found
+
+    def _may_meet(self, records: Sequence[QueueRecord]) -> bool:
+        """Whether two components could be placed on one node, which Slurm never does."""
+        arrays = [set(self._settings.nodearrays_of(partitions_of(record))) for record in records]
+        return len(set().union(*arrays)) < sum(map(len, arrays))
 
     def _single(self, needs: Needs) -> tuple[JobShape, tuple[str, ...]]:
         size = needs.size
@@ -118,13 +125,15 @@ class Translator:
             notes[_HET_SWITCH] = None
         return shape, tuple(notes)
 
-    def _needs(self, record: QueueRecord) -> Needs:
+    def _needs(self, record: QueueRecord, *, apart: bool) -> Needs:
+        """What a record asks for; `apart`: it is a component, and no other component may be on its nodes."""
         partitions, asked = partitions_of(record), record.asked
         size = size_of(
             asked,
             memory_is_managed=self._memory_is_managed,
             trust_hint=self._facts.nodes_of(partitions) != 0,
             threads=self._facts.threads_of(partitions),
+            apart=apart,
         )
         notes = list(size.notes)
         colocated = size.slots > 1 and asked.req_switch.partition("@")[0].strip() == "1"
@@ -134,7 +143,7 @@ class Translator:
             *(self._settings.gpu_type(name) for name in size.gpu_types),
             *_host_constraints(asked, size, notes),
             *_excluded_constraints(self._facts.excluded.get(record.job_id, "")),
-            *_exclusive_constraints(asked, size, notes, by_node=self._facts.allocation.by_node),
+            *_exclusive_constraints(asked, size, notes, alone=apart or self._facts.allocation.by_node),
         ]
         arrays = self._settings.nodearrays_of(partitions)
         amounts = {"nodearray": arrays, **self._amounts(size.slot)}
@@ -162,12 +171,11 @@ class Translator:
         return () if constraint is None else (constraint,)
 
     def _counted(self, asked: Asked, size: Size) -> tuple[tuple[Mapping[str, Any], int], ...]:
-        """Features of so many nodes each, and what is left of the nodes; empty: it cannot be said so."""
-        found = parse_counted(asked.feature, self._settings.feature) if size.is_scattered else ()
-        left = size.slots - sum(count for _, count in found)
-        if not found or left < 0:
+        """Features of so many of its nodes each; empty: it cannot be said so."""
+        if not size.is_scattered or "*" not in asked.feature:
             return ()
-        frozen: tuple[tuple[Mapping[str, Any], int], ...] = deepfreeze((*found, *(((), left),) * (left > 0)))
+        found = parse_counted(asked.feature, self._settings.feature, size.slots)
+        frozen: tuple[tuple[Mapping[str, Any], int], ...] = deepfreeze(found)
         return frozen
 
     def _licenses(self, asked: Asked, notes: list[str]) -> tuple[tuple[str, int], ...]:
@@ -214,8 +222,7 @@ def _chunks(needs: Needs) -> tuple[Chunk, ...]:
     size = needs.size
     if needs.counted:
         return tuple(
-            Chunk(constraints=(*needs.constraints, *((feature,) if feature else ())), node_count=count)
-            for feature, count in needs.counted
+            Chunk(constraints=(*needs.constraints, feature), node_count=count) for feature, count in needs.counted
         )
     if size.is_scattered:
         return (Chunk(constraints=needs.constraints, node_count=size.slots),)
@@ -238,10 +245,10 @@ def _host_constraints(asked: Asked, size: Size, notes: list[str]) -> tuple[Mappi
 
 
 def _exclusive_constraints(
-    asked: Asked, size: Size, notes: list[str], *, by_node: bool
+    asked: Asked, size: Size, notes: list[str], *, alone: bool
 ) -> tuple[Mapping[str, Any], ...]:
     sharing = asked.oversubscribe.upper()
-    if by_node and sharing != "YES":
+    if alone and sharing != "YES":
         sharing = "NO"
     if sharing == "USER":
         notes.append(_OF_A_USER)

@@ -91,13 +91,16 @@ class _Request:
         return sum(gres.count for gres in self.per_job if gres.name == GPU)
 
 
-def size_of(asked: Asked, *, memory_is_managed: bool, trust_hint: bool, threads: int = 1) -> Size:
+def size_of(
+    asked: Asked, *, memory_is_managed: bool, trust_hint: bool, threads: int = 1, apart: bool = False
+) -> Size:
     """Raises ValueError naming the field that cannot be read.
 
     `trust_hint` is False for partitions without nodes: Slurm then guesses one node a task. `threads` are the CPUs of
-    a core, all of which go to one job.
+    a core, all of which go to one job. `apart`: on nodes of its own, so many as Slurm says where that is to be trusted.
     """
     request = _read(asked, memory_is_managed, trust_hint, threads)
+    request.is_by_hint |= apart and trust_hint
     if request.nodes > 1:
         size = _on_nodes(request, request.nodes)
     elif request.tasks_per_node:
