@@ -115,9 +115,10 @@ ROWS: Final = (
         Row("featcount", "-N 3 -C [red*2&blue*1]", '2 nodes × ncpus=1 mem=500m; {"feature_red": true} '
             '+ 1 nodes × ncpus=1 mem=500m; {"feature_blue": true}', 3, "two red ones and a blue one", static=True),
         Row("featmore", "-N 4 -C [red*1&blue*2]", '1 nodes × ncpus=1 mem=500m; {"and": [{"feature_red": true}, '
-            '{"exclusive": true}]} + 2 nodes × ncpus=1 mem=500m; {"and": [{"feature_blue": true}, {"exclusive": true}]} '
-            '+ 1 nodes × ncpus=1 mem=500m; {"and": [{"or": [{"feature_red": true}, {"feature_blue": true}]}, '
-            '{"exclusive": true}]}', 4, "the fourth node is one of either, and none of the three", static=True),
+            '{"exclusive": true}]} + 2 nodes × ncpus=1 mem=500m; {"and": [{"feature_blue": true}, '
+            '{"exclusive": true}]} + 1 nodes × ncpus=1 mem=500m; {"and": [{"or": [{"feature_red": true}, '
+            '{"feature_blue": true}]}, {"exclusive": true}]}', 4,
+            "the fourth node is one of either, and none of the three", static=True),
         Row("featloose", "-N 2 -C red*1", '2 nodes × ncpus=1 mem=500m; {"feature_red": true}', 2,
             "without brackets Slurm takes red ones for all"),
     ),
@@ -155,7 +156,8 @@ ROWS: Final = (
         '{"exclusive": true}', 3, "two small nodes and a whole one", tasks=2),
     Row("hetfive", "-N 2 -n 2 : -n 6", '2 nodes × ncpus=1 mem=500m; {"exclusive": true} + 2 nodes × ncpus=3 mem=1500m; '
         '{"exclusive": true}', 4, "six tasks on the two nodes Slurm expects", tasks=2,
-        empty='2 nodes × ncpus=1 mem=500m; {"exclusive": true} + 6 packed × ncpus=1 mem=500m; {"exclusive-task": true}'),
+        empty='2 nodes × ncpus=1 mem=500m; {"exclusive": true} + 6 packed × ncpus=1 mem=500m; '
+        '{"exclusive-task": true}'),
     # arrays
     Row("array", "--array=0-9%3 -c 4", "1 × ncpus=4 mem=2000m", 3, "three at once, seven wait for them", tasks=3),
     Row("arraystep", "--array=1-9:2 -c 2", "1 × ncpus=2 mem=1000m", 3, "1, 3, 5, 7, 9: two share a node", tasks=5),

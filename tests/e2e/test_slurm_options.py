@@ -134,7 +134,11 @@ class Site:
     def check_starts(self) -> None:
         """Every row's tasks run on as many machines as the row says, in the end."""
         wanted = {row.name: (row.tasks, row.machines) for row in self.rows}
-        until(lambda: self.started() == wanted or None, lambda: differing(wanted, self.started()))
+        until(lambda: self.started() == wanted or None, lambda: (differing(wanted, self.started()), self.waiting()))
+
+    def waiting(self) -> str:
+        """Who waits, and why Slurm says so."""
+        return self.rig.output("squeue", "-h", "-a", "-t", "PD", "-o", "%P %Q %r")
 
 
 def differing(wanted: dict[str, Any], found: dict[str, Any]) -> dict[str, str]:

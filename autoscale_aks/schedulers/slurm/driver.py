@@ -21,13 +21,14 @@ from autoscale_aks.schedulers.commanded import (
 )
 from autoscale_aks.schedulers.port import SchedulerState
 from autoscale_aks.schedulers.slurm.commands import DROPPED, KEPT, NODES_AT_ONCE, CaptureRunner, SlurmCommands
-from autoscale_aks.schedulers.slurm.cores import Allocation, created_threads, parse_allocation, parse_threads
+from autoscale_aks.schedulers.slurm.cores import created_threads, parse_allocation, parse_threads
 from autoscale_aks.schedulers.slurm.facts import (
     ClusterFacts,
     parse_excluded,
     parse_hooks,
     parse_licenses,
     parse_memory_is_managed,
+    parse_now,
     parse_partitions,
 )
 from autoscale_aks.schedulers.slurm.jobs import read_queue
@@ -264,15 +265,14 @@ class SlurmScheduler:
         return {record.name: record for record in parse_nodes(self._commands.show_nodes().text, [])}
 
     def _read_facts(self, nodes_text: str, problems: list[Problem]) -> ClusterFacts:
-        managed, allocation = self._settings.memory_is_managed, Allocation()
-        if managed is None:
-            config = self._commands.show("config").text
-            managed, allocation = parse_memory_is_managed(config), parse_allocation(config)
+        config = self._commands.show("config").text
+        managed = self._settings.memory_is_managed
         return ClusterFacts(
             partitions=parse_partitions(self._commands.show("partitions").text, problems),
             licenses=parse_licenses(self._commands.show("licenses").text, problems),
-            memory_is_managed=managed,
-            allocation=allocation,
+            memory_is_managed=parse_memory_is_managed(config) if managed is None else managed,
+            allocation=parse_allocation(config),
+            now=parse_now(config),
             threads=parse_threads(nodes_text),
             new_threads=created_threads(self._settings.create_nodes.values()),
             excluded=parse_excluded(self._commands.show_excluded().text) if nodes_text else frozendict(),

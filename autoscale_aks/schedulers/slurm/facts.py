@@ -20,6 +20,7 @@ _PAIR = re.compile(r"(?:^|\s)([A-Za-z][A-Za-z0-9_/]*)=")
 _PROGRAM = re.compile(
     r"^((?:Resume|Suspend|ResumeFail)Program|(?:Prolog|Epilog)Slurmctld)\S*\s*=\s*(/\S+)", re.MULTILINE
 )
+_NOW = re.compile(r"^Configuration data as of ([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8})\s*$", re.MULTILINE)
 _UNLIMITED = frozenset({"", "UNLIMITED", "N/A"})
 _SELECT = re.compile(r"^\s*SelectTypeParameters\s*=\s*(\S+)", re.MULTILINE)
 
@@ -48,6 +49,8 @@ class ClusterFacts:
     threads: Mapping[str, int] = field(default_factory=frozendict)
     """Partition → CPUs a core of its nodes; those that have no nodes yet have `new_threads`."""
     new_threads: int = 1
+    now: str = ""
+    """Slurm's time, as it prints times; empty: not known."""
     excluded: Mapping[str, str] = field(default_factory=frozendict)
     """Job id → the hosts that it will not have (`-x`)."""
 
@@ -144,6 +147,12 @@ def parse_memory_is_managed(text: str) -> bool | None:
     """`scontrol show config`: whether jobs' memory is shared out, or only looked at. None: it does not say."""
     match = _SELECT.search(text)
     return None if match is None else "MEMORY" in match[1].upper()
+
+
+def parse_now(text: str) -> str:
+    """`scontrol show config`: when it was printed, such as `2026-11-22T10:00:00`; empty: it does not say."""
+    match = _NOW.search(text)
+    return "" if match is None else match[1]
 
 
 def parse_hooks(text: str) -> tuple[str, ...]:

@@ -50,6 +50,8 @@ _CONFIG: Final = "PartitionConfig"
 _NODE_LIMIT: Final = "PartitionNodeLimit"
 _BY_RECORD: Final = (_CONFIG, _NODE_LIMIT)
 """Reasons that mean one thing or the other, by what else the job says."""
+_EARLY_DEPENDENCY: Final = "Dependency: it waits for other jobs"
+_EARLY_BEGIN: Final = "BeginTime: its begin time is not reached"
 _UNFIT: Final = "BadConstraints"
 _HELD_UNFIT: Final = (
     "BadConstraints: no node of its partition fits, so Slurm holds it; `scontrol release` it once one does "
@@ -299,7 +301,17 @@ def _why_one_waits(record: QueueRecord, reading: _Reading) -> str:
         why = _why_record_waits(record, reading)
         if record.reason not in reading.unknown and not record.reason.startswith(_BY_RECORD):
             reading.reasons[key] = why
-    return why
+    return why if why or record.eligible_time == record.submit_time else _why_not_eligible(record, reading.facts.now)
+
+
+def _why_not_eligible(record: QueueRecord, now: str) -> str:
+    """In the seconds after a submission Slurm shows what it tried at once, even of jobs that wait for others or a time.
+
+    Both times are Slurm's own, in one form and zone. An array has no eligible time until it was looked at.
+    """
+    if is_blank(record.eligible_time):
+        return "" if is_blank(record.dependency) else _EARLY_DEPENDENCY
+    return _EARLY_BEGIN if now and record.eligible_time > now else ""
 
 
 def _why_record_waits(record: QueueRecord, reading: _Reading) -> str:

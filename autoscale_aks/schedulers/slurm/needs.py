@@ -244,9 +244,7 @@ def _host_constraints(asked: Asked, size: Size, notes: list[str]) -> tuple[Mappi
     return ({"node.hostname": hosts},)
 
 
-def _exclusive_constraints(
-    asked: Asked, size: Size, notes: list[str], *, alone: bool
-) -> tuple[Mapping[str, Any], ...]:
+def _exclusive_constraints(asked: Asked, size: Size, notes: list[str], *, alone: bool) -> tuple[Mapping[str, Any], ...]:
     sharing = asked.oversubscribe.upper()
     if alone and sharing != "YES":
         sharing = "NO"

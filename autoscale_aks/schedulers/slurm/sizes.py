@@ -91,9 +91,7 @@ class _Request:
         return sum(gres.count for gres in self.per_job if gres.name == GPU)
 
 
-def size_of(
-    asked: Asked, *, memory_is_managed: bool, trust_hint: bool, threads: int = 1, apart: bool = False
-) -> Size:
+def size_of(asked: Asked, *, memory_is_managed: bool, trust_hint: bool, threads: int = 1, apart: bool = False) -> Size:
     """Raises ValueError naming the field that cannot be read.
 
     `trust_hint` is False for partitions without nodes: Slurm then guesses one node a task. `threads` are the CPUs of

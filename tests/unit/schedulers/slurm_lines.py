@@ -32,7 +32,8 @@ _PLAIN = {
     "cpus-per-tres": "N/A", "mem-per-tres": "N/A", "OverSubscribe": "OK", "Contiguous": "0", "ReqSwitch": "0",
     "Feature": "(null)", "Licenses": "(null)", "Dependency": "(null)", "Reservation": "(null)", "ReqNodes": "",
     "NodeList": "", "SchedNodes": "(null)", "BatchHost": "n/a", "Requeue": "1", "RestartCnt": "0",
-    "Account": "physics", "SCT": "*:*:*", "CoreSpec": "N/A", "NTPerCore": "N/A", "NTPerSocket": "N/A",
+    "Account": "physics",
+    "SCT": "*:*:*", "CoreSpec": "N/A", "NTPerCore": "N/A", "NTPerSocket": "N/A",
 }  # fmt: skip
 
 FACTS = ClusterFacts(
