@@ -81,11 +81,11 @@ RUNNABLE: Final = (
 def rig() -> Iterator[SlurmRig]:
     nodes = (
         NodeLine("work-[1-4]", 4, 8000),
-        NodeLine("pattern-1", 8, 16000, gres="gpu:t4:1"),
+        NodeLine("pattern-1", 8, 16000, gres="gpu:t4:1", state="DOWN"),
     )
     gres = f"NodeName=pattern-1,big-1 Name=gpu Type=t4 File={FAKE_GPU_DEVICES[0]}\n"
     with SlurmRig(nodes, PARTITIONS, gres_conf=gres, extra=EXTRA) as running:
-        running.mark_absent("work-[1-4],pattern-1")
+        running.mark_absent("work-[1-4]")
         running.run(["scontrol", "create", "reservation", "reservationname=later", "nodes=work-1", "users=root",
                      "starttime=now+3600", "duration=60"])  # fmt: skip
         running.run(["scontrol", "create", "reservation", "reservationname=taken", "licenses=ansys:2",
