@@ -26,6 +26,7 @@ _PLAIN: Final = {
     "ReqSwitch": "0", "Feature": "(null)", "Licenses": "(null)", "Dependency": "(null)", "Reservation": "(null)",
     "ReqNodes": "", "NodeList": "", "SchedNodes": "(null)", "BatchHost": "n/a", "Requeue": "1", "RestartCnt": "0",
     "Account": "physics",
+    "SCT": "*:*:*", "CoreSpec": "N/A", "NTPerCore": "N/A", "NTPerSocket": "N/A",
 }  # fmt: skip
 _FACTS: Final = ClusterFacts(partitions={"htc": Partition(name="htc", total_nodes=5000)}, memory_is_managed=True)
 _SETTINGS: Final = SlurmSettings(partitions={"htc": ("htc0",)})

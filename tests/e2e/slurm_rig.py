@@ -96,12 +96,14 @@ class NodeLine:
     features: tuple[str, ...] = ()
     gres: str = ""
     state: str = "CLOUD"
+    topology: str = ""
+    """Sockets, cores and threads, as slurm.conf says them."""
 
     def render(self, ports: str) -> str:
         """Return the line, with the ports its slurmds would listen on."""
         line = (
             f"NodeName={self.names} NodeAddr={ADDRESS} Port={ports} CPUs={self.cpus}"
-            f" RealMemory={self.memory_mb} State={self.state}"
+            f" RealMemory={self.memory_mb} State={self.state} {self.topology}".rstrip()
         )
         if self.features:
             line += f" Feature={','.join(self.features)}"

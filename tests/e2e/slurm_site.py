@@ -66,14 +66,14 @@ def machines(aks: EmulatorServer) -> set[str]:
     return {machine.name for pool in aks.state.pools() for machine in pool.listed()}
 
 
-def until(look: Callable[[], T], what: str, pause_s: float = 0.2) -> T:
+def until(look: Callable[[], T], what: object, pause_s: float = 0.2) -> T:
     """What `look` finds, as soon as it finds something."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         found = look()
         if found:
             return found
-        assert time.monotonic() < deadline, f"never: {what}"
+        assert time.monotonic() < deadline, f"never: {what() if callable(what) else what}"
         time.sleep(pause_s)
 
 

@@ -26,6 +26,7 @@ NODES_AT_ONCE: Final = 200
 """Node names in one command line."""
 
 _QUEUE: Final = ("--noheader", "--all", "--local", "--noconvert", "--sort=i", "--Format=" + ":\t,".join(FIELDS) + ":")
+_EXCLUDED: Final = ("--noheader", "--all", "--local", "--states=PENDING", "--format=%A %x")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,10 @@ class SlurmCommands:
     def show_queue(self) -> Answer:
         """Every waiting and running job, one a line."""
         return self._run(self.squeue, *_QUEUE)
+
+    def show_excluded(self) -> Answer:
+        """Waiting jobs and the hosts they will not have; `--Format` has no word for these."""
+        return self._run(self.squeue, *_EXCLUDED)
 
     def version(self) -> Answer:
         """The version of the commands, which is that of the cluster or a newer one."""
@@ -73,12 +78,17 @@ class SlurmCommands:
         return self.runner.run(args, {**QUERY_ENV, **self.env})
 
 
+_QUERIES: Final = ("--Format=", "--format=", "--version")
+_CAPTURED: Final = {"": "squeue.txt", "excluded": "squeue-excluded.txt"}
+
+
 @dataclass(slots=True)
 class CaptureRunner:
     """Answers queries from captured files, so that a real queue can be looked at again anywhere.
 
-    `squeue` is answered by `squeue.txt`, `scontrol … show nodes` by `scontrol-show-nodes.txt` and so on. Commands
-    that change something change nothing; they are kept in `recorded`.
+    `squeue` is answered by `squeue.txt`, `scontrol … show nodes` by `scontrol-show-nodes.txt` and so on; which hosts
+    jobs exclude stands in `squeue-excluded.txt`, where there is one. Commands that change something change nothing;
+    they are kept in `recorded`.
     """
 
     directory: Path
@@ -86,16 +96,18 @@ class CaptureRunner:
 
     def run(self, args: Sequence[str], env: Mapping[str, str]) -> Answer:  # noqa: ARG002 - files need no environment
         """The file that holds what this query printed. Raises SchedulerError when the queue or nodes are missing."""
-        if "show" not in args and not any(arg.startswith(("--Format=", "--version")) for arg in args):
+        if "show" not in args and not any(arg.startswith(_QUERIES) for arg in args):
             self.recorded.append(tuple(args))
             return Answer("")
         what = args[args.index("show") + 1] if "show" in args else "config" if "--version" in args else ""
-        name = f"scontrol-show-{what}.txt" if what else "squeue.txt"
+        if _EXCLUDED[-1] in args:
+            what = "excluded"
+        name = _CAPTURED.get(what, f"scontrol-show-{what}.txt")
         path = self.directory / name
         try:
             return Answer(path.read_text(encoding="utf-8", errors="replace"))
         except FileNotFoundError:
-            if what in {"licenses", "partitions", "config"}:
+            if what in {"licenses", "partitions", "config", "excluded"}:
                 return Answer("")
             raise SchedulerError(
                 f"{path}: no such captured file; a capture holds squeue.txt and scontrol-show-nodes.txt"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from frozendict import frozendict
+
 from autoscale_aks.errors import SchedulerError
 from autoscale_aks.schedulers.commanded import (
     checked_names,
@@ -19,11 +21,14 @@ from autoscale_aks.schedulers.commanded import (
 )
 from autoscale_aks.schedulers.port import SchedulerState
 from autoscale_aks.schedulers.slurm.commands import DROPPED, KEPT, NODES_AT_ONCE, CaptureRunner, SlurmCommands
+from autoscale_aks.schedulers.slurm.cores import created_threads, parse_allocation, parse_threads
 from autoscale_aks.schedulers.slurm.facts import (
     ClusterFacts,
+    parse_excluded,
     parse_hooks,
     parse_licenses,
     parse_memory_is_managed,
+    parse_now,
     parse_partitions,
 )
 from autoscale_aks.schedulers.slurm.jobs import read_queue
@@ -79,7 +84,7 @@ class SlurmScheduler:
         nodes_text = ""
         if self._reports_nodes:
             nodes_text = text_of("scontrol show nodes", self._commands.show_nodes(), problems)
-        facts = self._read_facts(problems)
+        facts = self._read_facts(nodes_text, problems)
         queue = read_queue(text_of("squeue", self._commands.show_queue(), problems), self._settings, facts)
         nodes = None
         requests = self._read_requests(nodes_text, problems)
@@ -259,14 +264,18 @@ class SlurmScheduler:
     def _node_records(self) -> dict[str, NodeRecord]:
         return {record.name: record for record in parse_nodes(self._commands.show_nodes().text, [])}
 
-    def _read_facts(self, problems: list[Problem]) -> ClusterFacts:
+    def _read_facts(self, nodes_text: str, problems: list[Problem]) -> ClusterFacts:
+        config = self._commands.show("config").text
         managed = self._settings.memory_is_managed
-        if managed is None:
-            managed = parse_memory_is_managed(self._commands.show("config").text)
         return ClusterFacts(
             partitions=parse_partitions(self._commands.show("partitions").text, problems),
             licenses=parse_licenses(self._commands.show("licenses").text, problems),
-            memory_is_managed=managed,
+            memory_is_managed=parse_memory_is_managed(config) if managed is None else managed,
+            allocation=parse_allocation(config),
+            now=parse_now(config),
+            threads=parse_threads(nodes_text),
+            new_threads=created_threads(self._settings.create_nodes.values()),
+            excluded=parse_excluded(self._commands.show_excluded().text) if nodes_text else frozendict(),
         )
 
 

@@ -10,6 +10,7 @@ from frozendict import frozendict
 
 from autoscale_aks.errors import Problem
 from autoscale_aks.model.limits import SharedResource
+from autoscale_aks.schedulers.slurm.cores import Allocation
 from autoscale_aks.schedulers.slurm.values import parse_count
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ _PAIR = re.compile(r"(?:^|\s)([A-Za-z][A-Za-z0-9_/]*)=")
 _PROGRAM = re.compile(
     r"^((?:Resume|Suspend|ResumeFail)Program|(?:Prolog|Epilog)Slurmctld)\S*\s*=\s*(/\S+)", re.MULTILINE
 )
+_NOW = re.compile(r"^Configuration data as of ([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8})\s*$", re.MULTILINE)
+_UNLIMITED = frozenset({"", "UNLIMITED", "N/A"})
 _SELECT = re.compile(r"^\s*SelectTypeParameters\s*=\s*(\S+)", re.MULTILINE)
 
 
@@ -29,6 +32,8 @@ class Partition:
     name: str
     total_nodes: int = 0
     priority_tier: int = 1
+    max_nodes: int | None = None
+    """Most nodes one job may have; None: no limit."""
     grows: bool = False
     """Whether nodes can be added at run time: it is made of node sets, or has no nodes yet."""
 
@@ -40,6 +45,26 @@ class ClusterFacts:
     partitions: Mapping[str, Partition] | None = None
     licenses: Mapping[str, SharedResource] = field(default_factory=frozendict)
     memory_is_managed: bool | None = None
+    allocation: Allocation = field(default_factory=Allocation)
+    threads: Mapping[str, int] = field(default_factory=frozendict)
+    """Partition → CPUs a core of its nodes; those that have no nodes yet have `new_threads`."""
+    new_threads: int = 1
+    now: str = ""
+    """Slurm's time, as it prints times; empty: not known."""
+    excluded: Mapping[str, str] = field(default_factory=frozendict)
+    """Job id → the hosts that it will not have (`-x`)."""
+
+    def threads_of(self, partitions: tuple[str, ...]) -> int:
+        """CPUs that a job in these partitions takes at least, all of one core; where they differ, the least."""
+        if not self.allocation.by_core:
+            return 1
+        return min((self.threads.get(name, self.new_threads) for name in partitions), default=1)
+
+    def max_nodes_of(self, partitions: tuple[str, ...]) -> int | None:
+        """Most nodes that one of these partitions gives to a job; None: one of them has no limit, or is not known."""
+        known = self.partitions or {}
+        limits = [known[name].max_nodes if name in known else None for name in partitions]
+        return None if None in limits else max((limit for limit in limits if limit is not None), default=None)
 
     def nodes_of(self, partitions: tuple[str, ...]) -> int | None:
         """Nodes of the largest of these partitions; None when one of them is not known."""
@@ -80,8 +105,14 @@ def parse_partitions(text: str, problems: list[Problem]) -> Mapping[str, Partiti
             if name:
                 total = parse_count(pairs.get("TotalNodes", ""), "TotalNodes")
                 tier = parse_count(pairs.get("PriorityTier", ""), "PriorityTier", blank=1)
-                grows = "NodeSets" in pairs or not total
-                found[name] = Partition(name=name, total_nodes=total, priority_tier=tier, grows=grows)
+                most = pairs.get("MaxNodes", "UNLIMITED")
+                found[name] = Partition(
+                    name=name,
+                    total_nodes=total,
+                    priority_tier=tier,
+                    max_nodes=None if most in _UNLIMITED else parse_count(most, "MaxNodes"),
+                    grows="NodeSets" in pairs or not total,
+                )
         except ValueError as error:
             problems.append(Problem(f"partitions line {number}", f"{name[:40]}: {error}"))
     return frozendict(found) if found else None
@@ -106,10 +137,22 @@ def parse_licenses(text: str, problems: list[Problem]) -> Mapping[str, SharedRes
     return frozendict(found)
 
 
+def parse_excluded(text: str) -> Mapping[str, str]:
+    """`squeue --format='%A %x'` → job id and the hosts that it will not have, for jobs that exclude some."""
+    pairs = (line.partition(" ") for line in text.split("\n") if not line.endswith(" "))
+    return frozendict({job: hosts.strip() for job, _, hosts in pairs if hosts.strip()})
+
+
 def parse_memory_is_managed(text: str) -> bool | None:
     """`scontrol show config`: whether jobs' memory is shared out, or only looked at. None: it does not say."""
     match = _SELECT.search(text)
     return None if match is None else "MEMORY" in match[1].upper()
+
+
+def parse_now(text: str) -> str:
+    """`scontrol show config`: when it was printed, such as `2026-11-22T10:00:00`; empty: it does not say."""
+    match = _NOW.search(text)
+    return "" if match is None else match[1]
 
 
 def parse_hooks(text: str) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """`--constraint` expressions: `spot|regular`, `a&b`, `(a|b)&c`, `[a|b]`, `a*2` → our constraint language.
 
 Slurm evaluates `&` and `|` from left to right, without precedence: `a|b&c` is `(a|b)&c`. A comma is `&`.
-`[a|b]` also wants all nodes to have the same of the choices, and `a*2` counts nodes; neither can be said of one
-node, so such a job is matched more loosely and a note says so.
+`[a|b]` also wants all nodes to have the same of the choices, which cannot be said of one node, so such a job is
+matched more loosely and a note says so. `[a*2&b*1]` counts nodes: `parse_counted` takes it apart where the job says how
+many nodes it wants; other counts are matched loosely, too.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     Named = Callable[[str], Mapping[str, Any]]
 
 _TOKEN = re.compile(r"\s*(?:([&|,()\[\]!])|([^&|,()\[\]!*\s]+)(?:\*(\d{1,9}))?)")
+_AND = re.compile("[&,]")
+_WORD = r"[^&|,()\[\]!*\s]+"
+_COUNTED = re.compile(
+    rf"\[((?:{_WORD}(?:\*\d{{1,6}})?[&,])*{_WORD}\*\d{{1,6}}(?:[&,]{_WORD}(?:\*\d{{1,6}})?)*)\]((?:[&,]{_WORD})*)\Z"
+)
 NAME: Final = "name"
 _MOST_TOKENS: Final = 400
 _MOST_DEPTH: Final = 20
@@ -96,6 +102,30 @@ def parse_features(text: str, named: Named) -> tuple[Mapping[str, Any] | None, t
         return _any_of(tokens, named), (COUNTED,)
     found = parser.expression("")
     return found, tuple(parser.notes)
+
+
+def parse_counted(text: str, named: Named, nodes: int) -> tuple[tuple[Mapping[str, Any], int], ...]:
+    """`[a*2&b*1]` and `[a*2&b*1]&c` of a job of so many nodes → constraints, each with its number of nodes.
+
+    `c` holds for all of them. Nodes beyond the counts have any of the counted features, as Slurm chooses them; so that
+    none of them is a node of the counts, all are asked for alone. Empty for everything else: no brackets, a choice,
+    anything nested, and counts that are more than the nodes.
+    """
+    match = _COUNTED.match(text.strip())
+    if match is None:
+        return ()
+    everywhere = tuple(named(word.strip()) for word in _AND.split(match[2]) if word.strip())
+    counts: list[tuple[Mapping[str, Any], int]] = []
+    for word in _AND.split(match[1]):
+        name, _, count = word.strip().partition("*")
+        counts.append((named(name), int(count or 1)))
+    left = nodes - sum(count for _, count in counts)
+    if left < 0 or not all(count for _, count in counts):
+        return ()
+    if left:
+        counts.append((counts[0][0] if len(counts) == 1 else {"or": tuple(feature for feature, _ in counts)}, left))
+        everywhere = (*everywhere, {"exclusive": True})
+    return tuple(({"and": (feature, *everywhere)} if everywhere else feature, count) for feature, count in counts)
 
 
 def _any_of(tokens: list[tuple[str, str]], named: Named) -> Mapping[str, Any] | None:

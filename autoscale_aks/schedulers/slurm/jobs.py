@@ -47,6 +47,16 @@ _LIMITED: Final = "JobArrayTaskLimit: as many tasks of its array run as its % al
 _LONGEST_NUMBER: Final = 20
 _NO_SHAPE: Final = JobShape()
 _CONFIG: Final = "PartitionConfig"
+_NODE_LIMIT: Final = "PartitionNodeLimit"
+_BY_RECORD: Final = (_CONFIG, _NODE_LIMIT)
+"""Reasons that mean one thing or the other, by what else the job says."""
+_EARLY_DEPENDENCY: Final = "Dependency: it waits for other jobs"
+_EARLY_BEGIN: Final = "BeginTime: its begin time is not reached"
+_UNFIT: Final = "BadConstraints"
+_HELD_UNFIT: Final = (
+    "BadConstraints: no node of its partition fits, so Slurm holds it; `scontrol release` it once one does "
+    "(docs/slurm.md, traps)"
+)
 
 _POWERED: Final = "Slurm resumes nodes for it by itself (power saving)"
 _NO_ID: Final = frozenset({"", "N/A", "n/a", "(null)"})
@@ -289,9 +299,19 @@ def _why_one_waits(record: QueueRecord, reading: _Reading) -> str:
     why = reading.reasons.get(key)
     if why is None:
         why = _why_record_waits(record, reading)
-        if record.reason not in reading.unknown and not record.reason.startswith(_CONFIG):
+        if record.reason not in reading.unknown and not record.reason.startswith(_BY_RECORD):
             reading.reasons[key] = why
-    return why
+    return why if why or record.eligible_time == record.submit_time else _why_not_eligible(record, reading.facts.now)
+
+
+def _why_not_eligible(record: QueueRecord, now: str) -> str:
+    """In the seconds after a submission Slurm shows what it tried at once, even of jobs that wait for others or a time.
+
+    Both times are Slurm's own, in one form and zone. An array has no eligible time until it was looked at.
+    """
+    if is_blank(record.eligible_time):
+        return "" if is_blank(record.dependency) else _EARLY_DEPENDENCY
+    return _EARLY_BEGIN if now and record.eligible_time > now else ""
 
 
 def _why_record_waits(record: QueueRecord, reading: _Reading) -> str:
@@ -303,18 +323,38 @@ def _why_record_waits(record: QueueRecord, reading: _Reading) -> str:
         reading.note(f"unknown reason {record.reason[:60]!r}, treated as {treated}", record)
         reading.unknown.add(record.reason)
     if not verdict.runnable:
-        return verdict.why
+        return _why_held(record, reading) or ("" if _waits_for_nodes(record, reading) else verdict.why)
     return reading.place_of(record).why_not or _why_config(record, reading)
+
+
+def _grows(record: QueueRecord, reading: _Reading) -> bool:
+    """Whether nodes of its partition are made at run time."""
+    grows = reading.settings.dynamic_nodes
+    return grows or (grows is None and reading.facts.grow(partitions_of(record)))
+
+
+def _waits_for_nodes(record: QueueRecord, reading: _Reading) -> bool:
+    """PartitionNodeLimit: more nodes than the partition allows, and Slurm says so of more than it has now, too."""
+    if not record.reason.startswith(_NODE_LIMIT) or not _grows(record, reading):
+        return False
+    partitions = partitions_of(record)
+    allowed = reading.facts.max_nodes_of(partitions)
+    asked = parse_count(record.asked.num_nodes, "NumNodes")
+    return asked > (reading.facts.nodes_of(partitions) or 0) and (allowed is None or asked <= allowed)
+
+
+def _why_held(record: QueueRecord, reading: _Reading) -> str:
+    """BadConstraints where partitions grow: Slurm holds a job that none of the nodes there are now could take."""
+    return _HELD_UNFIT if record.reason.startswith(_UNFIT) and _grows(record, reading) else ""
 
 
 def _why_config(record: QueueRecord, reading: _Reading) -> str:
     """PartitionConfig: no node of the partition could ever take the job. A machine helps where partitions grow."""
     if not record.reason.startswith(_CONFIG):
         return ""
-    partitions = partitions_of(record)
-    grows = reading.settings.dynamic_nodes
-    if grows or (grows is None and reading.facts.grow(partitions)):
+    if _grows(record, reading):
         return ""
+    partitions = partitions_of(record)
     asked, nodes = parse_count(record.asked.num_nodes, "NumNodes"), reading.facts.nodes_of(partitions)
     if nodes is not None and asked > nodes:
         return f"PartitionConfig: it asks for {asked} nodes, its partition has {nodes}"

@@ -8,9 +8,12 @@
 | `--exclusive`, `--mem=0` | `exclusive`; `exclusive-task` where several slots may share a node |
 | GPUs | `{"ngpus": n}` and `gpu_types`; other generic resources `{"gres_NAME": n}` |
 | `-C` | `features`; default `{"feature_NAME": true}` |
+| `-C '[a*2&b*1]'` with nodes given | one chunk a counted feature, and one for the nodes that are left |
 | `-L matlab:2` | shared consumable, once a job |
 | `-w host` | `{"node.hostname": […]}`: no new machine can be it |
+| `-x host` | `{"not": {"node.hostname": […]}}` |
 | `--switches=1` on several nodes | `colocated` |
+| heterogeneous job | one chunk a component, each alone where two could meet on a node: Slurm keeps them apart |
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from frozendict import deepfreeze
 
 from autoscale_aks.model.job import Chunk, JobShape, PackingStrategy
-from autoscale_aks.schedulers.slurm.features import parse_features
+from autoscale_aks.schedulers.slurm.features import parse_counted, parse_features
 from autoscale_aks.schedulers.slurm.hostlists import expand_hosts
 from autoscale_aks.schedulers.slurm.records import is_blank
 from autoscale_aks.schedulers.slurm.sizes import GPU, size_of
@@ -51,6 +54,8 @@ class Needs:
     constraints: tuple[Mapping[str, Any], ...]
     size: Size
     colocated: bool = False
+    counted: tuple[tuple[Mapping[str, Any], int], ...] = ()
+    """Features of so many of its nodes each."""
     licenses: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -76,11 +81,20 @@ class Translator:
             key: Any = (records[0].partition, records[0].rest)
         else:
             key = tuple((record.partition, record.rest) for record in records)
+        if self._facts.excluded:
+            key = (key, *(self._facts.excluded.get(record.job_id, "") for record in records))
         found = self._seen.get(key)
         if found is None:
-            parts = [self._needs(record) for record in records]
-            found = self._seen[key] = self._single(parts[0]) if len(parts) == 1 else self._several(parts)
+            apart = self._may_meet(records)
+            parts = [self._needs(record, apart=apart) for record in records]
+            is_plain = len(parts) == 1 and not parts[0].counted
+            found = self._seen[key] = self._single(parts[0]) if is_plain else self._several(parts)
         return found
+
+    def _may_meet(self, records: Sequence[QueueRecord]) -> bool:
+        """Whether two components could be placed on one node, which Slurm never does."""
+        arrays = [set(self._settings.nodearrays_of(partitions_of(record))) for record in records]
+        return len(set().union(*arrays)) < sum(map(len, arrays))
 
     def _single(self, needs: Needs) -> tuple[JobShape, tuple[str, ...]]:
         size = needs.size
@@ -96,18 +110,11 @@ class Translator:
         return shape, needs.notes
 
     def _several(self, parts: Sequence[Needs]) -> tuple[JobShape, tuple[str, ...]]:
-        """A heterogeneous job: one chunk a component, licences of all of them once a job (A6)."""
+        """A heterogeneous job, or one of counted features: its chunks, licences of all of them once a job (A6)."""
         licenses: dict[str, int] = {}
         for name, amount in (license_ for needs in parts for license_ in needs.licenses):
             licenses[name] = licenses.get(name, 0) + amount
-        chunks = tuple(
-            Chunk(
-                constraints=needs.constraints,
-                iterations=1 if needs.size.is_scattered else needs.size.slots,
-                node_count=needs.size.slots if needs.size.is_scattered else 0,
-            )
-            for needs in parts
-        )
+        chunks = tuple(chunk for needs in parts for chunk in _chunks(needs))
         constraints = _license_constraints(tuple(sorted(licenses.items())))
         key = (constraints, tuple((chunk.constraints, chunk.iterations, chunk.node_count) for chunk in chunks))
         shape = self._shapes.get(key)
@@ -118,26 +125,33 @@ class Translator:
             notes[_HET_SWITCH] = None
         return shape, tuple(notes)
 
-    def _needs(self, record: QueueRecord) -> Needs:
+    def _needs(self, record: QueueRecord, *, apart: bool) -> Needs:
+        """What a record asks for; `apart`: it is a component, and no other component may be on its nodes."""
         partitions, asked = partitions_of(record), record.asked
         size = size_of(
             asked,
             memory_is_managed=self._memory_is_managed,
             trust_hint=self._facts.nodes_of(partitions) != 0,
+            threads=self._facts.threads_of(partitions),
+            apart=apart,
         )
         notes = list(size.notes)
+        colocated = size.slots > 1 and asked.req_switch.partition("@")[0].strip() == "1"
+        counted = () if colocated else self._counted(asked, size)
         more = [
-            *self._feature_constraints(asked, notes),
+            *(() if counted else self._feature_constraints(asked, notes)),
             *(self._settings.gpu_type(name) for name in size.gpu_types),
             *_host_constraints(asked, size, notes),
-            *_exclusive_constraints(asked, size, notes),
+            *_excluded_constraints(self._facts.excluded.get(record.job_id, "")),
+            *_exclusive_constraints(asked, size, notes, alone=apart or self._facts.allocation.by_node),
         ]
         arrays = self._settings.nodearrays_of(partitions)
         amounts = {"nodearray": arrays, **self._amounts(size.slot)}
         return Needs(
             constraints=deepfreeze((amounts, *more)),
             size=size,
-            colocated=size.slots > 1 and asked.req_switch.partition("@")[0].strip() == "1",
+            colocated=colocated,
+            counted=counted,
             licenses=self._licenses(asked, notes),
             notes=tuple(dict.fromkeys(notes)),
         )
@@ -155,6 +169,14 @@ class Translator:
         constraint, unsaid = parse_features(asked.feature, self._settings.feature)
         notes.extend(unsaid)
         return () if constraint is None else (constraint,)
+
+    def _counted(self, asked: Asked, size: Size) -> tuple[tuple[Mapping[str, Any], int], ...]:
+        """Features of so many of its nodes each; empty: it cannot be said so."""
+        if not size.is_scattered or "*" not in asked.feature:
+            return ()
+        found = parse_counted(asked.feature, self._settings.feature, size.slots)
+        frozen: tuple[tuple[Mapping[str, Any], int], ...] = deepfreeze(found)
+        return frozen
 
     def _licenses(self, asked: Asked, notes: list[str]) -> tuple[tuple[str, int], ...]:
         """Licences by name; only those that Slurm counts itself."""
@@ -195,6 +217,23 @@ def _license_constraints(licenses: tuple[tuple[str, int], ...]) -> tuple[Mapping
     return frozen
 
 
+def _chunks(needs: Needs) -> tuple[Chunk, ...]:
+    """One chunk, or one for each counted feature."""
+    size = needs.size
+    if needs.counted:
+        return tuple(
+            Chunk(constraints=(*needs.constraints, feature), node_count=count) for feature, count in needs.counted
+        )
+    if size.is_scattered:
+        return (Chunk(constraints=needs.constraints, node_count=size.slots),)
+    return (Chunk(constraints=needs.constraints, iterations=size.slots),)
+
+
+def _excluded_constraints(hosts: str) -> tuple[Mapping[str, Any], ...]:
+    names = expand_hosts(hosts)
+    return ({"not": {"node.hostname": names}},) if names else ()
+
+
 def _host_constraints(asked: Asked, size: Size, notes: list[str]) -> tuple[Mapping[str, Any], ...]:
     hosts = expand_hosts(asked.req_nodes)
     if not hosts:
@@ -205,8 +244,10 @@ def _host_constraints(asked: Asked, size: Size, notes: list[str]) -> tuple[Mappi
     return ({"node.hostname": hosts},)
 
 
-def _exclusive_constraints(asked: Asked, size: Size, notes: list[str]) -> tuple[Mapping[str, Any], ...]:
+def _exclusive_constraints(asked: Asked, size: Size, notes: list[str], *, alone: bool) -> tuple[Mapping[str, Any], ...]:
     sharing = asked.oversubscribe.upper()
+    if alone and sharing != "YES":
+        sharing = "NO"
     if sharing == "USER":
         notes.append(_OF_A_USER)
     if not size.whole_memory and (sharing in _SHARED or is_blank(asked.oversubscribe)):

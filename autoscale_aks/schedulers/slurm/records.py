@@ -14,12 +14,15 @@ _OWN: Final = (
     "JobArrayID", "JobID", "ArrayJobID", "ArrayTaskID", "HetJobID", "HetJobIDSet", "State", "Reason", "Partition",
     "UserName", "PriorityLong", "SubmitTime", "NodeList",
 )  # fmt: skip
+_OWN_LATER: Final = ("EligibleTime", "Dependency")
 _ASKED: Final = (
     "NumNodes", "NumCPUs", "NumTasks", "cpus-per-task", "NTPerNode", "MinCpus", "MinMemory", "MinTmpDisk", "tres-alloc",
     "tres-per-job", "tres-per-node", "tres-per-socket", "tres-per-task", "cpus-per-tres", "mem-per-tres",
     "OverSubscribe", "ReqSwitch", "Feature", "Licenses", "ReqNodes",
 )  # fmt: skip
-FIELDS: Final = (*_OWN, *_ASKED)
+_ASKED_LATER: Final = ("SCT", "CoreSpec", "NTPerCore", "NTPerSocket")
+"""What captures of the first versions of this program do not hold, as `_OWN_LATER`."""
+FIELDS: Final = (*_OWN, *_OWN_LATER, *_ASKED, *_ASKED_LATER)
 """What squeue is asked for, separated by tabs. A field that a version of Slurm does not know stays empty.
 
 First what is a job's own, then what it asks for: jobs that ask for the same have the same end of the line, which is
@@ -31,6 +34,7 @@ SEPARATOR: Final = "\t"
 _JOB_ID: Final = re.compile(r"[0-9]{1,19}\Z")
 _SHOWN_PROBLEMS: Final = 20
 _BLOCK: Final = 1 << 18
+_BLANKS: Final = ("",) * len(_OWN_LATER)
 _BLANK: Final = frozenset({"", "N/A", "n/a", "(null)", "None", "NONE", "Unknown"})
 
 
@@ -57,6 +61,10 @@ class Asked(NamedTuple):
     feature: str
     licenses: str
     req_nodes: str
+    sockets_cores_threads: str
+    core_spec: str
+    tasks_per_core: str
+    tasks_per_socket: str
 
 
 class QueueRecord(NamedTuple):
@@ -75,6 +83,8 @@ class QueueRecord(NamedTuple):
     priority: str
     submit_time: str
     node_list: str
+    eligible_time: str
+    dependency: str
     rest: str
     """What it asks for, not taken apart: equal for jobs that ask for the same."""
 
@@ -85,12 +95,20 @@ class QueueRecord(NamedTuple):
 
 
 def parse_queue(text: str, problems: list[Problem]) -> Iterator[tuple[int, QueueRecord]]:
-    """Line numbers and records. Lines that are no job are left out, counted, and the first ones reported."""
-    left_out, own, rest = 0, len(_OWN), len(_ASKED) - 1
+    """Line numbers and records. Lines that are no job are left out, counted, and the first ones reported.
+
+    Lines of an older capture lack the last fields, which are blank then.
+    """
+    own = len(_OWN) + len(_OWN_LATER)
+    left_out, rest, older = 0, len(FIELDS) - own - 1, len(_ASKED) - len(_OWN_LATER) - 1
     make = tuple.__new__  # what `_make` does, without its check of the length, which is made here
     for number, line in enumerate(_lines(text), start=1):
         parts = line.split(SEPARATOR, own)
-        if len(parts) > own and parts[own].count(SEPARATOR) == rest and _JOB_ID.match(parts[1]):
+        separators = parts[own].count(SEPARATOR) if len(parts) > own else 0
+        if separators == older:
+            *parts, asked = line.split(SEPARATOR, len(_OWN))
+            parts += [*_BLANKS, asked + SEPARATOR * len(_ASKED_LATER)]
+        if separators in {rest, older} and _JOB_ID.match(parts[1]):
             yield number, make(QueueRecord, parts)
             continue
         if not line.strip():

@@ -4,6 +4,7 @@ Slurm prints totals and hints, so this is where they are taken apart:
 
 - Nodes: `node=` of the TRES above 1 is the least number of nodes; else `--ntasks-per-node` gives it; else tasks are
   free and NumNodes is only Slurm's guess.
+- CPUs: where Slurm gives out whole cores of several threads, a job takes all CPUs of each core it is on (`cores.py`).
 - Memory: MinMemory does not say per CPU or per node, but the TRES hold the job's total, `MinMemory × cpu` or
   `MinMemory × node`. 0 is all memory of each node.
 """
@@ -15,6 +16,7 @@ from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
+from autoscale_aks.schedulers.slurm.cores import Cores, cores_of, parse_reserved, parse_sockets
 from autoscale_aks.schedulers.slurm.records import is_blank
 from autoscale_aks.schedulers.slurm.values import MEGABYTE, Gres, parse_count, parse_gres, parse_memory, parse_tres
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 GPU: Final = "gpu"
 MOST_SLOTS: Final = 10_000_000
 """More tasks, nodes or GPUs of one job than any cluster has are a misprint."""
+_NO_SOCKETS: Final = "resources per socket (--gpus-per-socket) without --sockets-per-node: one socket is looked at"
+_UNSEEN_SPEC: Final = "cores kept free (--core-spec) in a partition without nodes: not looked at"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,11 @@ class _Request:
     per_task: tuple[Gres, ...]
     cpus_per_gpu: int
     memory: _MemoryRule
+    cores: Cores = Cores()
+    reserved: int = 0
+    """CPUs of each node that the job leaves alone."""
+    is_by_hint: bool = False
+    """Whether only Slurm itself can say on how many nodes its tasks fit, and has."""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -82,12 +91,14 @@ class _Request:
         return sum(gres.count for gres in self.per_job if gres.name == GPU)
 
 
-def size_of(asked: Asked, *, memory_is_managed: bool, trust_hint: bool) -> Size:
+def size_of(asked: Asked, *, memory_is_managed: bool, trust_hint: bool, threads: int = 1, apart: bool = False) -> Size:
     """Raises ValueError naming the field that cannot be read.
 
-    `trust_hint` is False for partitions without nodes: Slurm then guesses one node a task.
+    `trust_hint` is False for partitions without nodes: Slurm then guesses one node a task. `threads` are the CPUs of
+    a core, all of which go to one job. `apart`: on nodes of its own, so many as Slurm says where that is to be trusted.
     """
-    request = _read(asked, memory_is_managed, trust_hint)
+    request = _read(asked, memory_is_managed, trust_hint, threads)
+    request.is_by_hint |= apart and trust_hint
     if request.nodes > 1:
         size = _on_nodes(request, request.nodes)
     elif request.tasks_per_node:
@@ -103,7 +114,7 @@ def size_of(asked: Asked, *, memory_is_managed: bool, trust_hint: bool) -> Size:
     return size
 
 
-def _read(asked: Asked, memory_is_managed: bool, trust_hint: bool) -> _Request:
+def _read(asked: Asked, memory_is_managed: bool, trust_hint: bool, threads: int) -> _Request:
     tres = parse_tres(asked.tres_alloc)
     per_task = parse_gres(asked.tres_per_task, "tres-per-task")
     tasks = max(1, parse_count(asked.num_tasks, "NumTasks"))
@@ -114,28 +125,43 @@ def _read(asked: Asked, memory_is_managed: bool, trust_hint: bool) -> _Request:
         1,
     )
     notes: list[str] = []
-    if not is_blank(asked.tres_per_socket):
-        notes.append("resources per socket (--gpus-per-socket) are not looked at")
     if parse_count(asked.min_tmp_disk, "MinTmpDisk"):
         notes.append("temporary disk (--tmp) is not looked at")
     nodes_hint = max(1, parse_count(asked.num_nodes, "NumNodes")) if trust_hint else 1
     per_job = parse_gres(asked.tres_per_job, "tres-per-job")
     if 0 < cpus < tasks * cpus_per_task and not per_job:  # --overcommit: the CPUs count, not the tasks
         tasks, cpus_per_task = cpus, 1
+    cores = cores_of(threads, asked.sockets_cores_threads, asked.tasks_per_core)
+    reserved = parse_reserved(asked.core_spec, threads)
+    by_hint = trust_hint and bool(reserved or parse_count(asked.tasks_per_socket, "NTPerSocket"))
+    if reserved and not trust_hint:
+        notes.append(_UNSEEN_SPEC)
     return _Request(
         tasks=tasks,
-        cpus_per_task=cpus_per_task,
+        cpus_per_task=cores.for_task(cpus_per_task),
         min_cpus=parse_count(asked.min_cpus, "MinCpus"),
         tasks_per_node=min(tasks, parse_count(asked.tasks_per_node, "NTPerNode")),
         nodes=parse_count(tres.get("node", ""), "tres-alloc node"),
         nodes_hint=nodes_hint,
-        per_node=parse_gres(asked.tres_per_node, "tres-per-node"),
+        per_node=(*parse_gres(asked.tres_per_node, "tres-per-node"), *_of_sockets(asked, notes)),
         per_job=per_job,
         per_task=tuple(gres for gres in per_task if gres.name not in {"cpu", "mem", "node", "billing"}),
         cpus_per_gpu=_of_gpu(asked.cpus_per_tres, "cpus-per-tres"),
         memory=_memory_rule(asked, tres, memory_is_managed),
+        cores=cores,
+        reserved=reserved,
+        is_by_hint=by_hint,
         notes=notes,
     )
+
+
+def _of_sockets(asked: Asked, notes: list[str]) -> tuple[Gres, ...]:
+    """What is asked for a socket, on the sockets that are asked for."""
+    found = parse_gres(asked.tres_per_socket, "tres-per-socket")
+    sockets = parse_sockets(asked.sockets_cores_threads)
+    if found and not sockets:
+        notes.append(_NO_SOCKETS)
+    return tuple(Gres(one.name, one.type, one.count * max(1, sockets)) for one in found)
 
 
 def _of_gpu(text: str, name: str) -> int:
@@ -163,7 +189,7 @@ def _memory_rule(asked: Asked, tres: dict[str, str], memory_is_managed: bool) ->
 
 def _is_per_node(request: _Request) -> bool:
     """Whether free tasks ask for something on each node, so that what one task takes cannot be said."""
-    if request.per_node or request.min_cpus > request.cpus_per_task:
+    if request.is_by_hint or request.per_node or request.min_cpus > request.cpus_per_task:
         return True
     return request.memory.per_node is not None and request.nodes_hint > 1
 
@@ -178,7 +204,9 @@ def _on_nodes(request: _Request, nodes: int) -> Size:
     )
     gpus = dict(gres).get(GPU, 0)
     cpus = max(tasks * request.cpus_per_task, request.min_cpus, request.cpus_per_gpu * gpus)
-    memory = _memory_of(request.memory, cpus=cpus, gpus=gpus)
+    cpus = request.cores.whole(cpus)
+    memory = _memory_of(request.memory, cpus=request.cores.billed(cpus), gpus=gpus)
+    cpus += request.reserved
     return _size(request, Slot(cpus=cpus, memory_bytes=memory, gres=gres), nodes, is_scattered=nodes > 1)
 
 
@@ -186,19 +214,23 @@ def _by_gpu(request: _Request) -> Size:
     """GPUs of the whole job on any nodes: one slot a GPU with its share of the rest."""
     slots = request.gpus
     cpus = max(request.cpus_per_gpu, ceil(request.tasks * request.cpus_per_task / slots))
+    if slots == 1:
+        cpus = request.cores.whole(cpus)
     others = (Gres(one.name, one.type, ceil(one.count / slots)) for one in request.per_job if one.name != GPU)
     gres = _summed(Gres(GPU, "", 1), *others)
-    memory = _memory_of(request.memory, cpus=cpus, gpus=1, share=slots)
+    memory = _memory_of(request.memory, cpus=request.cores.billed(cpus), gpus=1, share=slots)
     return _size(request, Slot(cpus=cpus, memory_bytes=memory, gres=gres), slots)
 
 
 def _by_task(request: _Request) -> Size:
-    """Free tasks: one slot each. Memory per node counts as if all tasks shared one."""
+    """Free tasks: one slot each, or one for those that share a core. Memory per node counts as if all shared one."""
     gres = _summed(*request.per_task)
     gpus = dict(gres).get(GPU, 0)
     cpus = max(request.cpus_per_task, request.cpus_per_gpu * gpus)
-    memory = _memory_of(request.memory, cpus=cpus, gpus=gpus, share=request.tasks)
-    return _size(request, Slot(cpus=cpus, memory_bytes=memory, gres=gres), request.tasks)
+    together = 1 if gres else request.cores.tasks_on_one(cpus)
+    slots, cpus = ceil(request.tasks / together), cpus * together
+    memory = _memory_of(request.memory, cpus=request.cores.billed(cpus), gpus=gpus, share=slots)
+    return _size(request, Slot(cpus=cpus, memory_bytes=memory, gres=gres), slots)
 
 
 def _memory_of(rule: _MemoryRule, *, cpus: int, gpus: int, share: int = 1) -> int:

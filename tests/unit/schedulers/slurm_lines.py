@@ -33,6 +33,7 @@ _PLAIN = {
     "Feature": "(null)", "Licenses": "(null)", "Dependency": "(null)", "Reservation": "(null)", "ReqNodes": "",
     "NodeList": "", "SchedNodes": "(null)", "BatchHost": "n/a", "Requeue": "1", "RestartCnt": "0",
     "Account": "physics",
+    "SCT": "*:*:*", "CoreSpec": "N/A", "NTPerCore": "N/A", "NTPerSocket": "N/A",
 }  # fmt: skip
 
 FACTS = ClusterFacts(
@@ -92,7 +93,7 @@ class FakeSlurm:
         self.calls.append(tuple(args))
         self.envs.append(dict(env))
         if args[0].endswith("squeue"):
-            return Answer(self.queue)
+            return Answer("" if any(arg.startswith("--format=") for arg in args) else self.queue)
         if "show" in args:
             return Answer(self._show(args[args.index("show") + 1]))
         names = args[2].removeprefix("nodename=").split(",")

@@ -34,7 +34,7 @@ def test_reading_asks_for_nodes_before_jobs() -> None:
         "/opt/slurm/bin/squeue", "--noheader", "--all", "--local", "--noconvert", "--sort=i",
     )  # fmt: skip
     assert slurm.calls[-1][6].startswith("--Format=JobArrayID:\t,JobID:\t,")
-    assert slurm.calls[-1][6].endswith(":\t,ReqNodes:")
+    assert slurm.calls[-1][6].endswith(":\t,NTPerSocket:")
     assert slurm.envs[-1] == {
         "SLURM_BITSTR_LEN": "0", "SLURM_TIME_FORMAT": "standard", "TZ": "UTC", "SLURM_CONF": "/etc/slurm.conf",
     }  # fmt: skip

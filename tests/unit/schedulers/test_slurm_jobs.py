@@ -12,7 +12,7 @@ from autoscale_aks.schedulers.slurm.records import FIELDS, Asked, QueueRecord
 
 def test_the_query_and_the_record_have_the_same_fields() -> None:
     own = len(QueueRecord._fields) - 1
-    assert own + len(Asked._fields) == len(FIELDS) == 33
+    assert own + len(Asked._fields) == len(FIELDS) == 39
     record = QueueRecord._make((*FIELDS[:own], "\t".join(FIELDS[own:])))
     asked = record.asked
     assert (record.node_list, record.priority, record.partition) == ("NodeList", "PriorityLong", "Partition")
@@ -113,10 +113,10 @@ def test_lines_that_are_no_jobs_are_left_out_counted_and_reported() -> None:
     tabbed = line(JobID="2", Reason="two\twords")
     split = line(JobID="3", ReqNodes="first\nsecond")
     queue = read(line(JobID="1"), tabbed, split, "slurm_load_jobs error", "", line(JobID="x"))
-    assert [job.name for job in queue.jobs] == ["1", "3"]
-    assert [problem.path for problem in queue.problems] == [f"squeue line {number}" for number in (2, 4, 5, 7)]
-    assert "34 fields instead of 33" in queue.problems[0].message
-    assert queue.skipped == 4
+    assert [job.name for job in queue.jobs] == ["1"]
+    assert [problem.path for problem in queue.problems] == [f"squeue line {number}" for number in (2, 3, 4, 5, 7)]
+    assert "40 fields instead of 39" in queue.problems[0].message
+    assert queue.skipped == 5
 
 
 def test_many_bad_lines_are_counted_but_not_all_printed() -> None:
