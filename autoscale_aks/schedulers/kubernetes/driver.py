@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.errors import SchedulerError
 from autoscale_aks.schedulers.commanded import first_line
-from autoscale_aks.schedulers.kubernetes.access import access_of
+from autoscale_aks.schedulers.kubernetes.access import login_of
 from autoscale_aks.schedulers.kubernetes.client import KubeClient, NotFoundError
 from autoscale_aks.schedulers.kubernetes.nodes import CLOSED_BY_US, read_node
 from autoscale_aks.schedulers.kubernetes.notes import Subject, encode_event, events_path, subjects_of
 from autoscale_aks.schedulers.kubernetes.objects import mapping_at, read_pod, text_at
+from autoscale_aks.schedulers.kubernetes.pages import PodReader
 from autoscale_aks.schedulers.kubernetes.queue import read_state
 from autoscale_aks.schedulers.kubernetes.settings import read_settings
-from autoscale_aks.schedulers.kubernetes.source import NODES, PODS, VERSION, CaptureSource, ServerSource, Slimmer
+from autoscale_aks.schedulers.kubernetes.source import NODES, PODS, VERSION, CaptureSource, ServerSource
+from autoscale_aks.schedulers.kubernetes.transport import ApiTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -163,7 +165,7 @@ class KubernetesScheduler:
         if self._client is None or not names:
             return set()
         if len(names) > _ONE_BY_ONE:
-            found = self._client.list_all(PODS, keep=Slimmer())
+            found = self._client.list_all(PODS, read=PodReader())
         else:
             found = [
                 raw for name in names for raw in self._client.list_all(PODS, {"fieldSelector": f"spec.nodeName={name}"})
@@ -197,7 +199,7 @@ def build(
     if parsed.capture_dir is not None:
         return KubernetesScheduler(parsed, CaptureSource(parsed.capture_dir), None)
     client = KubeClient(
-        access_of(parsed, environment),
+        ApiTransport(login_of(parsed, environment)),
         timeout_s=parsed.timeout_s,
         page_size=parsed.page_size,
         page_bytes=parsed.max_output_bytes,

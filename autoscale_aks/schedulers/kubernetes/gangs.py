@@ -6,6 +6,7 @@
 | Volcano | annotation `scheduling.k8s.io/group-name` | the PodGroup's `minMember` |
 | Kueue | label `kueue.x-k8s.io/pod-group-name` | annotation `kueue.x-k8s.io/pod-group-total-count` |
 | Kubernetes 1.35 | `spec.workloadRef` | all of its pods |
+| Kubernetes 1.37 | `spec.schedulingGroup.podGroupName` | the PodGroup's `minCount`; 1 by its basic policy |
 
 Members beyond the least size are independent. A group whose pods do not all exist yet is no demand.
 """
@@ -28,22 +29,28 @@ KUEUE_COUNT: Final = "kueue.x-k8s.io/pod-group-total-count"
 POD_GROUP_LISTS: Final = (
     "/apis/scheduling.x-k8s.io/v1alpha1/podgroups",
     "/apis/scheduling.volcano.sh/v1beta1/podgroups",
+    "/apis/scheduling.k8s.io/v1beta1/podgroups",
 )
 
 
 def group_of(pod: Pod) -> str:
     """`namespace/group`; empty for a pod on its own. Raises ValueError."""
+    labels = pod.labels
     names = (
-        *(pod.labels.get(label, "") for label in PLUGIN_LABELS),
+        *[labels[label] for label in PLUGIN_LABELS if label in labels],
         pod.annotations.get(VOLCANO, ""),
-        pod.labels.get(KUEUE_GROUP, ""),
-        _workload(pod.spec),
+        labels.get(KUEUE_GROUP, ""),
+        _of_spec(pod.spec),
     )
     name = next((name for name in names if name), "")
     return f"{pod.namespace}/{name}" if name else ""
 
 
-def _workload(spec: Mapping[str, Any]) -> str:
+def _of_spec(spec: Mapping[str, Any]) -> str:
+    if "schedulingGroup" in spec:
+        return text_at(mapping_at(spec, "schedulingGroup"), "podGroupName")
+    if "workloadRef" not in spec:
+        return ""
     reference = mapping_at(spec, "workloadRef")
     parts = [text_at(reference, key) for key in ("name", "podGroup", "podGroupReplicaKey")]
     return ".".join(part for part in parts if part)
@@ -59,7 +66,9 @@ def read_sizes(groups: Iterable[Any]) -> dict[str, int]:
     """PodGroup objects → least size by `namespace/name`. Raises ValueError."""
     found: dict[str, int] = {}
     for group in groups:
-        meta, least = mapping_at(group, "metadata"), mapping_at(group, "spec").get("minMember")
+        meta, spec = mapping_at(group, "metadata"), mapping_at(group, "spec")
+        policy = mapping_at(spec, "schedulingPolicy")
+        least = 1 if "basic" in policy else mapping_at(policy, "gang").get("minCount", spec.get("minMember"))
         if isinstance(least, int) and not isinstance(least, bool):
             found[f"{text_at(meta, 'namespace')}/{text_at(meta, 'name')}"] = least
     return found
