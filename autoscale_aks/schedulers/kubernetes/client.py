@@ -14,14 +14,21 @@ POST                  409 is success: an object of that name is there, and the n
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from autoscale_aks.errors import SchedulerError
-from autoscale_aks.schedulers.kubernetes.pages import read_objects
+from autoscale_aks.schedulers.kubernetes.answers import (
+    ExistsError,
+    ExpiredError,
+    NotFoundError,
+    decode,
+    refusal,
+    shown,
+)
+from autoscale_aks.schedulers.kubernetes.pages import PodReader, read_objects
 from autoscale_aks.schedulers.kubernetes.transport import UnreachableError
 
 if TYPE_CHECKING:
@@ -30,22 +37,11 @@ if TYPE_CHECKING:
     from autoscale_aks.schedulers.kubernetes.pages import Page
     from autoscale_aks.schedulers.kubernetes.transport import KubeTransport
 
+PODS: Final = "/api/v1/pods"
 _TRIES: Final = 3
 _WAIT_S: Final = 0.5
 _LONGEST_WAIT_S: Final = 5.0
 _AGAIN: Final = frozenset({429, 500, 502, 503, 504})
-
-
-class NotFoundError(SchedulerError):
-    """The object, or its whole kind, is not there (404)."""
-
-
-class ExistsError(SchedulerError):
-    """There is an object of that name, or it was changed meanwhile (409)."""
-
-
-class ExpiredError(SchedulerError):
-    """A continue token is too old (410)."""
 
 
 @dataclass(slots=True)
@@ -70,21 +66,28 @@ class KubeClient:
         query: Mapping[str, str] | None = None,
         *,
         optional: bool = False,
-        read: Callable[[bytes], Page] | None = None,
+        read: Callable[[bytes], Page] = read_objects,
     ) -> list[Any]:
-        """All objects of a list, as one look; `read` makes objects of a page (None: they come whole).
+        """All objects of a list, as one look; `read` makes objects of a page.
 
         Raises SchedulerError; with `optional` a 404 is an empty list.
         """
         try:
             try:
-                return self._all_pages(path, query or {}, read or read_objects)
+                return self._all_pages(path, query or {}, read)
             except ExpiredError:
-                return self._all_pages(path, query or {}, read or read_objects)
+                return self._all_pages(path, query or {}, read)
         except NotFoundError:
             if optional:
                 return []
             raise
+
+    def list_pods(self, selector: str = "") -> list[Any]:
+        """Pods as `Pod`, of all namespaces; malformed ones as they came. Raises SchedulerError.
+
+        `selector` is a field selector, which the server applies.
+        """
+        return self.list_all(PODS, {"fieldSelector": selector} if selector else {}, read=PodReader())
 
     def _all_pages(self, path: str, query: Mapping[str, str], read: Callable[[bytes], Page]) -> list[Any]:
         found: list[Any] = []
@@ -94,7 +97,7 @@ class KubeClient:
             asked = f"{path}?{urlencode({**query, 'limit': str(self.page_size), **more})}"
             status, content = self._exchange("GET", asked)
             if not 200 <= status < 300:
-                raise _refusal("GET", path, status, content)
+                raise refusal("GET", path, status, content)
             try:
                 items, token = read(content)
             except ValueError as error:
@@ -127,7 +130,7 @@ class KubeClient:
             return
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-        return _decode(method, path, *self._exchange(method, path, body))
+        return decode(method, path, *self._exchange(method, path, body))
 
     def _exchange(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, bytes]:
         tries = _TRIES if method == "GET" else 1
@@ -140,7 +143,7 @@ class KubeClient:
                 if tries > 0 and self._wait(""):
                     continue
                 late = "" if self._left_s() > 0 else f"; no answer within {self.timeout_s:g} s (scheduler.timeout_s)"
-                raise SchedulerError(f"{method} {_shown(path)}: {error}{late}") from error
+                raise SchedulerError(f"{method} {shown(path)}: {error}{late}") from error
             if answer.status == 401 and not renewed:
                 renewed, tries = True, tries + 1
                 self.transport.renew()
@@ -159,37 +162,3 @@ class KubeClient:
             return False
         self.sleep(wait)
         return True
-
-
-def _decode(method: str, path: str, status: int, content: bytes) -> Mapping[str, Any]:
-    if not 200 <= status < 300:
-        raise _refusal(method, path, status, content)
-    found = _parsed(content) if content else {}
-    if not isinstance(found, dict):
-        raise SchedulerError(f"{method} {_shown(path)}: the answer is no JSON object")
-    return found
-
-
-def _refusal(method: str, path: str, status: int, content: bytes) -> SchedulerError:
-    """The error that an answer is, with the server's own words."""
-    found = _parsed(content)
-    said = found.get("message") if isinstance(found, dict) else None
-    message = f"{method} {_shown(path)}: {status}: {_plain(said) if isinstance(said, str) else 'it said nothing'}"
-    kind = {404: NotFoundError, 409: ExistsError, 410: ExpiredError}.get(status, SchedulerError)
-    hint = {401: "; is the token valid?", 403: "; see the role in conf/kubernetes"}.get(status, "")
-    return kind(message + hint)
-
-
-def _parsed(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _shown(path: str) -> str:
-    return path.partition("?")[0]
-
-
-def _plain(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text[:300])

@@ -9,7 +9,6 @@ from autoscale_aks.errors import Problem, SchedulerError
 from autoscale_aks.schedulers.kubernetes.gangs import KUEUE_GROUP, POD_GROUP_LISTS, group_of
 from autoscale_aks.schedulers.kubernetes.kueue import WORKLOADS
 from autoscale_aks.schedulers.kubernetes.objects import read_pod
-from autoscale_aks.schedulers.kubernetes.pages import PodReader
 from autoscale_aks.schedulers.kubernetes.queue import Look
 from autoscale_aks.schedulers.kubernetes.volumes import claim_names
 
@@ -20,9 +19,8 @@ if TYPE_CHECKING:
     from autoscale_aks.schedulers.kubernetes.settings import KubernetesSettings
 
 NODES: Final = "/api/v1/nodes"
-PODS: Final = "/api/v1/pods"
 VERSION: Final = "/version"
-_NOT_OVER: Final = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
+_NOT_OVER: Final = "status.phase!=Succeeded,status.phase!=Failed"
 _CLAIMS: Final = "/api/v1/persistentvolumeclaims"
 _VOLUMES: Final = "/api/v1/persistentvolumes"
 _CLASSES: Final = "/apis/storage.k8s.io/v1/storageclasses"
@@ -54,7 +52,7 @@ class ServerSource:
         self._client.begin()
         self._problems = []
         nodes = self._client.list_all(NODES)
-        pods = self._client.list_all(PODS, _NOT_OVER, read=PodReader())
+        pods = self._client.list_pods(_NOT_OVER)
         wants_claims, wants_groups = _wants(pods)
         claims = self._extra(_CLAIMS) if wants_claims else []
         groups = []
