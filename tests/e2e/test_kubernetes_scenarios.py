@@ -26,7 +26,7 @@ pytestmark = [
 ]
 CONFIG: dict[str, Any] = {
     "aks": {"subscription": "00000000-0000-4000-8000-000000000001", "resource_group": "rg", "cluster": "c",
-            "location": "westus2", "owner": "kub", "credential": ["emulator"]},
+            "location": "westus2", "owner": "kub", "credential": ["workload_identity"], "kubernetes_in_cluster": True},
     "scheduler": {"type": "kubernetes", "kueue": True},
     "ledger": {"path": "ledger"},
     "default_resources": [
@@ -36,13 +36,15 @@ CONFIG: dict[str, Any] = {
     ],
     "nodearrays": {
         "general": {"zones": ["1", "2", "3"], "max_count": 12, "max_pods": 30, "node_labels": {"disk": "ssd"},
-                    "buckets": [{"vm_size": "d4", "vcpu_count": 4, "memory_gb": 16, "arch": "amd64"}]},
+                    "buckets": [{"vm_size": "Standard_D4s_v5", "vcpu_count": 4, "memory_gb": 16, "arch": "amd64"}]},
         "large": {"node_taints": ["dedicated=large:NoSchedule"], "node_labels": {"cores": "16"}, "max_count": 4,
-                  "buckets": [{"vm_size": "d16", "vcpu_count": 16, "memory_gb": 64, "arch": "amd64"}]},
+                  "buckets": [{"vm_size": "Standard_D16s_v5", "vcpu_count": 16, "memory_gb": 64, "arch": "amd64"}]},
         "gpu": {"node_taints": ["sku=gpu:NoSchedule"], "node_labels": {"accelerator": "nvidia"}, "max_count": 4,
-                "buckets": [{"vm_size": "nc4", "vcpu_count": 4, "memory_gb": 28, "gpu_count": 1, "arch": "amd64"}]},
+                "buckets": [{"vm_size": "Standard_NC4as_T4_v3", "vcpu_count": 4, "memory_gb": 28, "gpu_count": 1,
+                             "arch": "amd64"}]},
     },
 }  # fmt: skip
+SHORT = {"Standard_D4s_v5": "d4", "Standard_D16s_v5": "d16", "Standard_NC4as_T4_v3": "nc4"}
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 LARGE = {"tolerations": [{"key": "dedicated", "operator": "Equal", "value": "large", "effect": "NoSchedule"}]}
@@ -86,18 +88,18 @@ def config(tmp_path: Path) -> Config:
 
 
 INIT = {
-    "initContainers": [{"name": "i", "image": "x", "resources": {"requests": {"cpu": "3"}}}], **asks("1")
+    "initContainers": [{"name": "i", "image": "x", "resources": {"requests": {"cpu": "4"}}}], **asks("1")
 }  # fmt: skip
 
 FITS: dict[str, tuple[int, dict[str, Any], list[str]]] = {
     "requests: one CPU more than half a machine": (3, asks("3"), ["d4"] * 3),
     "requests: memory decides": (2, asks("1", "9Gi"), ["d4"] * 2),
-    "an init container's request counts alone, not beside the others": (2, INIT, ["d4"]),
+    "an init container's request counts alone, not beside the others": (1, INIT, ["d4"]),
     "as many pods as a node takes": (31, asks("100m", "100Mi"), ["d4"] * 2),
     "a label of the pool": (1, {"nodeSelector": {"disk": "ssd"}, **asks()}, ["d4"]),
     "a zone": (2, {"nodeSelector": {ZONE: "westus2-2"}, **asks("3")}, ["d4:2"] * 2),
     "an instance type that is tainted, tolerated": (
-        1, {"nodeSelector": {"node.kubernetes.io/instance-type": "d16"}, **asks(), **LARGE}, ["d16"],
+        1, {"nodeSelector": {"node.kubernetes.io/instance-type": "Standard_D16s_v5"}, **asks(), **LARGE}, ["d16"],
     ),
     "too much memory for the small machines": (1, {**asks("1", "20Gi"), **LARGE}, ["d16"]),
     "node affinity: In and NotIn": (
@@ -140,7 +142,8 @@ def add_pods(rig: Any, count: int, spec: dict[str, Any], labels: dict[str, str])
 def sizes(claims: Any, wanted: list[str]) -> list[str]:
     """Sizes of claims, with their zones where a wish names one."""
     zoned = any(":" in one for one in wanted)
-    return sorted(f"{one.bucket.vm_size}:{one.bucket.offering.zone}" if zoned else one.bucket.vm_size for one in claims)
+    found = ((SHORT[one.bucket.vm_size], one.bucket.offering.zone) for one in claims)
+    return sorted(f"{size}:{zone}" if zoned else size for size, zone in found)
 
 
 @pytest.mark.parametrize("story", FITS)
@@ -156,6 +159,54 @@ def test_pods_that_fit_are_bound_to_the_machines_made_for_them(
         wait_for("every pod is bound", lambda: all(rig.pods().values()))
         assert len(set(rig.pods().values())) == len(claims), "no machine stands idle"
         assert not run_cycle(world).plan.claims
+
+
+def pod_group(rig: Any, name: str, least: int) -> None:
+    rig.define("scheduling.x-k8s.io", "v1alpha1", "PodGroup", "podgroups")
+    group = {"apiVersion": "scheduling.x-k8s.io/v1alpha1", "kind": "PodGroup", "metadata": {"name": name}}
+    path = "/apis/scheduling.x-k8s.io/v1alpha1/namespaces/default/podgroups"
+    rig.api("POST", path, {**group, "spec": {"minMember": least}})
+
+
+def test_a_pod_group_gets_machines_for_all_of_it_or_none(rig: Any, config: Config, tmp_path: Path) -> None:
+    small, huge = ({"scheduling.x-k8s.io/pod-group": name} for name in ("small", "huge"))
+    pod_group(rig, "small", 4)
+    pod_group(rig, "huge", 13)
+    for number in range(4):
+        rig.add_pod(f"small-{number}", labels=small, **asks("3"))
+    for number in range(13):
+        rig.add_pod(f"huge-{number}", labels=huge, **asks("3"))
+    wait_judged(scheduler(rig))
+    with site(config, rig, tmp_path) as (world, emulator):
+        claims = run_cycle(world).plan.claims
+        assert sizes(claims, []) == ["d4"] * 4, "thirteen do not fit under max_count 12"
+        for number in range(13):
+            rig.end_pod(f"huge-{number}")
+        boot(world, emulator, rig, len(claims))
+        wait_for("the whole gang is bound", lambda: all(rig.pods().values()))
+
+
+def test_a_kueue_workload_with_quota_gets_machines_before_its_pods_exist(
+    rig: Any, config: Config, tmp_path: Path
+) -> None:
+    rig.define("kueue.x-k8s.io", "v1beta1", "Workload", "workloads")
+    path = "/apis/kueue.x-k8s.io/v1beta1/namespaces/default/workloads"
+    for name, reserved in (("mine", "True"), ("without-quota", "False")):
+        body = {
+            "apiVersion": "kueue.x-k8s.io/v1beta1", "kind": "Workload", "metadata": {"name": name},
+            "spec": {"podSets": [{"name": "main", "count": 2, "template": {"spec": asks("3")}}]},
+            "status": {"conditions": [{"type": "QuotaReserved", "status": reserved}]},
+        }  # fmt: skip
+        rig.api("POST", path, body)
+    with site(config, rig, tmp_path) as (world, emulator):
+        claims = run_cycle(world).plan.claims
+        assert sizes(claims, []) == ["d4", "d4"]
+        for name in ("mine", "without-quota"):
+            rig.api("DELETE", f"{path}/{name}")
+        boot(world, emulator, rig, len(claims))
+        for number in range(2):
+            rig.add_pod(f"p{number}", **asks("3"))
+        wait_for("its pods are bound", lambda: len(set(rig.pods().values()) - {""}) == 2)
 
 
 FITS_NOWHERE: dict[str, tuple[dict[str, Any], str]] = {

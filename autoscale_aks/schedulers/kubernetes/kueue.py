@@ -15,7 +15,8 @@ from autoscale_aks.schedulers.kubernetes.reasons import condition_is
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-WORKLOADS: Final = "/apis/kueue.x-k8s.io/v1beta1/workloads"
+WORKLOAD_LISTS: Final = ("/apis/kueue.x-k8s.io/v1beta2/workloads", "/apis/kueue.x-k8s.io/v1beta1/workloads")
+"""Newest first; what is read here is the same in both."""
 
 
 @dataclass(frozen=True, slots=True)

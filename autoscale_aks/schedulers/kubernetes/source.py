@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from autoscale_aks.errors import Problem, SchedulerError
 from autoscale_aks.schedulers.kubernetes.gangs import KUEUE_GROUP, POD_GROUP_LISTS, group_of
-from autoscale_aks.schedulers.kubernetes.kueue import WORKLOADS
+from autoscale_aks.schedulers.kubernetes.kueue import WORKLOAD_LISTS
 from autoscale_aks.schedulers.kubernetes.objects import read_pod
 from autoscale_aks.schedulers.kubernetes.queue import Look
 from autoscale_aks.schedulers.kubernetes.volumes import claim_names
@@ -66,9 +66,17 @@ class ServerSource:
             volumes=self._extra(_VOLUMES) if claims else [],
             storage_classes=self._extra(_CLASSES) if claims else [],
             pod_groups=groups,
-            workloads=self._extra(WORKLOADS) if self._settings.kueue else [],
+            workloads=self._workloads() if self._settings.kueue else [],
             problems=tuple(self._problems),
         )
+
+    def _workloads(self) -> list[Any]:
+        """By the newest version that the server has; both have the same objects."""
+        for path in WORKLOAD_LISTS:
+            found = self._extra(path)
+            if found:
+                return found
+        return []
 
     def _extra(self, path: str) -> list[Any]:
         try:
