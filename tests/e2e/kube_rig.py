@@ -46,7 +46,6 @@ _COLLECTIONS = {
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
-    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
 }
 
 
@@ -122,39 +121,15 @@ class KubeRig:
         events = [json.loads(line) for line in lines if OURS in line]
         return [event for event in events if event["user"]["username"] == OURS]
 
-    def define(self, group: str, version: str, kind: str, plural: str) -> None:
-        """A custom resource that takes any object; twice is harmless."""
-        name = f"{plural}.{group}"
-        anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-        body = {
-            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": {"name": name, "annotations": {"api-approved.kubernetes.io": "unapproved, a test"}},
-            "spec": {
-                "group": group, "scope": "Namespaced", "names": {"plural": plural, "kind": kind},
-                "versions": [
-                    {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}
-                ],
-            },
-        }  # fmt: skip
-        found = self.api("GET", _COLLECTIONS["CustomResourceDefinition"])["items"]
-        if name not in [item["metadata"]["name"] for item in found]:
-            self.apply(body)
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                self.api("GET", f"/apis/{group}/{version}/namespaces/default/{plural}")
-            except AssertionError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-            else:
-                return
-
     def add_pod(self, name: str, *, labels: dict[str, str] | None = None, **spec: Any) -> None:
-        """A pod of the default namespace that asks for one CPU unless `containers` says otherwise."""
+        """A pod of the default namespace that asks for one CPU unless `containers` says otherwise.
+
+        `annotations` may be given too; all else is its spec.
+        """
+        meta = {"name": name, "labels": labels or {}, "annotations": spec.pop("annotations", {})}
         container = {"name": "c", "image": "x", "resources": {"requests": {"cpu": "1"}}}
         body = {
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels or {}},
+            "apiVersion": "v1", "kind": "Pod", "metadata": meta,
             "spec": {"containers": [container], **spec},
         }  # fmt: skip
         self.api("POST", "/api/v1/namespaces/default/pods", body)
