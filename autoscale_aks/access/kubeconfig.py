@@ -15,7 +15,9 @@ no user at all                          nothing is shown: for servers that take 
 `insecure-skip-tls-verify`              refused: every request carries a token
 ======================================  ==========================================================================
 
-YAML needs the extra `kubeconfig` (or `kubernetes`, the same); a file in JSON needs nothing (`kubectl config view --raw
+The Kubernetes scheduler takes over what is refused (`read_context`) and leaves the rest to the official client.
+
+YAML needs the extra `kubeconfig` (or `kubernetes`, which brings it); a file in JSON needs nothing (`kubectl config view --raw
 --flatten -o json`).
 """
 
