@@ -17,8 +17,8 @@ no user at all                          nothing is shown: for servers that take 
 
 The Kubernetes scheduler takes over what is refused (`read_context`) and leaves the rest to the official client.
 
-YAML needs the extra `kubeconfig` (or `kubernetes`, which brings it); a file in JSON needs nothing (`kubectl config view --raw
---flatten -o json`).
+YAML needs the extra `kubeconfig` (or `kubernetes`, which brings it); a file in JSON needs nothing (`kubectl config view
+--raw --flatten -o json`).
 """
 
 from __future__ import annotations
