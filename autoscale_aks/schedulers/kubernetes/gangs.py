@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from autoscale_aks.errors import Problem
 from autoscale_aks.schedulers.kubernetes.objects import mapping_at, text_at
 
 if TYPE_CHECKING:
@@ -62,13 +63,23 @@ def stated_size(pod: Pod) -> int | None:
     return int(count) if count.isascii() and count.isdigit() and len(count) < 9 else None
 
 
-def read_sizes(groups: Iterable[Any]) -> dict[str, int]:
-    """PodGroup objects → least size by `namespace/name`. Raises ValueError."""
+def read_sizes(groups: Iterable[Any], problems: list[Problem]) -> dict[str, int]:
+    """PodGroup objects → least size by `namespace/name`. A faulty one is left out and reported."""
     found: dict[str, int] = {}
-    for group in groups:
-        meta, spec = mapping_at(group, "metadata"), mapping_at(group, "spec")
-        policy = mapping_at(spec, "schedulingPolicy")
-        least = 1 if "basic" in policy else mapping_at(policy, "gang").get("minCount", spec.get("minMember"))
+    for index, group in enumerate(groups):
+        try:
+            meta, least = mapping_at(group, "metadata"), _least(mapping_at(group, "spec"))
+            name = f"{text_at(meta, 'namespace')}/{text_at(meta, 'name')}"
+        except ValueError as error:
+            problems.append(Problem(f"podgroups[{index}]", f"left out: {error}"))
+            continue
         if isinstance(least, int) and not isinstance(least, bool):
-            found[f"{text_at(meta, 'namespace')}/{text_at(meta, 'name')}"] = least
+            found[name] = least
     return found
+
+
+def _least(spec: Mapping[str, Any]) -> Any:
+    policy = mapping_at(spec, "schedulingPolicy")
+    if "basic" in policy:
+        return 1
+    return mapping_at(policy, "gang").get("minCount", spec.get("minMember"))
