@@ -76,10 +76,11 @@ def emulated(config: Config, url: str, rig: Any, directory: Path) -> Config:
     )
 
 
-def boot(world: World, emulator: EmulatorServer, rig: Any, count: int) -> None:
+def boot(world: World, emulator: EmulatorServer, rig: Any, count: int, *, at_once: bool = False) -> None:
     """Give the real API server the nodes that the emulated machines become, as their kubelets would register them.
 
-    Labels and taints are those of the emulator's own Node objects, amounts those of the VM sizes.
+    Labels and taints are those of the emulator's own Node objects, amounts those of the VM sizes. `at_once`: none takes
+    a pod before all are there.
     """
 
     def ready() -> set[str]:
@@ -92,7 +93,10 @@ def boot(world: World, emulator: EmulatorServer, rig: Any, count: int) -> None:
         name, labels = raw["metadata"]["name"], raw["metadata"]["labels"]
         if name in names - known:
             taints = [taint for taint in raw["spec"].get("taints", ()) if "not-ready" not in taint["key"]]
-            rig.add_node(name, labels, capacity_of(world.config, labels), taints=taints)
+            rig.add_node(name, labels, capacity_of(world.config, labels), taints=taints, unschedulable=at_once)
+    for name in names - known if at_once else ():
+        change = {"spec": {"unschedulable": False}}
+        rig.api("PATCH", f"/api/v1/nodes/{name}", change, "application/merge-patch+json")
 
 
 def capacity_of(config: Config, labels: dict[str, str]) -> dict[str, str]:
