@@ -49,7 +49,7 @@ setup(
         "emulator": ["starlette>=0.37", "uvicorn>=0.29"],
         "kubeconfig": ["PyYAML>=6.0"],
         "celery": ["celery[redis]>=5.4"],
-        "kubernetes": ["PyYAML>=6.0"],
+        "kubernetes": ["kubernetes>=37.0", "msgspec>=0.19"],
         "optimize": ["highspy>=1.8"],
     },
     entry_points={"console_scripts": ["azaks=autoscale_aks.cli.main:main"]},

@@ -61,7 +61,7 @@ def make_pools(route: Route, *, connections: int) -> urllib3.PoolManager:
         context.load_cert_chain(*route.client_cert)
     if route.proxy is None:
         return urllib3.PoolManager(num_pools=4, maxsize=connections, ssl_context=context)
-    address, secret = _split_credentials(route.proxy)
+    address, secret = split_credentials(route.proxy)
     headers = urllib3.make_headers(proxy_basic_auth=secret) if secret else None
     return urllib3.ProxyManager(address, num_pools=4, maxsize=connections, proxy_headers=headers, ssl_context=context)
 
@@ -96,7 +96,7 @@ def _is_in_networks(host: str, no_proxy: str) -> bool:
     return False
 
 
-def _split_credentials(proxy: str) -> tuple[str, str]:
+def split_credentials(proxy: str) -> tuple[str, str]:
     """A proxy's address without the `user:password` in it, and that."""
     scheme, _, rest = proxy.partition("://")
     secret, at, host = rest.rpartition("@")

@@ -15,8 +15,10 @@ no user at all                          nothing is shown: for servers that take 
 `insecure-skip-tls-verify`              refused: every request carries a token
 ======================================  ==========================================================================
 
-YAML needs the extra `kubeconfig` (or `kubernetes`, the same); a file in JSON needs nothing (`kubectl config view --raw
---flatten -o json`).
+The Kubernetes scheduler takes over what is refused (`read_context`) and leaves the rest to the official client.
+
+YAML needs the extra `kubeconfig` (or `kubernetes`, which brings it); a file in JSON needs nothing (`kubectl config view
+--raw --flatten -o json`).
 """
 
 from __future__ import annotations
@@ -85,10 +87,26 @@ def in_cluster_access(
     )
 
 
-def kubeconfig_access(
-    path: Path, context: str | None = None, *, setting: str = "aks.kubernetes_config_file"
-) -> KubernetesAccess:
-    """What a kubeconfig's context says; None: its current one. Raises ConfigError saying what and where.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubeContext:
+    """What a kubeconfig says of one context. Nothing in it is unsafe: that was refused."""
+
+    path: Path
+    name: str
+    url: str
+    """Without a slash at its end."""
+    cluster: Mapping[str, Any] = field(repr=False)
+    user_name: str | None
+    user: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy that the file names."""
+        return _text(self.cluster, "proxy-url")
+
+
+def read_context(path: Path, context: str | None = None, *, setting: str = "aks.kubernetes_config_file") -> KubeContext:
+    """A kubeconfig's context; None: its current one. Raises ConfigError saying what and where.
 
     `setting` is what of our configuration named the file.
     """
@@ -101,15 +119,25 @@ def kubeconfig_access(
     cluster = _named(path, document, "clusters", _text(chosen, "cluster") or "", "cluster")
     user_name = _text(chosen, "user")
     user = {} if user_name is None else _named(path, document, "users", user_name, "user")
+    url = _server(path, cluster)
+    if user_name is not None:
+        _check_user(path, user_name, user)
+    return KubeContext(path=path, name=name, url=url, cluster=cluster, user_name=user_name, user=user)
+
+
+def kubeconfig_access(
+    path: Path, context: str | None = None, *, setting: str = "aks.kubernetes_config_file"
+) -> KubernetesAccess:
+    """What a kubeconfig's context says, as `read_context` reads it. Raises ConfigError saying what and where."""
+    found = read_context(path, context, setting=setting)
     stored = ExitStack()
     try:
         route = Route(
-            ca=_file(path, cluster, "cluster.certificate-authority", stored),
-            client_cert=_client_cert(path, user, stored),
-            proxy=_text(cluster, "proxy-url"),
+            ca=_file(path, found.cluster, "cluster.certificate-authority", stored),
+            client_cert=_client_cert(path, found.user, stored),
+            proxy=found.proxy,
         )
-        tokens = NoToken() if user_name is None else _tokens(path, user_name, user, setting, route)
-        access = KubernetesAccess(url=_server(path, cluster), route=route, tokens=tokens, stored=stored)
+        access = KubernetesAccess(url=found.url, route=route, tokens=_tokens(found, setting), stored=stored)
     except ConfigError:
         stored.close()
         raise
@@ -126,6 +154,19 @@ def _server(path: Path, cluster: Mapping[str, Any]) -> str:
     except ValueError as error:
         raise _fault(path, "cluster.server", str(error)) from error
     return url
+
+
+def _check_user(path: Path, name: str, user: Mapping[str, Any]) -> None:
+    for key in ("username", "password"):
+        if user.get(key):
+            raise _fault(path, f"users.{name}.{key}", "is not supported; use a token, a certificate or exec")
+    if isinstance(user.get("exec"), dict):
+        command(path, user["exec"])
+    elif not _text(user, "tokenFile") and not _text(user, "token"):
+        if "auth-provider" in user:
+            raise _fault(path, f"users.{name}.auth-provider", "is no longer in use; run `kubelogin convert-kubeconfig`")
+        if not any(_text(user, key) for key in ("client-certificate", "client-certificate-data", "client-key-data")):
+            raise _fault(path, f"users.{name}", "has neither a token, nor exec, nor a client certificate with its key")
 
 
 def _file(path: Path, entry: Mapping[str, Any], where: str, stored: ExitStack) -> str | None:
@@ -157,22 +198,17 @@ def _client_cert(path: Path, user: Mapping[str, Any], stored: ExitStack) -> tupl
     return None if certificate is None or key is None else (certificate, key)
 
 
-def _tokens(path: Path, name: str, user: Mapping[str, Any], setting: str, route: Route) -> TokenSource:
-    for key in ("username", "password"):
-        if user.get(key):
-            raise _fault(path, f"users.{name}.{key}", "is not supported; use a token, a certificate or exec")
-    if isinstance(user.get("exec"), dict):
-        return ExecTokenSource(_command(path, user["exec"]))
-    file = _text(user, "tokenFile")
-    if file:
-        return FileTokenSource(path.parent / file)
-    if _text(user, "token"):
-        return KubeconfigTokenSource(path, name, setting)
-    if "auth-provider" in user:
-        raise _fault(path, f"users.{name}.auth-provider", "is no longer in use; run `kubelogin convert-kubeconfig`")
-    if route.client_cert is not None:
+def _tokens(found: KubeContext, setting: str) -> TokenSource:
+    if found.user_name is None:
         return NoToken()
-    raise _fault(path, f"users.{name}", "has neither a token, nor exec, nor a client certificate with its key")
+    if isinstance(found.user.get("exec"), dict):
+        return ExecTokenSource(command(found.path, found.user["exec"]))
+    file = _text(found.user, "tokenFile")
+    if file:
+        return FileTokenSource(found.path.parent / file)
+    if _text(found.user, "token"):
+        return KubeconfigTokenSource(found.path, found.user_name, setting)
+    return NoToken()
 
 
 class KubeconfigTokenSource:
@@ -206,16 +242,17 @@ class KubeconfigTokenSource:
         return token
 
 
-def _command(path: Path, spec: Mapping[str, Any]) -> ExecCommand:
-    command = _text(spec, "command")
+def command(path: Path, spec: Mapping[str, Any]) -> ExecCommand:
+    """The program that `user.exec` names, from the kubeconfig's directory. Raises ConfigError."""
+    program = _text(spec, "command")
     arguments = spec.get("args") or []
     variables = spec.get("env") or []
-    if not command or not isinstance(arguments, list) or not isinstance(variables, list):
+    if not program or not isinstance(arguments, list) or not isinstance(variables, list):
         raise _fault(path, "user.exec", "needs a command, and lists for args and env")
-    if "/" in command:
-        command = str(path.parent / command)
+    if "/" in program:
+        program = str(path.parent / program)
     return ExecCommand(
-        arguments=(command, *(str(argument) for argument in arguments)),
+        arguments=(program, *(str(argument) for argument in arguments)),
         environment={_text(one, "name") or "": _text(one, "value") or "" for one in variables},
         api_version=_text(spec, "apiVersion") or "client.authentication.k8s.io/v1",
         hint=_text(spec, "installHint") or "",

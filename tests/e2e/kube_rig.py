@@ -28,9 +28,25 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 PROGRAMS = ("kube-apiserver", "kube-scheduler", "etcd")
-PATIENCE_S = 90.0
-ADMIN, SCHEDULER, OURS = "admin-token", "scheduler-token", "azaks-token"
-RBAC = Path(__file__).parents[2] / "conf" / "kubernetes" / "rbac.yaml"
+PATIENCE_S = float(os.environ.get("KUBE_TEST_PATIENCE_S", "90"))
+ADMIN, SCHEDULER = "admin-token", "scheduler-token"
+OURS = "system:serviceaccount:azaks:azaks"
+"""Who azaks is for the API server: the service account of the manifests."""
+CONF = Path(__file__).parents[2] / "conf" / "kubernetes"
+RBAC = CONF / "rbac.yaml"
+_COLLECTIONS = {
+    "Namespace": "/api/v1/namespaces",
+    "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
+    "ConfigMap": "/api/v1/namespaces/{}/configmaps",
+    "PersistentVolumeClaim": "/api/v1/namespaces/{}/persistentvolumeclaims",
+    "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
+    "DaemonSet": "/apis/apps/v1/namespaces/{}/daemonsets",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
+    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
+}
 
 
 def find(program: str) -> str | None:
@@ -77,7 +93,7 @@ class KubeRig:
 
     @property
     def token_file(self) -> Path:
-        """The token of a user with the rights of conf/kubernetes/rbac.yaml and no others."""
+        """A token of the service account of conf/kubernetes/rbac.yaml, with the rights of that file and no others."""
         return self.directory / "azaks.token"
 
     def api(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
@@ -93,11 +109,27 @@ class KubeRig:
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
         return answer.json()
 
+    def apply(self, document: dict[str, Any], *, dry: bool = False) -> Any:
+        """Create an object of a manifest; `dry`: the server checks it and forgets it. Raises AssertionError."""
+        collection = _COLLECTIONS[document["kind"]].format(document["metadata"].get("namespace", ""))
+        return self.api("POST", collection + ("?dryRun=All" if dry else ""), document)
+
+    def audited(self) -> list[dict[str, Any]]:
+        """What azaks asked the API server, with the server's own words on who allowed it."""
+        log = self.directory / "audit.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        events = [json.loads(line) for line in lines if OURS in line]
+        return [event for event in events if event["user"]["username"] == OURS]
+
     def add_pod(self, name: str, *, labels: dict[str, str] | None = None, **spec: Any) -> None:
-        """A pod of the default namespace that asks for one CPU unless `containers` says otherwise."""
+        """A pod of the default namespace that asks for one CPU unless `containers` says otherwise.
+
+        `annotations` may be given too; all else is its spec.
+        """
+        meta = {"name": name, "labels": labels or {}, "annotations": spec.pop("annotations", {})}
         container = {"name": "c", "image": "x", "resources": {"requests": {"cpu": "1"}}}
         body = {
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels or {}},
+            "apiVersion": "v1", "kind": "Pod", "metadata": meta,
             "spec": {"containers": [container], **spec},
         }  # fmt: skip
         self.api("POST", "/api/v1/namespaces/default/pods", body)
@@ -157,6 +189,8 @@ class KubeRig:
             f"--service-account-key-file={self.directory / 'sa.key'}",
             f"--service-account-signing-key-file={self.directory / 'sa.key'}",
             f"--token-auth-file={self.directory / 'tokens.csv'}", "--authorization-mode=RBAC",
+            f"--audit-policy-file={self.directory / 'audit.json'}",
+            f"--audit-log-path={self.directory / 'audit.log'}", "--audit-log-mode=blocking",
             "--service-cluster-ip-range=10.96.0.0/16",
             "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
             "--allow-privileged", *old,
@@ -185,10 +219,14 @@ class KubeRig:
                 serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
             )
         )
-        users = ((ADMIN, "admin", "system:masters"), (SCHEDULER, "system:kube-scheduler", ""), (OURS, "azaks", ""))
+        policy = {
+            "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+            "rules": [{"level": "Metadata", "users": [OURS]}, {"level": "None"}],
+        }  # fmt: skip
+        (self.directory / "audit.json").write_text(json.dumps(policy))
+        users = ((ADMIN, "admin", "system:masters"), (SCHEDULER, "system:kube-scheduler", ""))
         rows = (f'{token},{name},{name},"{group}"' for token, name, group in users)
         (self.directory / "tokens.csv").write_text("\n".join(rows) + "\n")
-        self.token_file.write_text(OURS)
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + PATIENCE_S
@@ -205,16 +243,14 @@ class KubeRig:
                 return
 
     def _grant(self) -> None:
-        """The role of conf/kubernetes/rbac.yaml, for our user."""
-        role = next(item for item in yaml.safe_load_all(RBAC.read_text()) if item["kind"] == "ClusterRole")
-        base = "/apis/rbac.authorization.k8s.io/v1"
-        self.api("POST", f"{base}/clusterroles", role)
-        binding = {
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "azaks"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "azaks"},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "azaks"}],
+        """conf/kubernetes/rbac.yaml as an administrator applies it, and a token for its service account."""
+        for document in yaml.safe_load_all(RBAC.read_text()):
+            self.apply(document)
+        request = {
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}
         }  # fmt: skip
-        self.api("POST", f"{base}/clusterrolebindings", binding)
+        made = self.api("POST", "/api/v1/namespaces/azaks/serviceaccounts/azaks/token", request)
+        self.token_file.write_text(made["status"]["token"])
 
     def _kubeconfig(self) -> Path:
         path = self.directory / "scheduler.kubeconfig"

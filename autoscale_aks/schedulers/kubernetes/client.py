@@ -1,4 +1,4 @@
-"""A small client of the Kubernetes API: paged lists, merge patches, deletes. Bounded in time and size.
+"""What we ask of the Kubernetes API, over any transport: paged lists, merge patches, deletes. Bounded in time and size.
 
 ====================  ==============================================================================================
 GET list              `limit` and `continue`; the pages of one list are one look (same resourceVersion). 410 on a
@@ -7,61 +7,53 @@ GET list              `limit` and `continue`; the pages of one list are one look
 PATCH                 `application/merge-patch+json`, so that doing it twice is doing it once
 DELETE                404 is success
 POST                  409 is success: an object of that name is there, and the name says what is in it
-401                   the token is read anew once
+401                   who we are is read anew once (`KubeTransport.renew`)
 429, 5xx, no answer   a GET is sent again twice, after a short wait; a write is not
 ====================  ==============================================================================================
 """
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-import urllib3
-import urllib3.exceptions
-
-from autoscale_aks.access.connections import make_pools, resolved
-from autoscale_aks.errors import AuthError, SchedulerError
+from autoscale_aks.errors import SchedulerError
+from autoscale_aks.schedulers.kubernetes.answers import (
+    ExistsError,
+    ExpiredError,
+    NotFoundError,
+    decode,
+    refusal,
+    shown,
+)
+from autoscale_aks.schedulers.kubernetes.pages import PodReader, read_objects
+from autoscale_aks.schedulers.kubernetes.transport import UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from autoscale_aks.access.kubeconfig import KubernetesAccess
+    from autoscale_aks.schedulers.kubernetes.pages import Page
+    from autoscale_aks.schedulers.kubernetes.transport import KubeTransport
 
+PODS: Final = "/api/v1/pods"
 _TRIES: Final = 3
 _WAIT_S: Final = 0.5
 _LONGEST_WAIT_S: Final = 5.0
-_CONNECT_S: Final = 10.0
-_BLOCK: Final = 1 << 16
 _AGAIN: Final = frozenset({429, 500, 502, 503, 504})
-
-
-class NotFoundError(SchedulerError):
-    """The object, or its whole kind, is not there (404)."""
-
-
-class ExistsError(SchedulerError):
-    """There is an object of that name, or it was changed meanwhile (409)."""
-
-
-class ExpiredError(SchedulerError):
-    """A continue token is too old (410)."""
 
 
 @dataclass(slots=True)
 class KubeClient:
     """One API server. `timeout_s` bounds everything between two calls of `begin`."""
 
-    access: KubernetesAccess
+    transport: KubeTransport
     timeout_s: float
     page_size: int
     page_bytes: int
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    _pools: urllib3.PoolManager | None = None
     _deadline: float = 0.0
 
     def begin(self) -> None:
@@ -74,36 +66,43 @@ class KubeClient:
         query: Mapping[str, str] | None = None,
         *,
         optional: bool = False,
-        keep: Callable[[Any], Any] = lambda item: item,
+        read: Callable[[bytes], Page] = read_objects,
     ) -> list[Any]:
-        """All objects of a list, as one look, each as `keep` leaves it.
+        """All objects of a list, as one look; `read` makes objects of a page.
 
         Raises SchedulerError; with `optional` a 404 is an empty list.
         """
         try:
             try:
-                return self._all_pages(path, query or {}, keep)
+                return self._all_pages(path, query or {}, read)
             except ExpiredError:
-                return self._all_pages(path, query or {}, keep)
+                return self._all_pages(path, query or {}, read)
         except NotFoundError:
             if optional:
                 return []
             raise
 
-    def _all_pages(self, path: str, query: Mapping[str, str], keep: Callable[[Any], Any]) -> list[Any]:
+    def list_pods(self, selector: str = "") -> list[Any]:
+        """Pods as `Pod`, of all namespaces; malformed ones as they came. Raises SchedulerError.
+
+        `selector` is a field selector, which the server applies.
+        """
+        return self.list_all(PODS, {"fieldSelector": selector} if selector else {}, read=PodReader())
+
+    def _all_pages(self, path: str, query: Mapping[str, str], read: Callable[[bytes], Page]) -> list[Any]:
         found: list[Any] = []
         token = ""
         while True:
             more = {"continue": token} if token else {}
-            page = self._send("GET", f"{path}?{urlencode({**query, 'limit': str(self.page_size), **more})}")
-            items = page.get("items")
-            if items is None:
-                items = []
-            if not isinstance(items, list):
-                raise SchedulerError(f"GET {path}: the answer is no list")
-            found.extend(keep(item) for item in items)
-            meta = page.get("metadata")
-            token = meta.get("continue") or "" if isinstance(meta, dict) else ""
+            asked = f"{path}?{urlencode({**query, 'limit': str(self.page_size), **more})}"
+            status, content = self._exchange("GET", asked)
+            if not 200 <= status < 300:
+                raise refusal("GET", path, status, content)
+            try:
+                items, token = read(content)
+            except ValueError as error:
+                raise SchedulerError(f"GET {path}: {error}") from error
+            found.extend(items)
             if not token:
                 return found
 
@@ -131,73 +130,30 @@ class KubeClient:
             return
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        return decode(method, path, *self._exchange(method, path, body))
+
+    def _exchange(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, bytes]:
         tries = _TRIES if method == "GET" else 1
-        refused = ""
+        renewed = False
         while True:
             tries -= 1
             try:
-                token = self.access.tokens.token()
-                status, headers, content = self._exchange(method, path, body, token)
-            except AuthError as error:
-                raise SchedulerError(f"{error}; no token for the Kubernetes API") from error
-            except (urllib3.exceptions.HTTPError, OSError) as error:
+                answer = self.transport.send(method, path, body, left_s=self._left_s, most_bytes=self.page_bytes)
+            except UnreachableError as error:
                 if tries > 0 and self._wait(""):
                     continue
-                raise SchedulerError(f"{method} {_shown(path)}: {_first_words(error)} ({self.access.url})") from error
-            if status == 401 and token and not refused:
-                refused, tries = token, tries + 1
-                self.access.tokens.invalidate(refused)
+                late = "" if self._left_s() > 0 else f"; no answer within {self.timeout_s:g} s (scheduler.timeout_s)"
+                raise SchedulerError(f"{method} {shown(path)}: {error}{late}") from error
+            if answer.status == 401 and not renewed:
+                renewed, tries = True, tries + 1
+                self.transport.renew()
                 continue
-            if status in _AGAIN and tries > 0 and self._wait(headers.get("Retry-After", "")):
+            if answer.status in _AGAIN and tries > 0 and self._wait(answer.retry_after):
                 continue
-            return _decode(method, path, status, content)
+            return answer.status, answer.content
 
-    def _exchange(
-        self, method: str, path: str, body: Mapping[str, Any] | None, token: str
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        left = self._deadline - self.monotonic()
-        if left <= 0:
-            raise urllib3.exceptions.TimeoutError(self._too_late())
-        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
-        if body is not None:
-            headers["Content-Type"] = kind
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        if self._pools is None:
-            self._pools = make_pools(resolved(self.access.route, self.access.url), connections=1)
-        answer = self._pools.urlopen(
-            method,
-            self.access.url + path,
-            redirect=False,
-            body=None if body is None else json.dumps(body).encode(),
-            headers=headers,
-            timeout=urllib3.Timeout(connect=min(_CONNECT_S, left), read=left),
-            retries=False,
-            preload_content=False,
-        )
-        try:
-            content = self._read(answer)
-        except BaseException:
-            answer.close()
-            raise
-        answer.release_conn()
-        return answer.status, answer.headers, content
-
-    def _read(self, answer: urllib3.BaseHTTPResponse) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        while part := answer.read1(_BLOCK, decode_content=True):
-            size += len(part)
-            if size > self.page_bytes:
-                raise urllib3.exceptions.HTTPError("the answer is larger than scheduler.max_output_bytes")
-            if self.monotonic() > self._deadline:
-                raise urllib3.exceptions.TimeoutError(self._too_late())
-            parts.append(part)
-        return b"".join(parts)
-
-    def _too_late(self) -> str:
-        return f"no answer within {self.timeout_s:g} s (scheduler.timeout_s)"
+    def _left_s(self) -> float:
+        return self._deadline - self.monotonic()
 
     def _wait(self, retry_after: str) -> bool:
         """Wait before sending again; False when there is no time left."""
@@ -206,36 +162,3 @@ class KubeClient:
             return False
         self.sleep(wait)
         return True
-
-
-def _decode(method: str, path: str, status: int, content: bytes) -> Mapping[str, Any]:
-    try:
-        found = json.loads(content) if content else {}
-    except (ValueError, RecursionError):
-        found = None
-    if 200 <= status < 300:
-        if not isinstance(found, dict):
-            raise SchedulerError(f"{method} {_shown(path)}: the answer is no JSON object")
-        return found
-    said = found.get("message") if isinstance(found, dict) else None
-    message = f"{method} {_shown(path)}: {status}: {_plain(said) if isinstance(said, str) else 'it said nothing'}"
-    if status == 404:
-        raise NotFoundError(message)
-    if status == 409:
-        raise ExistsError(message)
-    if status == 410:
-        raise ExpiredError(message)
-    hint = {401: "; is the token valid?", 403: "; see the role in conf/kubernetes"}.get(status, "")
-    raise SchedulerError(message + hint)
-
-
-def _shown(path: str) -> str:
-    return path.partition("?")[0]
-
-
-def _plain(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text[:300])
-
-
-def _first_words(error: BaseException) -> str:
-    return _plain(str(error))[:200] or type(error).__name__

@@ -5,23 +5,24 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
-from autoscale_aks.errors import SchedulerError
+from autoscale_aks.errors import ConfigError, Problem, SchedulerError
 from autoscale_aks.schedulers.commanded import first_line
-from autoscale_aks.schedulers.kubernetes.access import access_of
-from autoscale_aks.schedulers.kubernetes.client import KubeClient, NotFoundError
+from autoscale_aks.schedulers.kubernetes.answers import NotFoundError
 from autoscale_aks.schedulers.kubernetes.nodes import CLOSED_BY_US, read_node
 from autoscale_aks.schedulers.kubernetes.notes import Subject, encode_event, events_path, subjects_of
 from autoscale_aks.schedulers.kubernetes.objects import mapping_at, read_pod, text_at
 from autoscale_aks.schedulers.kubernetes.queue import read_state
 from autoscale_aks.schedulers.kubernetes.settings import read_settings
-from autoscale_aks.schedulers.kubernetes.source import NODES, PODS, VERSION, CaptureSource, ServerSource, Slimmer
+from autoscale_aks.schedulers.kubernetes.source import NODES, VERSION, CaptureSource, ServerSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from autoscale_aks.schedulers.kubernetes.client import KubeClient
     from autoscale_aks.schedulers.kubernetes.nodes import NodeObject
     from autoscale_aks.schedulers.kubernetes.settings import KubernetesSettings
     from autoscale_aks.schedulers.kubernetes.source import LookSource
@@ -31,6 +32,10 @@ _MOST_REASONS: Final = 200
 """Events made in one cycle."""
 _ONE_BY_ONE: Final = 25
 """Nodes whose pods are asked for each on its own; for more, all pods are read once."""
+_EXTRA: Final = ("kubernetes", "msgspec")
+_NOT_INSTALLED: Final = (
+    "kubernetes is spoken by the official client, which is not installed here: pip install 'autoscale_aks[kubernetes]'"
+)
 _SAFE_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
 
 
@@ -163,11 +168,9 @@ class KubernetesScheduler:
         if self._client is None or not names:
             return set()
         if len(names) > _ONE_BY_ONE:
-            found = self._client.list_all(PODS, keep=Slimmer())
+            found = self._client.list_pods()
         else:
-            found = [
-                raw for name in names for raw in self._client.list_all(PODS, {"fieldSelector": f"spec.nodeName={name}"})
-            ]
+            found = [raw for name in names for raw in self._client.list_pods(f"spec.nodeName={name}")]
         busy: set[str] = set()
         for raw in found:
             try:
@@ -196,10 +199,21 @@ def build(
     parsed = read_settings(settings, base=base)
     if parsed.capture_dir is not None:
         return KubernetesScheduler(parsed, CaptureSource(parsed.capture_dir), None)
-    client = KubeClient(
-        access_of(parsed, environment),
-        timeout_s=parsed.timeout_s,
-        page_size=parsed.page_size,
-        page_bytes=parsed.max_output_bytes,
-    )
+    client = _client(parsed, environment)
     return KubernetesScheduler(parsed, ServerSource(client, parsed), client)
+
+
+def _client(settings: KubernetesSettings, environment: Mapping[str, str]) -> KubeClient:
+    """The client, without a request. Raises ConfigError."""
+    if any(find_spec(name) is None for name in _EXTRA):
+        raise ConfigError([Problem("scheduler.type", _NOT_INSTALLED)])
+    from autoscale_aks.schedulers.kubernetes.access import login_of  # noqa: PLC0415  captures need no extra
+    from autoscale_aks.schedulers.kubernetes.client import KubeClient  # noqa: PLC0415
+    from autoscale_aks.schedulers.kubernetes.transport import ApiTransport  # noqa: PLC0415
+
+    return KubeClient(
+        ApiTransport(login_of(settings, environment)),
+        timeout_s=settings.timeout_s,
+        page_size=settings.page_size,
+        page_bytes=settings.max_output_bytes,
+    )

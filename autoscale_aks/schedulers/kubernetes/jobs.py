@@ -35,7 +35,6 @@ class JobList:
         groups: dict[Any, list[Waiting]] = {}
         needs: dict[Any, Needs] = {}
         gangs: dict[str, list[tuple[Waiting, Needs]]] = {}
-        bound_members = self._bound_members()
         for item in sorted(self.reading.waiting, key=_order):
             try:
                 wanted = self.translator.needs_of(item.pod, item.between)
@@ -48,11 +47,12 @@ class JobList:
             if gang:
                 gangs.setdefault(gang, []).append((item, wanted))
                 continue
-            key = (item.pod.namespace, item.pod.owner_uid or item.pod.uid, wanted, item.why, _priority(item.pod))
+            key = (item.pod.namespace, item.pod.owner.uid or item.pod.uid, wanted, item.why, _priority(item.pod))
             groups.setdefault(key, []).append(item)
             needs[key] = wanted
         for key, items in groups.items():
             self._group(items, needs[key])
+        bound_members = self._bound_members() if gangs else {}
         for gang, members in gangs.items():
             self._gang(gang, members, bound_members.get(gang, 0))
         for workload in workloads:
@@ -139,7 +139,7 @@ class JobList:
     def _name(self, items: list[Waiting]) -> str:
         """A single pod by its own name, several by their controller's."""
         pod = items[0].pod
-        return pod.id if len(items) == 1 or not pod.owner_name else f"{pod.namespace}/{pod.owner_name}"
+        return pod.id if len(items) == 1 or not pod.owner.name else f"{pod.namespace}/{pod.owner.name}"
 
     def _unique(self, name: str) -> str:
         number, found = 1, name

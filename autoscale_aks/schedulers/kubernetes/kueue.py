@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from autoscale_aks.schedulers.kubernetes.objects import Pod, list_at, mapping_at, text_at, texts_at
+from autoscale_aks.schedulers.kubernetes.objects import Owner, Pod, list_at, mapping_at, text_at, texts_at
 from autoscale_aks.schedulers.kubernetes.reasons import condition_is
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-WORKLOADS: Final = "/apis/kueue.x-k8s.io/v1beta1/workloads"
+WORKLOAD_LISTS: Final = ("/apis/kueue.x-k8s.io/v1beta2/workloads", "/apis/kueue.x-k8s.io/v1beta1/workloads")
+"""Newest first; what is read here is the same in both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +70,10 @@ def _pod_set(item: Any, namespace: str, workload: str, counts: Mapping[str, int]
     pod = Pod(
         namespace=namespace,
         name=f"{workload}.{name}",
-        uid="",
         labels=texts_at(meta, "labels"),
         annotations=texts_at(meta, "annotations"),
-        owner_kind="Workload",
-        owner_name=workload,
-        owner_uid="",
-        created="",
+        owner=Owner(kind="Workload", name=workload),
         spec=mapping_at(template, "spec"),
         status={},
-        terminating=False,
     )
     return pod, count

@@ -105,22 +105,32 @@ class Usage:
     """What bound pods take of each node, and which of them are work."""
 
     settings: KubernetesSettings
-    amounts: dict[str, Counter[str]] = field(default_factory=dict)
     work: dict[str, list[str]] = field(default_factory=dict)
+    _taken: dict[str, Counter[int]] = field(default_factory=dict)
+    """Node → how many pods of these specs are bound to it."""
+    _requests: dict[int, tuple[Any, Mapping[str, Number]]] = field(default_factory=dict)
+    """Requests are read once for all pods that share one spec (`pages`), which is kept alive here."""
 
     def add(self, pod: Pod) -> None:
         """Charge a pod that is not over to its node. Raises ValueError."""
-        total = self.amounts.setdefault(pod.node_name, Counter())
-        for name, amount in requests_of(pod.spec).items():
-            total[name] += amount  # type: ignore[assignment]  # exact fractions, which a Counter adds as well
-        total[PODS] += 1
+        spec, node = pod.spec, pod.node_name
+        if id(spec) not in self._requests:
+            self._requests[id(spec)] = (spec, requests_of(spec))
+        taken = self._taken.get(node)
+        if taken is None:
+            taken = self._taken[node] = Counter()
+        taken[id(spec)] += 1
         if not pod.stays_with_node:
-            self.work.setdefault(pod.node_name, []).append(pod.id)
+            self.work.setdefault(node, []).append(pod.id)
 
     def left(self, node: NodeObject) -> dict[str, Number]:
         """Allocatable less what is taken, never below nothing (A8)."""
-        taken = self.amounts.get(node.name, Counter())
-        return {name: max(0, amount - taken[name]) for name, amount in node.allocatable.items()}
+        taken: dict[str, Number] = {PODS: 0}
+        for spec, count in self._taken.get(node.name, Counter()).items():
+            for name, amount in self._requests[spec][1].items():
+                taken[name] = taken.get(name, 0) + amount * count
+            taken[PODS] += count
+        return {name: max(0, amount - taken.get(name, 0)) for name, amount in node.allocatable.items()}
 
 
 def scheduler_nodes(

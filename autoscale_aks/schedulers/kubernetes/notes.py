@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from autoscale_aks.schedulers.kubernetes.objects import list_at, mapping, mapping_at, text_at
+from autoscale_aks.schedulers.kubernetes.objects import Owner, read_pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from autoscale_aks.model.job import Job
+    from autoscale_aks.schedulers.kubernetes.objects import Pod
 
 CONTROLLER: Final = "azaks.io/azaks"
 REASON: Final = "WaitsForMachines"
@@ -48,24 +49,19 @@ def subjects_of(jobs: Iterable[Job], pods: Sequence[Any]) -> dict[str, Subject]:
         if match is None or int(match[1]) >= len(pods):
             continue
         try:
-            found[job.name] = _subject(pods[int(match[1])], of_many=job.count > 1)
+            found[job.name] = _subject(read_pod(pods[int(match[1])]), of_many=job.count > 1)
         except ValueError:  # a pod that cannot be read is told of elsewhere
             continue
     return found
 
 
-def _subject(raw: Any, *, of_many: bool) -> Subject:
-    meta = mapping_at(raw, "metadata")
-    namespace = text_at(meta, "namespace") or "default"
-    owners = [item for item in list_at(meta, "ownerReferences") if mapping(item).get("controller") is True]
-    kind, version, whose = "Pod", "v1", meta
-    if of_many and owners:
-        whose = owners[0]
-        kind, version = text_at(whose, "kind"), text_at(whose, "apiVersion")
-    name, uid = text_at(whose, "name"), text_at(whose, "uid")
-    if not name or not uid:
+def _subject(pod: Pod, *, of_many: bool) -> Subject:
+    whose = pod.owner if of_many and pod.owner.kind else Owner("Pod", pod.name, pod.uid, "v1")
+    if not whose.name or not whose.uid:
         raise ValueError("no name, no uid")
-    return Subject(api_version=version, kind=kind, namespace=namespace, name=name, uid=uid)
+    return Subject(
+        api_version=whose.api_version, kind=whose.kind, namespace=pod.namespace, name=whose.name, uid=whose.uid
+    )
 
 
 def events_path(subject: Subject) -> str:

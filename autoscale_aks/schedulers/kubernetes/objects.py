@@ -2,46 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from frozendict import frozendict
 
 from autoscale_aks.schedulers.kubernetes.quantities import quantity_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from autoscale_aks.units import Number
 
 MIRROR: Final = "kubernetes.io/config.mirror"
 OVER: Final = frozenset({"Succeeded", "Failed"})
+NOTHING: Final[Mapping[str, str]] = frozendict()
+_OF_NODE: Final = frozenset({"DaemonSet", "Node"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pod:
-    """What matters of a pod. `spec` is the object's own; nothing here changes it."""
+class Owner(NamedTuple):
+    """The controller that made a pod; all empty without one."""
 
-    namespace: str
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    api_version: str = ""
+
+
+NOBODY: Final = Owner()
+
+
+class Pod(NamedTuple):
+    """What matters of a pod. A tuple, because there are a hundred thousand of them; nothing changes what it holds."""
+
     name: str
-    uid: str
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    owner_kind: str
-    owner_name: str
-    owner_uid: str
-    created: str
     spec: Mapping[str, Any]
+    """What pods of one template have in common is one object (`pages`): `nodeName` stands beside it."""
     status: Mapping[str, Any]
-    terminating: bool
+    namespace: str = "default"
+    uid: str = ""
+    labels: Mapping[str, str] = NOTHING
+    annotations: Mapping[str, str] = NOTHING
+    owner: Owner = NOBODY
+    created: str = ""
+    node_name: str = ""
+    """The node it is bound to; empty while it waits."""
+    terminating: bool = False
 
     @property
     def id(self) -> str:
         """`namespace/name`."""
         return f"{self.namespace}/{self.name}"
-
-    @property
-    def node_name(self) -> str:
-        """The node it is bound to; empty while it waits."""
-        return text_at(self.spec, "nodeName")
 
     @property
     def is_over(self) -> bool:
@@ -52,32 +62,38 @@ class Pod:
     @property
     def stays_with_node(self) -> bool:
         """A DaemonSet's pod, or the mirror of a static one: it leaves with its node and holds it for nobody."""
-        return self.owner_kind in {"DaemonSet", "Node"} or MIRROR in self.annotations
+        return self.owner.kind in _OF_NODE or MIRROR in self.annotations
 
 
 def read_pod(raw: Any) -> Pod:
-    """Raises ValueError with what is wrong."""
+    """An object as the API server writes it; a pod is itself. Raises ValueError with what is wrong."""
+    if isinstance(raw, Pod):
+        return raw
     meta, spec, status = mapping_at(raw, "metadata"), mapping_at(raw, "spec"), mapping_at(raw, "status")
     name = text_at(meta, "name")
     if not name or not spec:
         raise ValueError("a pod without name or spec")
-    text_at(spec, "nodeName")  # whether it is work on some node has to be readable
-    owners = [item for item in list_at(meta, "ownerReferences") if mapping(item).get("controller") is True]
-    owner: Mapping[str, Any] = owners[0] if owners else {}
     return Pod(
-        namespace=text_at(meta, "namespace") or "default",
         name=name,
+        spec=spec,
+        status=status,
+        namespace=text_at(meta, "namespace") or "default",
         uid=text_at(meta, "uid") or name,
         labels=texts_at(meta, "labels"),
         annotations=texts_at(meta, "annotations"),
-        owner_kind=text_at(owner, "kind"),
-        owner_name=text_at(owner, "name"),
-        owner_uid=text_at(owner, "uid"),
+        owner=owner_of(list_at(meta, "ownerReferences")),
         created=text_at(meta, "creationTimestamp"),
-        spec=spec,
-        status=status,
+        node_name=text_at(spec, "nodeName"),
         terminating=bool(meta.get("deletionTimestamp")),
     )
+
+
+def owner_of(references: Iterable[Any]) -> Owner:
+    """The controller among owner references. Raises ValueError."""
+    for item in references:
+        if mapping(item).get("controller") is True:
+            return Owner(*(text_at(item, key) for key in ("kind", "name", "uid", "apiVersion")))
+    return NOBODY
 
 
 def requests_of(spec: Mapping[str, Any]) -> dict[str, Number]:
@@ -134,12 +150,13 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 def mapping_at(value: Any, key: str) -> Mapping[str, Any]:
     """An object in an object; empty when absent."""
-    return mapping(mapping(value).get(key))
+    found = value.get(key) if type(value) is dict else mapping(value).get(key)
+    return found if type(found) is dict else mapping(found)
 
 
 def list_at(value: Any, key: str) -> list[Any]:
     """A list in an object; empty when absent. Raises ValueError for anything else."""
-    found = mapping(value).get(key)
+    found = value.get(key) if type(value) is dict else mapping(value).get(key)
     if found is None:
         return []
     if not isinstance(found, list):
@@ -149,18 +166,18 @@ def list_at(value: Any, key: str) -> list[Any]:
 
 def text_at(value: Any, key: str) -> str:
     """A text in an object; empty when absent. Raises ValueError for anything else."""
-    found = mapping(value).get(key)
+    found = value.get(key) if type(value) is dict else mapping(value).get(key)
+    if type(found) is str:
+        return found
     if found is None:
         return ""
-    if not isinstance(found, str):
-        raise ValueError(f"{key}: expected a text, found {found!r:.40}")
-    return found
+    raise ValueError(f"{key}: expected a text, found {found!r:.40}")
 
 
 def texts_at(value: Any, key: str) -> Mapping[str, str]:
     """Labels or annotations. Raises ValueError when one is no text."""
     found = mapping_at(value, key)
     for name, text in found.items():
-        if not isinstance(text, str):
+        if type(text) is not str:
             raise ValueError(f"{key}.{name}: expected a text, found {text!r:.40}")
     return found

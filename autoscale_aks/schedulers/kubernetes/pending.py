@@ -41,6 +41,7 @@ class Reading:
     waiting: list[Waiting] = field(default_factory=list)
     invalid: list[Job] = field(default_factory=list)
     complete: bool = True
+    _known: dict[tuple[int, int, str], tuple[Pod, Between]] = field(default_factory=dict)
 
     def note(self, text: str, name: str) -> None:
         """Count something that could not be said of a pod."""
@@ -65,7 +66,7 @@ class Reading:
     def _take(self, pod: Pod, path: str, usage: Usage) -> None:
         if pod.is_over or (pod.terminating and not pod.node_name):
             return
-        between = read_between(pod)
+        between = self._between_of(pod)
         if pod.node_name:
             usage.add(pod)
             self.bound.append((pod, between))
@@ -75,6 +76,14 @@ class Reading:
             treated = "not runnable" if verdict.why else "runnable"
             self.note(f"unknown reason {verdict.unknown!r}, treated as {treated}", pod.id)
         self.waiting.append(Waiting(pod, path, between, verdict.why))
+
+    def _between_of(self, pod: Pod) -> Between:
+        """Its rules, read once for all pods that share their spec and labels (`pages`); both are kept alive here."""
+        key = (id(pod.spec), id(pod.labels), pod.namespace)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = (pod, read_between(pod))
+        return known[1]
 
     def _reject(self, pod: Pod, path: str, message: str, usage: Usage) -> None:
         problem = Problem(path, f"{pod.id}: {message}")

@@ -62,7 +62,9 @@ def read_state(look: Look, settings: KubernetesSettings) -> SchedulerState:
         _volumes(look, reading),
         _company(reading, nodes),
     )
-    jobs = JobList(reading, translator, read_sizes(look.pod_groups)).all(_workloads(look.workloads, reading))
+    jobs = JobList(reading, translator, read_sizes(look.pod_groups, reading.problems)).all(
+        _workloads(look.workloads, reading)
+    )
     overheads: tuple[NodeOverhead, ...] = ()
     if settings.daemon_overhead:
         overheads = read_overheads(look.daemon_sets, words, taints, reading.problems)

@@ -27,7 +27,7 @@ def judge(pod: Pod, settings: KubernetesSettings) -> Verdict:
     if gates:
         return Verdict(f"{_GATED}: {', '.join(gates)[:120]}")
     if pod.stays_with_node:
-        return Verdict(f"{pod.owner_kind or 'Node'}: it belongs to one node and comes with it")
+        return Verdict(f"{pod.owner.kind or 'Node'}: it belongs to one node and comes with it")
     scheduler = text_at(pod.spec, "schedulerName") or "default-scheduler"
     if scheduler not in settings.scheduler_names:
         return Verdict(f"it waits for the scheduler {scheduler[:60]} (see scheduler.scheduler_names)")

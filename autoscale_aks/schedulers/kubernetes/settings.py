@@ -37,8 +37,7 @@ class KubernetesSettings:
     ================  ==================================================================================
     key               meaning
     ================  ==================================================================================
-    kubeconfig        a kubeconfig file (JSON, or YAML with the extra `kubernetes`); default: the pod's own
-                      service account
+    kubeconfig        a kubeconfig file; default: the pod's own service account
     context           its context; default: its current one
     url               the API server instead of both, with token_file and ca_file (plain http: this host only)
     timeout_s         seconds one look may take (60)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import marshal
-import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from autoscale_aks.errors import Problem, SchedulerError
 from autoscale_aks.schedulers.kubernetes.gangs import KUEUE_GROUP, POD_GROUP_LISTS, group_of
-from autoscale_aks.schedulers.kubernetes.kueue import WORKLOADS
-from autoscale_aks.schedulers.kubernetes.objects import list_at, mapping_at, read_pod
+from autoscale_aks.schedulers.kubernetes.kueue import WORKLOAD_LISTS
+from autoscale_aks.schedulers.kubernetes.objects import read_pod
 from autoscale_aks.schedulers.kubernetes.queue import Look
 from autoscale_aks.schedulers.kubernetes.volumes import claim_names
 
@@ -21,9 +19,8 @@ if TYPE_CHECKING:
     from autoscale_aks.schedulers.kubernetes.settings import KubernetesSettings
 
 NODES: Final = "/api/v1/nodes"
-PODS: Final = "/api/v1/pods"
 VERSION: Final = "/version"
-_NOT_OVER: Final = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
+_NOT_OVER: Final = "status.phase!=Succeeded,status.phase!=Failed"
 _CLAIMS: Final = "/api/v1/persistentvolumeclaims"
 _VOLUMES: Final = "/api/v1/persistentvolumes"
 _CLASSES: Final = "/apis/storage.k8s.io/v1/storageclasses"
@@ -55,7 +52,7 @@ class ServerSource:
         self._client.begin()
         self._problems = []
         nodes = self._client.list_all(NODES)
-        pods = self._client.list_all(PODS, _NOT_OVER, keep=Slimmer())
+        pods = self._client.list_pods(_NOT_OVER)
         wants_claims, wants_groups = _wants(pods)
         claims = self._extra(_CLAIMS) if wants_claims else []
         groups = []
@@ -69,9 +66,17 @@ class ServerSource:
             volumes=self._extra(_VOLUMES) if claims else [],
             storage_classes=self._extra(_CLASSES) if claims else [],
             pod_groups=groups,
-            workloads=self._extra(WORKLOADS) if self._settings.kueue else [],
+            workloads=self._workloads() if self._settings.kueue else [],
             problems=tuple(self._problems),
         )
+
+    def _workloads(self) -> list[Any]:
+        """By the newest version that the server has; both have the same objects."""
+        for path in WORKLOAD_LISTS:
+            found = self._extra(path)
+            if found:
+                return found
+        return []
 
     def _extra(self, path: str) -> list[Any]:
         try:
@@ -81,67 +86,14 @@ class ServerSource:
             return []
 
 
-_META: Final = (
-    "name", "namespace", "uid", "labels", "annotations", "ownerReferences", "creationTimestamp", "deletionTimestamp",
-)  # fmt: skip
-_CONTAINER: Final = ("name", "resources", "restartPolicy")
-_VOLUME: Final = ("name", "persistentVolumeClaim", "ephemeral")
-_STATUS: Final = ("phase", "conditions", "nominatedNodeName")
-_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
-_MOST_SHARED: Final = 200_000
-
-
-class Slimmer:
-    """Makes pods small while a list is read: a hundred thousand of them as the server writes them are a gigabyte.
-
-    What nobody here reads goes (field owners, commands, environments, projected volumes), and what many pods have alike
-    (labels, requests, affinities, conditions) is one object for all of them.
-    """
-
-    def __init__(self) -> None:
-        self._shared: dict[bytes, Any] = {}
-
-    def __call__(self, raw: Any) -> Any:
-        """The pod with all that is read of it; one that is malformed as it is, to be reported when it is read."""
-        try:
-            meta, spec, status = mapping_at(raw, "metadata"), mapping_at(raw, "spec"), mapping_at(raw, "status")
-            kept = {key: meta[key] for key in _META if key in meta}
-            if _LAST_APPLIED in mapping_at(meta, "annotations"):
-                kept["annotations"] = {key: text for key, text in meta["annotations"].items() if key != _LAST_APPLIED}
-            slim = dict(spec)
-            for group, parts in (("containers", _CONTAINER), ("initContainers", _CONTAINER), ("volumes", _VOLUME)):
-                if group in spec:
-                    slim[group] = [_only(item, parts) for item in list_at(spec, group)]
-            slim["volumes"] = [volume for volume in slim.get("volumes", ()) if len(volume) > 1]
-            said = _only(status, _STATUS)
-            return {"metadata": self._share(kept), "spec": self._share(slim), "status": self._share(said)}
-        except (ValueError, TypeError, AttributeError):
-            return raw
-
-    def _share(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """The entry with each nested value taken from those that are here already."""
-        if len(self._shared) > _MOST_SHARED:
-            self._shared.clear()
-        return {sys.intern(key): self._one(value) for key, value in entry.items()}
-
-    def _one(self, value: Any) -> Any:
-        if not isinstance(value, dict | list):
-            return value
-        return self._shared.setdefault(marshal.dumps(value, 2), value)  # a key: equal bytes are equal values
-
-
-def _only(entry: Any, keys: tuple[str, ...]) -> dict[str, Any]:
-    return {key: entry[key] for key in keys if key in entry}
-
-
 def _wants(pods: list[Any]) -> tuple[bool, bool]:
     """Whether some waiting pod names a volume claim, and a group whose size stands elsewhere."""
     claims = groups = False
     for raw in pods:
         try:
-            if mapping_at(raw, "spec").get("nodeName"):
-                continue
             pod = read_pod(raw)
+            if pod.node_name:
+                continue
             claims = claims or bool(claim_names(pod))
             groups = groups or (bool(group_of(pod)) and KUEUE_GROUP not in pod.labels)
         except ValueError:  # reported when it is read

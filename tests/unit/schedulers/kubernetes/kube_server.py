@@ -45,7 +45,9 @@ class KubeServer:
             def _serve(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = json.loads(self.rfile.read(length)) if length else None
-                status, answer = outer.answer(self.command, self.path, body, dict(self.headers))
+                status, answer = outer.answer(
+                    self.command, self.path, body, {name.title(): text for name, text in self.headers.items()}
+                )
                 content = json.dumps(answer).encode() if not isinstance(answer, bytes) else answer
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))
@@ -96,7 +98,8 @@ class KubeServer:
             if part in path:
                 del self.faults[index]
                 return status, answer
-        if self.token and headers.get("Authorization") != f"Bearer {self.token}":
+        scheme, _, token = headers.get("Authorization", "").partition(" ")
+        if self.token and (scheme.lower(), token) != ("bearer", self.token):
             return _status(401, "Unauthorized")
         parts = urlsplit(path)
         if method == "POST":

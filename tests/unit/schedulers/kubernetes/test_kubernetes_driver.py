@@ -158,6 +158,14 @@ def test_without_a_list_that_only_some_need_the_rest_is_read_and_the_report_says
     assert [problem.path for problem in state.problems] == ["/apis/apps/v1/daemonsets"]
 
 
+def test_kueue_workloads_are_asked_for_by_the_newest_version_and_then_by_the_one_before(
+    server: KubeServer, token_file: Path
+) -> None:
+    scheduler(server, token_file, kueue=True).read()
+    asked = [path.partition("?")[0] for path, _ in server.sent("GET") if "kueue" in path]
+    assert asked == ["/apis/kueue.x-k8s.io/v1beta2/workloads", "/apis/kueue.x-k8s.io/v1beta1/workloads"]
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"items": 7}', b'{"items": [' + b"[" * 5000])
 def test_an_answer_that_is_none_is_an_error(server: KubeServer, token_file: Path, body: bytes) -> None:
     server.faults.append(("/nodes", 200, body))

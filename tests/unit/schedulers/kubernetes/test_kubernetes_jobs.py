@@ -215,6 +215,28 @@ def test_a_pod_group_is_a_gang_of_its_least_size_and_the_rest_are_on_their_own()
     assert [(job.name, job.count) for job in rest] == [("default/m3", 1), ("default/m4", 1)]
 
 
+@pytest.mark.parametrize(
+    ("policy", "gang"),
+    [({"gang": {"minCount": 3}}, [("default/train", 3), ("default/m3", 0)]), ({"basic": {}}, None)],
+)
+def test_a_pod_group_of_kubernetes_itself_is_a_gang_where_its_policy_says_so(policy: Any, gang: Any) -> None:
+    members = [pod(f"m{number}", schedulingGroup={"podGroupName": "train"}) for number in range(4)]
+    group = {"metadata": {"namespace": "default", "name": "train"}, "spec": {"schedulingPolicy": policy}}
+    jobs = [(job.name, job.shape.node_count) for job in read(*members, pod_groups=[group]).jobs]
+    if gang is None:
+        assert [nodes for _, nodes in jobs] == [0] * 4, "each on its own"
+    else:
+        assert jobs == gang
+
+
+@pytest.mark.parametrize("odd", [7, {"metadata": 7}, {"metadata": {}, "spec": {"schedulingPolicy": []}}])
+def test_a_pod_group_that_cannot_be_read_takes_no_other_with_it(odd: Any) -> None:
+    sizes = [odd, {"metadata": {"namespace": "default", "name": "train"}, "spec": {"minMember": 2}}]
+    state = read(*(pod(f"m{number}", labels={GROUP: "train"}) for number in range(2)), pod_groups=sizes)
+    assert [job.shape.node_count for job in state.jobs] == [2]
+    assert [problem.path for problem in state.problems] == ["podgroups[0]"]
+
+
 def test_members_that_differ_are_chunks() -> None:
     meta = {"annotations": {"kueue.x-k8s.io/pod-group-total-count": "3"}}
     labels = {"kueue.x-k8s.io/pod-group-name": "g"}

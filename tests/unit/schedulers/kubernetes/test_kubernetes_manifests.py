@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from kube_server import KubeServer
 from autoscale_aks.cloud.aks.kubernetes import lease_url, nodes_url
 from autoscale_aks.config import load_config
 from autoscale_aks.model.launch import OWNER_TAG
+from autoscale_aks.model.node_names import machine_of_kubernetes_node
 from autoscale_aks.schedulers.kubernetes.nodes import read_node
 from autoscale_aks.schedulers.registry import build_scheduler
 
@@ -164,6 +166,72 @@ def test_a_daemon_runs_on_our_machines_only_and_is_never_replaced_under_its_jobs
         assert "privileged" not in one["securityContext"]
         names = {entry["name"]: entry for entry in one["env"]}
         assert names["NODE_NAME"]["valueFrom"] == {"fieldRef": {"fieldPath": "spec.nodeName"}}
+
+
+def daemon_spec(name: str) -> dict[str, Any]:
+    (daemon,) = [document for document in documents(name) if document["kind"] == "DaemonSet"]
+    found: dict[str, Any] = daemon["spec"]
+    return found
+
+
+def test_slurmd_too_runs_on_our_machines_only_and_is_never_replaced_under_its_jobs() -> None:
+    """It alone is privileged: it puts jobs into control groups of the host."""
+    spec = daemon_spec("slurmd.yaml")
+    assert spec["updateStrategy"] == {"type": "OnDelete"}
+    assert OWNER_TAG in spec["template"]["spec"]["nodeSelector"]
+    assert spec["template"]["spec"]["automountServiceAccountToken"] is False
+
+
+def scripts() -> Iterator[tuple[str, str]]:
+    """Every shell script in a manifest, with where it stands."""
+    for path in sorted(CONF.glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            template = document.get("spec", {}).get("template", {}).get("spec", {})
+            for one in (*template.get("containers", ()), *template.get("initContainers", ())):
+                command = [*one.get("command", ()), *one.get("args", ())]
+                if command[:2] == ["/bin/sh", "-ec"]:
+                    yield f"{path.name}:{one['name']}", command[2]
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="NO SHELLCHECK HERE: install Debian's shellcheck")
+@pytest.mark.parametrize(("place", "text"), [pytest.param(*found, id=found[0]) for found in scripts()])
+def test_shellcheck_finds_nothing_in_a_daemons_script(place: str, text: str) -> None:
+    checked = subprocess.run(
+        ["shellcheck", "--shell=sh", "--severity=style", "--exclude=SC2016", "-"],
+        input=text, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, f"{place}\n{checked.stdout}"
+
+
+def slurmd_programs(tmp_path: Path) -> None:
+    for name in ("install", "setpriv", "slurmd"):
+        program(tmp_path, name, f'echo "{name} $*" >> "$LOG"')
+
+
+@pytest.mark.parametrize("node_name", [NODE, f"{NODE}0"])
+def test_slurmd_starts_under_its_machines_name_after_munge(tmp_path: Path, node_name: str) -> None:
+    slurmd_programs(tmp_path)
+    spec = daemon_spec("slurmd.yaml")["template"]["spec"]["containers"][0]
+    said = run_script(tmp_path, spec["command"], NODE=node_name, CONTROLLER="head:6817")
+    assert said[-1] == "slurmd -D -Z -b -N az1-htc-17 --conf-server head:6817"
+    assert [line.split()[0] for line in said] == ["install", "install", "setpriv", "slurmd"]
+
+
+def test_slurmd_never_starts_on_a_node_that_is_no_machines(tmp_path: Path) -> None:
+    slurmd_programs(tmp_path)
+    spec = daemon_spec("slurmd.yaml")["template"]["spec"]["containers"][0]
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "LOG": str(tmp_path / "log")}
+    environment |= {"NODE": "aks-system-12345678-vmss000000", "CONTROLLER": "head"}
+    done = subprocess.run(spec["command"], env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, "is no machine's node" in done.stderr) == (1, True)
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_celery_worker_is_named_after_its_node_so_that_its_machine_can_be_told() -> None:
+    (one,) = daemon_spec("celery-worker.yaml")["template"]["spec"]["containers"]
+    command = [word.replace("$(NODE_NAME)", NODE) for word in one["command"]]
+    worker = command[command.index("-n") + 1]
+    assert machine_of_kubernetes_node(worker.partition("@")[2], "htc") == "az1-htc-17"
 
 
 def script(name: str, container_name: str) -> list[str]:
