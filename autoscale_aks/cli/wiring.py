@@ -142,7 +142,7 @@ def reading_world(config: Config, clock: Clock | None = None) -> Iterator[World]
         build_client(config, ledger, only_looks=True) as client,
     ):
         reference = build_reference(config, client, writes=False)
-        yield replace(_world(config, client, ledger, clock), reference=reference)
+        yield replace(_world(config, client, ledger, clock, only_looks=True), reference=reference)
 
 
 def build_reference(config: Config, client: AksClient, *, writes: bool) -> AzureReference:
@@ -175,11 +175,11 @@ def build_reference(config: Config, client: AksClient, *, writes: bool) -> Azure
     )
 
 
-def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> World:
+def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock, *, only_looks: bool = False) -> World:
     parse_default_resources(config.default_resources, disable_defaults=config.disable_default_resources)
     return World(
         config=config,
-        scheduler=TellingScheduler(scheduler_of(config), clock),
+        scheduler=TellingScheduler(scheduler_of(config), clock, only_looks=only_looks),
         cloud=client,
         ledger=ledger,
         clock=clock,
