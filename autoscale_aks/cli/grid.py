@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 GAP: Final = 2
 _LEAST: Final = 6
 """A column is never made narrower than this while another one is wider."""
-_SEAM: Final = re.compile(r"(?<=[-_/.,:=])(?=[^\W\d])|(?<=[-_/])(?=\d)|(?<=[a-z0-9])(?=[A-Z])")
-"""Where a word may be broken when it has to be: htc-|0017, standard|DSv5|Family."""
+_SEAM: Final = re.compile(r"(?<=[-_/.,:=])(?=[^\W\d])|(?<=[^\W\d][-_/])(?=\d)|(?<=[a-z0-9])(?=[A-Z])")
+"""Where a word may be broken when it has to be: htc-|0017, standard|DSv5|Family; a date never is."""
 
 
 def lay_out(header: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int], width: int) -> Iterator[str]:
@@ -36,9 +36,9 @@ def lay_out(header: Sequence[str], rows: Sequence[Sequence[str]], right: frozens
 
 def _least_widths(columns: Sequence[Sequence[str]], right: frozenset[int]) -> Iterator[list[int]]:
     """How narrow columns may be made: of whole words, of their parts, numbers whole, and anything broken at last."""
-    words = [max(_longest(cell.split()) for cell in column) for column in columns]
+    words = [max(_longest(cell.split(" ")) for cell in column) for column in columns]
     yield words
-    parts = [max(_longest(_SEAM.sub(" ", cell).split()) for cell in column) for column in columns]
+    parts = [max(_longest(_SEAM.sub(" ", cell).split(" ")) for cell in column) for column in columns]
     yield parts
     yield [
         word if index in right else min(part, _LEAST)

@@ -51,3 +51,9 @@ def test_a_heading_of_two_words_is_broken_between_them() -> None:
     lines = list(lay_out(["in flight", "b"], [["1", "y" * 20]], frozenset({0}), 30))
     assert lines[0].split() == ["in", "b"]
     assert lines[1].split() == ["flight"]
+
+
+def test_a_time_stays_together_where_a_text_can_give_way() -> None:
+    moment = "2026-11-22\u00a020:46:29"
+    (_, first, *_) = lay_out(["time", "detail"], [[moment, "aks-htc-az1-htc-1-88573138-vmss000000"]], frozenset(), 40)
+    assert first.startswith(f"{moment}  aks-htc-")
