@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from unit.cli.office import Office, run
 from unit.reconcile.site_fixture import scratch
 
-from autoscale_aks.cloud.aks.auth import StaticTokenSource
+from autoscale_aks.cloud.aks.auth import NoTokens
 from autoscale_aks.cloud.aks.budget import RateBudget
 from autoscale_aks.cloud.aks.caller import MAX_ATTEMPTS, Call, Caller
 from autoscale_aks.cloud.aks.effects import Effects
@@ -47,9 +47,7 @@ class Network:
         return Effects(now=lambda: self.time, sleep=self.sleep, random=lambda: 0.0)
 
     def ask(self, transport: Transport, url: str = HERE) -> Response | SendFailure:
-        caller = Caller(
-            transport, StaticTokenSource("x", endpoint=url), RateBudget(effects=self.effects), effects=self.effects
-        )
+        caller = Caller(transport, NoTokens(), RateBudget(effects=self.effects), effects=self.effects)
         return caller.call(Call(method="GET", url=url)).result
 
 
