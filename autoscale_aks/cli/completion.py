@@ -18,7 +18,7 @@ def command(shell: str | None) -> int:
 
     \b
     bash: echo 'eval "$(azaks completion bash)"' >> ~/.bashrc
-    zsh:  echo 'eval "$(azaks completion zsh)"' >> ~/.zshrc
+    zsh:  echo 'eval "$(azaks completion zsh)"' >> ~/.zshrc   (below compinit)
     fish: azaks completion fish > ~/.config/fish/completions/azaks.fish
     Example: azaks completion bash
     """

@@ -52,7 +52,7 @@ def command(config_path: Path, names: tuple[str, ...], filters: tuple[str, ...],
     Exit status: 0 all deleted or gone; 1 some were not;
     4 another run is the writer.
     Example: azaks delete -c autoscale.json az1-htc-17 az1-htc-18
-    azaks delete -c autoscale.json --filter node.vm_size=Standard_F4
+    azaks delete -c autoscale.json --filter node.vm_size=Standard_F4s_v2
     """
     require_choice(names, filters)
     config = load_config(config_path)

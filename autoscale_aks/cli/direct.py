@@ -44,13 +44,13 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def direct_client(config: Config, *, fresh: bool = False) -> Iterator[AksClient]:
+def direct_client(config: Config, *, fresh: bool = False, only_looks: bool = False) -> Iterator[AksClient]:
     """A client that knows what earlier runs learned of the cluster, and leaves behind what this one learns.
 
-    `fresh` tries the batch header anew. A ledger that cannot be read or written is no reason to fail: it only holds
-    hints.
+    `fresh` tries the batch header anew; one that `only_looks` soon says what cannot be reached. A ledger that cannot be
+    read or written is no reason to fail: it only holds hints.
     """
-    with _client(config) as client:
+    with _client(config, only_looks=only_looks) as client:
         before = client.remembered
         if fresh:
             client.forget_batch()
@@ -76,10 +76,10 @@ def _explained(error: CloudError, aks: AksConfig) -> CloudError:
 
 
 @contextmanager
-def _client(config: Config) -> Iterator[AksClient]:
+def _client(config: Config, *, only_looks: bool) -> Iterator[AksClient]:
     ledger = _open_ledger(config)
     try:
-        client = build_client(config, ledger)
+        client = build_client(config, ledger, only_looks=only_looks)
     finally:
         if ledger is not None:
             ledger.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.cli.terminal import printable
@@ -12,26 +13,42 @@ if TYPE_CHECKING:
 GAP: Final = 2
 _LEAST: Final = 6
 """A column is never made narrower than this while another one is wider."""
+_SEAM: Final = re.compile(r"(?<=[-_/.,:=])(?=[^\W\d])|(?<=[^\W\d][-_/])(?=\d)|(?<=[a-z0-9])(?=[A-Z])")
+"""Where a word may be broken when it has to be: htc-|0017, standard|DSv5|Family; a date never is."""
 
 
 def lay_out(header: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int], width: int) -> Iterator[str]:
     """Lines of at most `width` cells: the header, then the rows; what is too long goes on below itself.
 
-    `right` holds the indices of columns of numbers.
+    `right` holds the indices of columns of numbers. Lines are broken between words while every column's longest word
+    has room, then also at the seams of words, and inside of them only where nothing else fits.
     """
     cells = [[printable(cell) for cell in row] for row in (header, *rows)]
     columns = list(zip(*cells, strict=True))
     widths = [max(map(_length, column)) for column in columns]
     room = width - GAP * (len(widths) - 1)
     if sum(widths) > room:
-        words = [max(_longest_word(cell) for cell in column) for column in columns]
-        widths = _fitted(_fitted(widths, words, room), [_LEAST] * len(widths), room)
+        for least in _least_widths(columns, right):
+            widths = _fitted(widths, least, room)
     for row in cells:
         yield from _lines(row, widths, right)
 
 
-def _longest_word(text: str) -> int:
-    return max(map(_length, text.split()), default=0)
+def _least_widths(columns: Sequence[Sequence[str]], right: frozenset[int]) -> Iterator[list[int]]:
+    """How narrow columns may be made: of whole words, of their parts, numbers whole, and anything broken at last."""
+    words = [max(_longest(cell.split(" ")) for cell in column) for column in columns]
+    yield words
+    parts = [max(_longest(_SEAM.sub(" ", cell).split(" ")) for cell in column) for column in columns]
+    yield parts
+    yield [
+        word if index in right else min(part, _LEAST)
+        for index, (word, part) in enumerate(zip(words, parts, strict=True))
+    ]
+    yield [_LEAST] * len(columns)
+
+
+def _longest(pieces: Sequence[str]) -> int:
+    return max(map(_length, pieces), default=0)
 
 
 def _fitted(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
@@ -66,15 +83,17 @@ def _padded(text: str, width: int, *, is_right: bool) -> str:
 
 
 def _folded(text: str, width: int) -> list[str]:
-    """The text in pieces of at most `width`, cut at blanks where that wastes less than most of a line."""
+    """The text in pieces of at most `width`, cut at blanks or seams where that wastes less than most of a line."""
     if _length(text) <= width:
         return [text]
     pieces = []
     while _length(text) > width:
         cut = _fitting(text, width)
         blank = text.rfind(" ", 0, cut + 1)
-        if blank > cut // 4:
+        if blank > cut // 4 or (blank > 0 and _longest(text[blank:].split(maxsplit=1)[:1]) <= width):
             cut = blank
+        else:
+            cut = max((seam.start() for seam in _SEAM.finditer(text) if cut // 4 < seam.start() <= cut), default=cut)
         pieces.append(text[:cut].rstrip())
         text = text[cut:].lstrip()
     return [*pieces, text] if text else pieces

@@ -21,6 +21,11 @@ def _amount(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
+def _source(name: str) -> str:
+    """Short, so that the names of families keep their lines whole on 80 columns."""
+    return "config" if name == "configuration" else name
+
+
 LISTING: Final = Listing(
     verb="limits",
     title="Limits",
@@ -34,7 +39,7 @@ LISTING: Final = Listing(
         Column(name="in_flight", meaning="By machines of ours that are on their way.", is_number=True, show=_amount),
         Column(name="left", meaning="What is left.", is_number=True, show=_amount),
         Column(name="unit", title="", meaning="cores, nodes, addresses, or a price an hour."),
-        Column(name="source", meaning="Who says so."),
+        Column(name="source", meaning="Who says so.", show=_source),
         Column(name="age_s", title="age", meaning="Seconds since it was true; none: it does not age.", is_number=True,
                is_default=False),
     ),

@@ -2,17 +2,20 @@
 
 Every line carries the plan id of the cycle or act it belongs to, whichever thread wrote it: the program has one at a
 time, and the stamp that knows it lives here, in the shell. The wiring hands out plan ids and stamps each (T28b).
-Nothing that looks like a secret leaves through a line.
+Nothing that looks like a secret leaves through a line. A line that repeats itself is counted (`cli/collapse.py`).
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import re
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
+from autoscale_aks.cli.collapse import Collapse
+from autoscale_aks.clock import SystemClock
 from autoscale_aks.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -99,27 +102,34 @@ class TextFormatter(logging.Formatter):
 
 def configure_logging(config: LoggingConfig) -> None:
     """Set logging up once for this process. Raises ConfigError for a logging file that cannot be used."""
+    before = set(_handlers())
     if config.config_file is None:
-        handler = logging.StreamHandler()
-        handler.setFormatter(JsonFormatter() if config.format == "json" else TextFormatter(LINE))
-        logging.basicConfig(level=config.level, handlers=[handler])
-        _stamp_handlers()
-        return
-    from logging.config import fileConfig  # noqa: PLC0415  it brings sockets and a server along
+        stderr = logging.StreamHandler()
+        stderr.setFormatter(JsonFormatter() if config.format == "json" else TextFormatter(LINE))
+        logging.basicConfig(level=config.level, handlers=[stderr])
+    else:
+        from logging.config import fileConfig  # noqa: PLC0415  it brings sockets and a server along
 
-    try:
-        fileConfig(config.config_file, disable_existing_loggers=False)
-    except (OSError, KeyError, ValueError, RuntimeError, ImportError, AttributeError) as error:
-        problem = Problem("logging.config_file", f"{config.config_file} cannot be used: {error}; see conf/logging.conf")
-        raise ConfigError([problem]) from error
-    _stamp_handlers()
-
-
-def _stamp_handlers() -> None:
-    """Every handler there is marks its lines; a filter on a logger would miss the lines of its children."""
+        try:
+            fileConfig(config.config_file, disable_existing_loggers=False)
+        except (OSError, KeyError, ValueError, RuntimeError, ImportError, AttributeError) as error:
+            said = f"{config.config_file} cannot be used: {error}; see conf/logging.conf"
+            raise ConfigError([Problem("logging.config_file", said)]) from error
     for handler in _handlers():
-        if STAMP not in handler.filters:
-            handler.addFilter(STAMP)
+        _set_up(handler, config.collapse_s if handler not in before else 0.0)
+
+
+def _set_up(handler: logging.Handler, collapse_s: float) -> None:
+    """A handler marks its lines, then counts those that repeat themselves.
+
+    Every handler, for a filter on a logger would miss the lines of its children; those of others only mark.
+    """
+    if STAMP not in handler.filters:
+        handler.addFilter(STAMP)
+    if collapse_s:
+        collapse = Collapse(handler, collapse_s, SystemClock().now)
+        handler.addFilter(collapse)
+        atexit.register(collapse.flush)
 
 
 def _handlers() -> Iterable[logging.Handler]:

@@ -106,7 +106,10 @@ def list_(
     """
     config = load_config(config_path)
     configure_logging(config.logging)
-    with waiting(console(stderr=True), f"asking {config.aks.cluster}", quiet=quiet), direct_client(config) as client:
+    with (
+        waiting(console(stderr=True), f"asking {config.aks.cluster}", quiet=quiet),
+        direct_client(config, only_looks=True) as client,
+    ):
         now = client.effects.now()
         listings = [client.list_machines(pool) for pool in chosen_pools(config, pools, nodearrays)]
     wanted = {state.lower() for state in states}

@@ -140,7 +140,10 @@ def list_(config_path: Path, choice: RowChoice, quiet: bool) -> None:
     """
     config = load_config(config_path)
     configure_logging(config.logging)
-    with waiting(console(stderr=True), f"asking {config.aks.cluster}", quiet=quiet), direct_client(config) as client:
+    with (
+        waiting(console(stderr=True), f"asking {config.aks.cluster}", quiet=quiet),
+        direct_client(config, only_looks=True) as client,
+    ):
         views = client.list_pool_views()
     entries = [_pool_entry(view, config) for view in views]
     missing = [pool for pool in config.agent_pools if pool not in {view.name for view in views}]
@@ -183,7 +186,10 @@ def show(
     """
     config = load_config(config_path)
     configure_logging(config.logging)
-    with waiting(console(stderr=True), f"asking {config.aks.cluster}", quiet=False), direct_client(config) as client:
+    with (
+        waiting(console(stderr=True), f"asking {config.aks.cluster}", quiet=False),
+        direct_client(config, only_looks=True) as client,
+    ):
         chosen = chosen_pools(config, (*names, *pools), nodearrays)
         shown = [_describe(client, config, pool) for pool in chosen]
     if form == "json":

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from autoscale_aks.cli.demand_history import boot_seconds
 from autoscale_aks.cli.logs import configure_logging
 from autoscale_aks.cli.options import config_option, quiet_option
 from autoscale_aks.cli.output import console, counted
@@ -50,6 +51,7 @@ def command(config_path: Path, file: Path, anonymous: bool, force: bool, quiet: 
             headroom=headroom_jobs(config, world.clock.now()),
             agreed=seen.proposals,
             notices=(*seen.notices, *seen.requested.notices),
+            boot_s=boot_seconds(world.ledger.machines(include_gone=True)),
         )
     record = redacted(record, anonymous=anonymous)
     decided = decide_record(record)

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 def command(file: str, change: str | None, form: str) -> int:
     """Plan from a recorded file, without scheduler, cloud, ledger or clock: the report that `demand` gave then.
 
-    The same program gives the same bytes, but for how long machines under way usually take. A decision that differs
-    from the recorded one is told of on standard error.
+    The same program gives the same bytes. A decision that differs from the recorded one is told of on standard error.
 
     \b
     Exit status: 0 the same decision, or a changed one was asked for;
@@ -49,7 +48,9 @@ def command(file: str, change: str | None, form: str) -> int:
         record = changed(record, _change(change))
     decided = decide_record(record)
     with paused_collector():
-        report = summarise(decided, record.snapshot, record.notices, policy=record.policy, kinds={})
+        report = summarise(
+            decided, record.snapshot, record.notices, policy=record.policy, kinds={}, boot_s=record.boot_s
+        )
         face = Face(report, decided)
         if form == "json":
             write(face.text(form, None, tuple), None)

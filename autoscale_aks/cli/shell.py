@@ -32,7 +32,8 @@ NAMES: Final = {
 _CLOUD: Final = ("list_machines", "list_nodes", "list_pools", "list_pool_views", "get_pool", "get_machine")
 _LEDGER: Final = (
     "machines", "believed_gone", "history", "back_offs", "back_off_reasons", "not_before", "flag", "flags", "cycles",
-    "protections", "circuits", "family_marks", "small_sizes", "proposals", "next_number",
+    "protections", "circuits", "family_marks", "small_sizes", "proposals", "next_number", "drains", "evictions",
+    "memory", "observed_sizes", "last_point",
 )  # fmt: skip
 """What may be asked of cloud and ledger."""
 _LEFT: Final = "the shell only looks; use the verb that acts"

@@ -22,11 +22,15 @@ _SHOWN: Final = 5
 
 @final
 class TellingScheduler:
-    """The scheduler behind it, with a line at DEBUG for reads and at INFO for changes; failures at WARNING."""
+    """The scheduler behind it, with a line at DEBUG for reads and at INFO for changes; failures at WARNING.
 
-    def __init__(self, scheduler: SchedulerPort, clock: Clock) -> None:
+    One that `only_looks` is for a person, whom the verb itself then tells why a read failed: that line is of INFO.
+    """
+
+    def __init__(self, scheduler: SchedulerPort, clock: Clock, *, only_looks: bool = False) -> None:
         self._scheduler = scheduler
         self._clock = clock
+        self._failed_at = logging.INFO if only_looks else logging.WARNING
 
     def __getattr__(self, name: str) -> Any:
         """What a scheduler can do beside the port."""
@@ -86,7 +90,7 @@ class TellingScheduler:
         try:
             yield
         except SchedulerError as error:
-            log.warning("%s failed: %s", what, error)
+            log.log(self._failed_at, "%s failed: %s", what, error)
             raise
         if names:
             log.info("%s %d nodes: %s", what, len(names), shown)

@@ -56,6 +56,7 @@ def command(config_path: Path, ask_scheduler: bool, choice: RowChoice) -> int:
     unreadable = False
     if config is not None:
         found += _rules(config)
+        found += _sizes(config)
         found += _scheduler_settings(config)
         if ask_scheduler and not any(severity == "error" for severity, _, _ in found):
             said = list(_read_scheduler(config))
@@ -90,6 +91,22 @@ def _rules(config: Config) -> Iterator[Found]:
         if row.bucket.array.enabled and row.outcome.available_before == 0:
             said = "no machine of it can ever be made: a limit allows none"
             yield "warning", f"nodearrays.{row.bucket.array.name}", f"{row.bucket.id}: {said}"
+
+
+def _sizes(config: Config) -> Iterator[Found]:
+    """Names of sizes that the packaged table does not have, where it has one that is nearly the same."""
+    import difflib  # noqa: PLC0415
+
+    from autoscale_aks.cloud.azure.packaged import packaged_sizes  # noqa: PLC0415
+
+    known = packaged_sizes()
+    for name, array in config.nodearrays.items():
+        for number, offering in enumerate(array.array.offerings):
+            written = offering.vm_size.casefold()
+            if written not in known:
+                for close in difflib.get_close_matches(written, known, n=1, cutoff=0.9):
+                    said = f'"{offering.vm_size}" is not in the packaged table; did you mean "{known[close].name}"?'
+                    yield "warning", f"nodearrays.{name}.buckets[{number}].vm_size", said
 
 
 def _scheduler_settings(config: Config) -> Iterator[Found]:

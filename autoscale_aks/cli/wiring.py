@@ -37,6 +37,7 @@ from autoscale_aks.cloud.azure.cache import FileCache
 from autoscale_aks.cloud.azure.endpoints import AzureEndpoints
 from autoscale_aks.cloud.azure.reference import AzureReference, ReferenceRules
 from autoscale_aks.cloud.gate import Gate, GatedTransport
+from autoscale_aks.cloud.reach import CONNECT_TIMEOUT_S, ImpatientTransport
 from autoscale_aks.config.references import CACHE_DIR
 from autoscale_aks.errors import ConfigError, Problem
 from autoscale_aks.ledger.lock import Writer, WriterLock
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from autoscale_aks.access.kubeconfig import KubernetesAccess
     from autoscale_aks.access.tokens import TokenSource
     from autoscale_aks.cloud.aks.lease import KubernetesLease
+    from autoscale_aks.cloud.aks.transport import Transport
     from autoscale_aks.cloud.port import CloudPort
     from autoscale_aks.config import AksConfig, Config, LeaseConfig
     from autoscale_aks.doctor.site import ServicePort, Site
@@ -137,10 +139,10 @@ def reading_world(config: Config, clock: Clock | None = None) -> Iterator[World]
     clock = clock or SystemClock()
     with (
         Ledger.open(config.ledger.path, now=clock.now(), read_only=True) as ledger,
-        build_client(config, ledger) as client,
+        build_client(config, ledger, only_looks=True) as client,
     ):
         reference = build_reference(config, client, writes=False)
-        yield replace(_world(config, client, ledger, clock), reference=reference)
+        yield replace(_world(config, client, ledger, clock, only_looks=True), reference=reference)
 
 
 def build_reference(config: Config, client: AksClient, *, writes: bool) -> AzureReference:
@@ -173,11 +175,11 @@ def build_reference(config: Config, client: AksClient, *, writes: bool) -> Azure
     )
 
 
-def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock) -> World:
+def _world(config: Config, client: AksClient, ledger: Ledger, clock: Clock, *, only_looks: bool = False) -> World:
     parse_default_resources(config.default_resources, disable_defaults=config.disable_default_resources)
     return World(
         config=config,
-        scheduler=TellingScheduler(scheduler_of(config), clock),
+        scheduler=TellingScheduler(scheduler_of(config), clock, only_looks=only_looks),
         cloud=client,
         ledger=ledger,
         clock=clock,
@@ -196,11 +198,17 @@ def scheduler_of(config: Config) -> SchedulerPort:
 
 
 def build_client(
-    config: Config, ledger: Ledger | None, gate: Gate | None = None, effects: Effects | None = None
+    config: Config,
+    ledger: Ledger | None,
+    gate: Gate | None = None,
+    effects: Effects | None = None,
+    *,
+    only_looks: bool = False,
 ) -> AksClient:
     """The AKS client of a configuration, told what earlier runs learned of this cluster; None: they left nothing.
 
-    Behind `gate`, if given, nothing is sent any more once that is closed.
+    Behind `gate`, if given, nothing is sent any more once that is closed. One that `only_looks` is for a person, and
+    soon says what cannot be reached.
     """
     aks = config.aks
     kubernetes = _kubernetes(aks)
@@ -215,14 +223,21 @@ def build_client(
         kubernetes_url=kubernetes.url if kubernetes else None,
         kubernetes_route=kubernetes.route if kubernetes else DIRECT,
     )
+    effects = effects or Effects()
+    transport: Transport = HttpTransport(connections=max(64, aks.workers))
+    if gate is not None:
+        transport, effects = GatedTransport(transport, gate), gate.effects(effects)
+    elif only_looks:
+        impatient = HttpTransport(connections=max(64, aks.workers), connect_timeout_s=CONNECT_TIMEOUT_S)
+        transport = ImpatientTransport(impatient, effects)
     client = AksClient(
         endpoints,
         _tokens(aks, aks.token_scope, aks.arm_url),
         kubernetes_tokens=kubernetes.tokens if kubernetes else None,
         settings=ClientSettings(workers=aks.workers, header=header_limits(config), deadlines=aks.deadlines),
         remembered=learned_of(ledger, aks),
-        transport=None if gate is None else GatedTransport(HttpTransport(connections=max(64, aks.workers)), gate),
-        effects=(effects or Effects()) if gate is None else gate.effects(effects or Effects()),
+        transport=transport,
+        effects=effects,
     )
     if kubernetes is not None:
         weakref.finalize(client, kubernetes.close)
@@ -296,7 +311,7 @@ def doctors_site(config: Config, stack: ExitStack, clock: Clock | None = None) -
         return stack.enter_context(Ledger.open(config.ledger.path, now=now, read_only=True))
 
     def cloud() -> tuple[CloudPort, ServicePort]:
-        client = stack.enter_context(build_client(config, None))
+        client = stack.enter_context(build_client(config, None, only_looks=True))
         return client, client
 
     def look() -> Look:

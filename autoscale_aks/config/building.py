@@ -17,6 +17,7 @@ from autoscale_aks.config.node_facts import with_node_facts
 from autoscale_aks.config.nodearray_checks import pool_of, zones_of
 from autoscale_aks.config.references import build_references
 from autoscale_aks.config.values import (
+    COLLAPSE_S,
     AksConfig,
     Config,
     Headroom,
@@ -91,6 +92,7 @@ def build_config(document: Mapping[str, Any], source: str) -> Config:
             level=logging.get("level", "WARNING"),
             format=logging.get("format", "text"),
             config_file=base / logging["config_file"] if "config_file" in logging else None,
+            collapse_s=float(logging.get("collapse_s", COLLAPSE_S)),
         ),
         metrics=_build_metrics(document.get("metrics", {}), base),
         loop=_build_loop(document.get("loop", {}), base, aks.owner),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from frozendict import frozendict
 
@@ -104,6 +104,9 @@ class LoopConfig:
     lease: LeaseConfig | None = None
 
 
+COLLAPSE_S: Final = 600.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggingConfig:
     """Where log lines go: `config_file` when it is given, else lines of `level` and above."""
@@ -111,6 +114,8 @@ class LoggingConfig:
     level: LogLevel = "WARNING"
     format: Literal["text", "json"] = "text"
     config_file: Path | None = None
+    collapse_s: float = COLLAPSE_S
+    """A line that repeats itself is written once in so many seconds, with how often; 0: each time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

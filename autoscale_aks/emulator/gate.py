@@ -8,6 +8,7 @@ within it. A request refused on the way costs no latency.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import socket
 import struct
@@ -16,6 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from autoscale_aks.emulator import problems, rights
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from autoscale_aks.emulator.journal import Entry, Journal
     from autoscale_aks.emulator.service import Service
     from autoscale_aks.emulator.store import Cluster, Pool
+
+log = logging.getLogger(__name__)
 
 ENTRY = "emulator.entry"
 CONTROL_PREFIX = "/_emulator"
@@ -152,7 +156,13 @@ class FrontDoor:
         self._journal = journal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI entry."""
+        """ASGI entry. A client that goes away before its request is whole has no answer, and is no trouble of ours."""
+        try:
+            await self._serve(scope, receive, send)
+        except ClientDisconnect:
+            log.debug("%s %s: the client went away", scope["method"], scope["path"])
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith(CONTROL_PREFIX):
             await self._app(scope, receive, send)
             return
@@ -168,6 +178,9 @@ class FrontDoor:
         try:
             app = self._refusal(scope) or self._app
             await app(scope, receive, record)
+        except ClientDisconnect:
+            entry.status = None  # the framework wrote a 500 to nobody
+            raise
         finally:
             self._journal.close(entry, (time.perf_counter() - started) * 1000)
 

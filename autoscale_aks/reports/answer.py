@@ -15,11 +15,11 @@ from autoscale_aks.reports.sentences import render_message, render_miss, render_
 from autoscale_aks.units import Size, Value, exact, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from autoscale_aks.errors import Problem
     from autoscale_aks.model.node import Node
-    from autoscale_aks.model.plan import Plan
+    from autoscale_aks.model.plan import NodeClaim, Plan
     from autoscale_aks.model.reason import Reason
 
 
@@ -28,14 +28,21 @@ _NOTHING: Final[Mapping[str, Value]] = frozendict()
 
 def render_answer(plan: Plan, *, placements: bool = True) -> dict[str, Any]:
     """The whole answer; without placements the per-job nodes and the node lists are left out."""
+    known = (*plan.nodes, *plan.unmanaged_nodes)
+    names = [*(node.name for node in known), *(claim.name for claim in plan.claims)] if placements else []
     jobs_on = _jobs_on_nodes(plan) if placements else {}
-    answer: dict[str, Any] = {"ok": True, "jobs": _jobs(plan, with_nodes=placements), "buckets": _buckets(plan)}
+    answer: dict[str, Any] = {"ok": True, "jobs": _jobs(plan, names if placements else None), "buckets": _buckets(plan)}
     if placements:
-        known = (*plan.nodes, *plan.unmanaged_nodes)
-        rendered: dict[int, dict[str, Any]] = {}
-        answer["new_nodes"] = [_new_node(plan, number, jobs_on, rendered) for number in range(len(plan.claims))]
-        answer["existing_nodes"] = [_existing_node(plan, number, node, jobs_on) for number, node in enumerate(known)]
-        answer["matched"] = [_name(plan, number) for number in sorted(jobs_on)]
+        left = _Left(plan.left)
+        answer["new_nodes"] = [
+            _new_node(claim, left.on(number), jobs_on.get(number, []))
+            for number, claim in enumerate(plan.claims, start=len(known))
+        ]
+        answer["existing_nodes"] = [
+            _existing_node(node, left.on(number, node.available), jobs_on.get(number))
+            for number, node in enumerate(known)
+        ]
+        answer["matched"] = [names[number] for number in sorted(jobs_on)]
         answer["unmatched"] = [
             node.name for number, node in enumerate(known) if number not in jobs_on and not node.is_failed
         ]
@@ -124,34 +131,46 @@ def render_reason(reason: Reason) -> dict[str, Any]:
     return rendered
 
 
-def _jobs(plan: Plan, *, with_nodes: bool) -> list[dict[str, Any]]:
-    nodes: dict[int, list[dict[str, Any]]] = {}
-    first_new = len(plan.nodes) + len(plan.unmanaged_nodes)
-    for placement in plan.placements if with_nodes else ():
-        entries = nodes.setdefault(placement.job, [])
-        for number in range(placement.first_node, placement.first_node + placement.nodes):
-            entries.append({"name": _name(plan, number), "slots": placement.slots_each, "new": number >= first_new})
+def _jobs(plan: Plan, names: Sequence[str] | None) -> list[dict[str, Any]]:
+    """The jobs; with the `names` of all nodes, numbered as in `Placement`, also where each is."""
+    nodes = {} if names is None else _nodes_of_jobs(plan, names)
     reasons: dict[int, dict[str, Any]] = {}
+    statuses = {status: status.value for status in JobStatus}  # reading `value` is slow, a hundred thousand times
     rendered: list[dict[str, Any]] = []
     for index, (job, outcome) in enumerate(zip(plan.jobs, plan.outcomes, strict=True)):
-        reason = reasons.setdefault(id(outcome.reason), {})
-        if not reason:
-            reason.update(render_reason(outcome.reason))
+        reason = reasons.get(id(outcome.reason))
+        if reason is None:
+            reason = reasons[id(outcome.reason)] = render_reason(outcome.reason)
         entry: dict[str, Any] = {
             "name": job.name,
-            "status": outcome.status.value,
+            "status": statuses[outcome.status],
             "requested": outcome.requested,
             "slots": outcome.slots,
         }
-        if with_nodes:
+        if names is not None:
             entry["nodes"] = _merged(nodes.get(index, []))
         entry["reason"] = reason
         rendered.append(entry)
     return rendered
 
 
+def _nodes_of_jobs(plan: Plan, names: Sequence[str]) -> dict[int, list[dict[str, Any]]]:
+    found: dict[int, list[dict[str, Any]]] = {}
+    first_new = len(plan.nodes) + len(plan.unmanaged_nodes)
+    for placement in plan.placements:
+        entries = found.get(placement.job)
+        if entries is None:
+            entries = found[placement.job] = []
+        first, slots = placement.first_node, placement.slots_each
+        for number in range(first, first + placement.nodes):
+            entries.append({"name": names[number], "slots": slots, "new": number >= first_new})
+    return found
+
+
 def _merged(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One entry a node: a job that came back to a node has all its slots there added up."""
+    if len(entries) < 2:
+        return entries
     by_name: dict[str, dict[str, Any]] = {}
     for entry in entries:
         if entry["name"] in by_name:
@@ -166,19 +185,12 @@ def _jobs_on_nodes(plan: Plan) -> dict[int, list[str]]:
     for placement in plan.placements:
         name = plan.jobs[placement.job].name
         for number in range(placement.first_node, placement.first_node + placement.nodes):
-            names = found.setdefault(number, [])
-            if name not in names[-1:] and name not in names:
+            names = found.get(number)
+            if names is None:
+                found[number] = [name]
+            elif name != names[-1] and name not in names:
                 names.append(name)
     return found
-
-
-def _name(plan: Plan, number: int) -> str:
-    if number < len(plan.nodes):
-        return plan.nodes[number].name
-    number -= len(plan.nodes)
-    if number < len(plan.unmanaged_nodes):
-        return plan.unmanaged_nodes[number].name
-    return plan.claims[number - len(plan.unmanaged_nodes)].name
 
 
 def _buckets(plan: Plan) -> list[dict[str, Any]]:
@@ -200,28 +212,47 @@ def _buckets(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def _new_node(
-    plan: Plan, number: int, jobs_on: Mapping[int, list[str]], rendered: dict[int, dict[str, Any]]
-) -> dict[str, Any]:
-    """One machine of the plan. What is left of equal ones is one mapping, rendered once (`rendered`)."""
-    claim = plan.claims[number]
-    index = len(plan.nodes) + len(plan.unmanaged_nodes) + number
-    left = plan.left[index] if index < len(plan.left) else _NOTHING  # machines of a minimum are for no job
-    available = rendered.get(id(left))
-    if available is None:
-        available = rendered[id(left)] = {name: render_value(value) for name, value in left.items()}
+class _Left:
+    """What is left on the plan's nodes, as JSON. Equal amounts are one object, rendered once: many nodes share few."""
+
+    __slots__ = ("_by_amounts", "_by_identity", "_left")
+
+    def __init__(self, left: Iterable[Mapping[str, Value]]) -> None:
+        self._left = tuple(left)
+        self._by_identity: dict[int, dict[str, Any]] = {}
+        self._by_amounts: dict[tuple[object, ...], dict[str, Any]] = {}
+
+    def on(self, number: int, otherwise: Mapping[str, Value] = _NOTHING) -> dict[str, Any]:
+        """What is left on a node; `otherwise` where the plan says nothing (machines of a minimum are for no job).
+
+        Mappings given here live as long as the plan does, so that their identity names them.
+        """
+        left = (self._left[number] if number < len(self._left) else None) or otherwise
+        found = self._by_identity.get(id(left))
+        if found is None:
+            values = tuple(left.values())
+            key = (*left, *values, *map(type, values))  # the types too, for 1 and true are equal
+            found = self._by_amounts.get(key)
+            if found is None:
+                found = self._by_amounts[key] = {name: render_value(value) for name, value in left.items()}
+            self._by_identity[id(left)] = found
+        return found
+
+
+def _new_node(claim: NodeClaim, available: dict[str, Any], job_ids: list[str]) -> dict[str, Any]:
+    bucket = claim.bucket
     return {
         "name": claim.name,
-        "nodearray": claim.bucket.array.name,
-        "vm_size": claim.bucket.vm_size,
-        "placement_group": claim.bucket.placement_group,
-        "job_ids": jobs_on.get(index, []),
+        "nodearray": bucket.array.name,
+        "vm_size": bucket.vm_size,
+        "placement_group": bucket.placement_group,
+        "job_ids": job_ids,
         "available": available,
     }
 
 
-def _existing_node(plan: Plan, number: int, node: Node, jobs_on: Mapping[int, list[str]]) -> dict[str, Any]:
-    left = plan.left[number] or node.available
+def _existing_node(node: Node, available: dict[str, Any], placed: list[str] | None) -> dict[str, Any]:
+    """One node there is; `placed` are the jobs that the plan puts on it, None where it puts none."""
     return {
         "name": node.name,
         "hostname": node.hostname,
@@ -229,7 +260,7 @@ def _existing_node(plan: Plan, number: int, node: Node, jobs_on: Mapping[int, li
         "vm_size": node.vm_size,
         "placement_group": node.placement_group,
         "state": node.state,
-        "matched": number in jobs_on,
-        "job_ids": [*node.job_ids, *jobs_on.get(number, [])],
-        "available": {name: render_value(value) for name, value in left.items()},
+        "matched": placed is not None,
+        "job_ids": [*node.job_ids, *(placed or ())],
+        "available": available,
     }

@@ -70,7 +70,7 @@ def demand_text(document: dict[str, Any]) -> str:
     return "".join(pieces)
 
 
-_SHARED: Final = {"jobs": "reason", "new_nodes": "available"}
+_SHARED: Final = {"jobs": "reason", "new_nodes": "available", "existing_nodes": "available"}
 """List → the key whose values many of its rows share."""
 _BETWEEN: Final = ",\n    "
 _AT_ONCE: Final = 1000

@@ -5,10 +5,14 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from frozendict import frozendict
+
 from autoscale_aks.model.node import Stage
-from autoscale_aks.units import Size, number_of
+from autoscale_aks.reports.fullness import Gauge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,12 +22,15 @@ if TYPE_CHECKING:
     from autoscale_aks.model.plan import Plan
     from autoscale_aks.model.snapshot import Snapshot
     from autoscale_aks.planning.space import Space
+    from autoscale_aks.reports.fullness import Fullness
     from autoscale_aks.units import Number, Value
 
 MOST_CELLS: Final = 1_200
 """Cells of the whole picture; where there are more machines a cell stands for several."""
 _FEWEST_CELLS: Final = 8
 _TOP_JOBS: Final = 3
+_BUCKET: Final = attrgetter("bucket")
+_NOTHING: Final[Mapping[str, Value]] = frozendict()
 
 
 class CellState(enum.Enum):
@@ -36,6 +43,10 @@ class CellState(enum.Enum):
     NEW = "would start"
     LEAVING = "leaving"
     OFF = "closed or failed"
+
+
+_GONE: Final = frozenset({CellState.LEAVING, CellState.OFF})
+"""States whose machines offer nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +103,40 @@ class _Lot:
     """The machines of one bucket while they are counted."""
 
     members: dict[CellState, list[tuple[float, float, str]]] = field(default_factory=dict)
+    alike: dict[int, list[Any]] = field(default_factory=dict)
+    """By the identity of a fullness, which its gauge keeps: how many machines are so full, and the fullness."""
     sums: dict[str, list[Number]] = field(default_factory=dict)
     sizes: set[str] = field(default_factory=set)
     running: int = 0
-    jobs: Counter[int] = field(default_factory=Counter)
+    jobs: dict[int, int] = field(default_factory=dict)
+    """The plan's slots here by job number."""
+
+    def add(self, state: CellState, fullness: Fullness, name: str) -> None:
+        """One machine."""
+        found = self.members.get(state)
+        if found is None:
+            found = self.members[state] = []
+        found.append((fullness.used, fullness.filled, name))
+        if state in _GONE:
+            return
+        alike = self.alike.get(id(fullness))
+        if alike is None:
+            self.alike[id(fullness)] = [1, fullness]
+        else:
+            alike[0] += 1
+
+    def sum(self) -> None:
+        """Add the amounts up, those of machines that are alike at once."""
+        for count, fullness in self.alike.values():
+            for (_, title, total, scale, is_size), (taken, planned) in zip(
+                fullness.resources, fullness.amounts, strict=True
+            ):
+                sums = self.sums.setdefault(title, [0, 0, 0])
+                sums[0] += total * scale * count
+                sums[1] += taken * scale * count
+                sums[2] += planned * scale * count
+                if is_size:
+                    self.sizes.add(title)
 
 
 def survey(snapshot: Snapshot, plan: Plan, space: Space) -> tuple[FleetRow, ...]:
@@ -115,11 +156,10 @@ class _Survey:
         self._snapshot, self._plan, self._space = snapshot, plan, space
         self._lots: dict[str, _Lot] = {}
         self._lot_of: list[_Lot] = []
-        self._gauges: dict[int, _Gauge] = {}
+        self._gauges: dict[int, Gauge] = {}
         self._leaving = {release.node.name for release in plan.releases}
         self._busy: set[int] = set()
-        self._alike: dict[tuple[int, int, int], list[Any]] = {}
-        """How many machines of a lot are alike, the lot, and what they are read by (amounts live in their gauge)."""
+        """Machines there are that the plan places work on."""
 
     def count(self) -> None:
         """Every machine, existing first."""
@@ -131,26 +171,43 @@ class _Survey:
             self._lot_of.append(self._lots.setdefault(name, _Lot()))
         for claim in plan.claims:
             self._lot_of.append(self._lots.setdefault(claim.bucket.id, _Lot()))
-        self._place()
+        self._place(len(known))
         for number, node in enumerate(known):
             after = left[number] if number < len(left) and left[number] else node.available
-            state = self._state(number, node)
-            self._add(number, node.name, state, space.profiles[number].kind, node.available, after)
-            self._lot_of[number].running += len(node.job_ids)
-        nothing: Mapping[str, Value] = {}
-        for number, claim in enumerate(plan.claims, start=len(known)):
-            after = left[number] if number < len(left) else nothing
-            kind = space.empty[space.add_bucket(claim.bucket)].kind
-            self._add(number, claim.name, CellState.NEW, kind, nothing, after)
-        self._sum()
+            state, lot = self._state(number, node), self._lot_of[number]
+            fullness = self._gauge(space.profiles[number].kind).read(node.available, after)
+            lot.add(state, fullness, node.name)
+            lot.running += len(node.job_ids)
+        self._count_new(left, len(known))
+        for lot in self._lots.values():
+            lot.sum()
 
-    def _place(self) -> None:
+    def _count_new(self, left: Sequence[Mapping[str, Value]], first: int) -> None:
+        """The claims, bucket by bucket; the first of them has the number `first`."""
+        space, nothing, end = self._space, _NOTHING, len(left)
+        number = first
+        for bucket, claims in groupby(self._plan.claims, key=_BUCKET):
+            lot, gauge = self._lot_of[number], self._gauge(space.empty[space.add_bucket(bucket)].kind)
+            read, add = gauge.read, lot.add
+            for claim in claims:
+                add(CellState.NEW, read(nothing, left[number] if number < end else nothing), claim.name)
+                number += 1
+
+    def _gauge(self, kind: Kind) -> Gauge:
+        found = self._gauges.get(kind.id)
+        if found is None:
+            found = self._gauges[kind.id] = Gauge(kind)
+        return found
+
+    def _place(self, known: int) -> None:
         lots, busy, last = self._lot_of, self._busy, len(self._lot_of)
         for placement in self._plan.placements:
             first, nodes = placement.first_node, placement.nodes
-            busy.update(range(first, first + nodes))
+            if first < known:
+                busy.update(range(first, min(first + nodes, known)))
             if first < last:
-                lots[first].jobs[placement.job] += nodes * placement.slots_each
+                jobs = lots[first].jobs
+                jobs[placement.job] = jobs.get(placement.job, 0) + nodes * placement.slots_each
 
     def _bucket_name(self, number: int, node: Node) -> str:
         if number >= len(self._space.bucket_of):
@@ -169,36 +226,6 @@ class _Survey:
             return CellState.OFF
         return CellState.PROTECTED if node.keep_alive else CellState.IDLE
 
-    def _add(
-        self, number: int, name: str, state: CellState, kind: Kind, before: Mapping[str, Value],
-        after: Mapping[str, Value],
-    ) -> None:  # fmt: skip
-        gauge = self._gauges.get(kind.id)
-        if gauge is None:
-            gauge = self._gauges[kind.id] = _Gauge(kind)
-        used, filled, amounts = gauge.read(before, after)
-        lot = self._lot_of[number]
-        lot.members.setdefault(state, []).append((used, filled, name))
-        if state in {CellState.LEAVING, CellState.OFF}:
-            return
-        key = (id(lot), kind.id, id(amounts))
-        alike = self._alike.get(key)
-        if alike is None:
-            self._alike[key] = [1, lot, gauge, amounts]
-        else:
-            alike[0] += 1
-
-    def _sum(self) -> None:
-        """Machines of one bucket that are alike are added up at once."""
-        for count, lot, gauge, amounts in self._alike.values():
-            for (_, title, total, scale, is_size), (taken, planned) in zip(gauge.resources, amounts, strict=True):
-                sums = lot.sums.setdefault(title, [0, 0, 0])
-                sums[0] += total * scale * count
-                sums[1] += taken * scale * count
-                sums[2] += planned * scale * count
-                if is_size:
-                    lot.sizes.add(title)
-
     def rows(self) -> tuple[FleetRow, ...]:
         """The buckets that have machines."""
         order = {bucket.id: number for number, bucket in enumerate(self._space.buckets)}
@@ -209,7 +236,7 @@ class _Survey:
     def _row(self, name: str, lot: _Lot, nodes: int) -> FleetRow:
         mine = sum(map(len, lot.members.values()))
         cells = mine if nodes <= MOST_CELLS else max(_FEWEST_CELLS, mine * MOST_CELLS // nodes)
-        top = lot.jobs.most_common(_TOP_JOBS)
+        top = Counter(lot.jobs).most_common(_TOP_JOBS)
         return FleetRow(
             bucket=name,
             states={state: len(lot.members[state]) for state in CellState if state in lot.members},
@@ -238,52 +265,3 @@ def _cells(members: Mapping[CellState, Sequence[tuple[float, float, str]]], each
                 first=part[0][2],
                 last=part[-1][2],
             )
-
-
-class _Gauge:
-    """Reads how full machines of one kind are. One that was read before is remembered by what is left of it."""
-
-    __slots__ = ("_known", "resources")
-
-    def __init__(self, kind: Kind) -> None:
-        self.resources: list[tuple[str, str, Number, int, bool]] = []
-        """Name, title, total, what one unit is in the title's unit, and whether that is bytes."""
-        has_memory = False
-        for name, value in kind.resources.items():
-            total, unit = number_of(value), kind.units.get(name)
-            if total is None or total <= 0 or (unit and has_memory):
-                continue  # no amount, or one quantity under several names (V1)
-            has_memory = has_memory or bool(unit)
-            scale = unit if unit and not isinstance(value, Size) else 1
-            self.resources.append(
-                (name, "memory" if unit else name, total, scale, isinstance(value, Size) or bool(unit))
-            )
-        self._known: dict[tuple[int, int], tuple[float, float, tuple[tuple[Number, Number], ...]]] = {}
-
-    def read(
-        self, before: Mapping[str, Value], after: Mapping[str, Value]
-    ) -> tuple[float, float, tuple[tuple[Number, Number], ...]]:
-        """Shares of the fullest resource before and after the plan; of each resource, what is taken and planned.
-
-        Both mappings live as long as the plan does, so that their identity names them.
-        """
-        key = (id(before), id(after))
-        found = self._known.get(key)
-        if found is None:
-            used = filled = 0.0
-            amounts: list[tuple[Number, Number]] = []
-            for name, _, total, _, _ in self.resources:
-                left = _amount(before.get(name), total)
-                rest = min(_amount(after.get(name), total), left)
-                amounts.append((total - left, left - rest))
-                whole = float(total)
-                used, filled = max(used, float(total - left) / whole), max(filled, float(total - rest) / whole)
-            found = self._known[key] = (used, filled, tuple(amounts))
-        return found
-
-
-def _amount(value: Value, total: Number) -> Number:
-    if type(value) is int and 0 <= value <= total:
-        return value
-    found = number_of(value)
-    return total if found is None else max(0, min(found, total))

@@ -49,6 +49,8 @@ class Record:
     notices: tuple[str, ...] = ()
     plan_digest: str = ""
     """What the decision was; empty in a record made by hand."""
+    boot_s: Mapping[tuple[str, str], float] = frozendict()
+    """How long machines took to be ready lately, in seconds, by node array and VM size; the report says it."""
 
 
 def redacted(record: Record, *, anonymous: bool = False) -> Record:
@@ -114,6 +116,10 @@ def render_record(record: Record) -> dict[str, Any]:
         "headroom": encoder.encode(record.headroom),
         "agreed": sorted(record.agreed),
         "notices": list(record.notices),
+        "boot_times": [
+            {"nodearray": array, "vm_size": size, "seconds": seconds}
+            for (array, size), seconds in sorted(record.boot_s.items())
+        ],
     }
     return {
         "format": FORMAT,
@@ -147,6 +153,9 @@ def decode_record(raw: Any, path: str) -> Record:
             agreed=frozenset(raw["agreed"]),
             notices=tuple(raw["notices"]),
             plan_digest=raw["plan_digest"],
+            boot_s=frozendict(
+                {(one["nodearray"], one["vm_size"]): float(one["seconds"]) for one in raw.get("boot_times", ())}
+            ),
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError) as error:
         said = f"cannot be read ({type(error).__name__}: {error}); it was changed, or a newer program wrote it"

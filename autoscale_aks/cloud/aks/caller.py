@@ -6,7 +6,7 @@ Result of an attempt                        a write                 a read (`rep
 429                                         again, at most 5 attempts in total, after 1, 2, 4, 8 s + ≤ 10 %,
                                             or after `Retry-After` where that is longer and patience allows
 401, the first                              again at once with a fresh token
-no byte was sent                            again, as for 429
+no byte was sent                            again, as for 429, unless the transport says it is final
 time-out, reset                             final: unknown          again, as for 429
 408, 5xx                                    final                   again, as for 429
 anything else                               final                   final
@@ -186,7 +186,8 @@ class Caller:
         """Seconds before the next attempt; None when this result is final."""
         backoff_s = BACKOFF_S[min(attempt, len(BACKOFF_S)) - 1]
         if isinstance(result, SendFailure):
-            return backoff_s if result.sent is Sent.NOT_SENT or call.repeatable else None
+            again = not result.is_final and (result.sent is Sent.NOT_SENT or call.repeatable)
+            return backoff_s if again else None
         again = result.status == 429 or (call.repeatable and (result.status == 408 or result.status >= 500))
         if not again:
             return None

@@ -79,6 +79,8 @@ class SendFailure:
 
     sent: Sent
     detail: str
+    is_final: bool = False
+    """Whether trying again is of no use now."""
 
 
 class Transport(Protocol):

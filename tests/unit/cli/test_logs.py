@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from unit.cli.office import run
 from unit.reconcile.site_fixture import make_site, site
 
 from autoscale_aks.cli import logs
+from autoscale_aks.cli.collapse import Collapse
 from autoscale_aks.cli.logs import HIDDEN, LINE, STAMP, JsonFormatter, TextFormatter, configure_logging, stamped
+from autoscale_aks.cli.main import UNAVAILABLE
 from autoscale_aks.config import LoggingConfig
 from autoscale_aks.errors import ConfigError, SchedulerError
 from autoscale_aks.reconcile import run_cycle
@@ -20,6 +23,7 @@ from autoscale_aks.reconcile import run_cycle
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from unit.cli.office import Office
     from unit.reconcile.fakes import Site
 
 __all__ = ["make_site", "site"]
@@ -33,6 +37,9 @@ def _as_it_was() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     yield
     for handler in root.handlers:
+        for one in handler.filters:
+            if isinstance(one, Collapse):
+                one.flush()
         if handler not in handlers:
             handler.close()
         handler.removeFilter(STAMP)
@@ -164,3 +171,23 @@ def test_a_logging_file_that_cannot_be_used_is_bad_configuration(tmp_path: Path)
     place.write_text("[loggers]\nkeys = nobody\n")
     with pytest.raises(ConfigError, match="cannot be used"):
         configure_logging(LoggingConfig(config_file=place))
+
+
+@pytest.mark.parametrize(("collapse_s", "written"), [(600.0, 1), (0.0, 50)])
+def test_a_line_that_repeats_itself_is_counted_unless_that_is_switched_off(
+    tmp_path: Path, collapse_s: float, written: int
+) -> None:
+    place = tmp_path / "logging.conf"
+    place.write_text(CONF.read_text().replace("/var/log/azaks/azaks.log", str(tmp_path / "azaks.log")))
+    configure_logging(LoggingConfig(config_file=place, collapse_s=collapse_s))
+    for _ in range(50):
+        logging.getLogger("autoscale_aks.cycle").info("away")
+    assert (tmp_path / "azaks.log").read_text().count("away") == written
+
+
+def test_who_looks_is_told_once_that_the_scheduler_is_away(office: Office) -> None:
+    office.configure(scheduler={"type": "command", "jobs": ["there-is-no-such-program"]})
+    done = run("demand", "-c", office.config)
+    assert done.returncode == UNAVAILABLE
+    assert done.stderr.count("there-is-no-such-program") == 1
+    assert done.stderr.startswith("error: ")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import array, f4, job, node, scenario
 from unit.cli.office import work
+from unit.reconcile.fakes import bucket
 
 from autoscale_aks.cli.columns import listings
 from autoscale_aks.cli.main import BAD_INPUT, DONE, IN_PART, main
@@ -175,6 +176,17 @@ def test_every_mistake_is_a_row_and_warnings_are_no_failure(office: Office, caps
     office.configure(idle_timeout="soon")
     assert main(["validate", "-c", office.config, "--filter", "path=idle*", "--format", "csv"]) == BAD_INPUT
     assert "error,idle_timeout," in capsys.readouterr().out
+
+
+def test_a_size_that_is_nearly_one_there_is_is_a_warning_and_an_own_one_is_none(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = [bucket("Standard_D4s_v55"), bucket("standard_d8S_V5"), bucket("Contoso_Special")]
+    office.configure(nodearrays={"htc": {"buckets": sizes}})
+    assert main(["validate", "-c", office.config, "--format", "json"]) == DONE
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["severity"], row["path"]) == ("warning", "nodearrays.htc.buckets[0].vm_size")
+    assert row["message"].endswith('did you mean "Standard_D4s_v5"?')
 
 
 def test_a_scheduler_that_cannot_be_read_is_done_in_part(office: Office, capsys: pytest.CaptureFixture[str]) -> None:

@@ -161,3 +161,20 @@ def test_a_program_that_decides_differently_says_so(site: Site, capsys: pytest.C
     assert status == IN_PART
     assert "decides differently" in err
     assert "Would start" in out
+
+
+def test_when_machines_under_way_are_expected_is_kept(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.cycle()
+    path = recorded(site, capsys)
+    _, live, _ = say(capsys, "demand", "-c", f"{site.directory}/autoscale.json", "--format", "json")
+    status, out, _ = say(capsys, "replay", str(path), "--format", "json")
+    assert (status, out) == (DONE, live)
+    assert any(row["expected_s"] is not None for row in json.loads(live)["in_flight"]), "machines are on their way"
+
+
+def test_a_record_of_an_older_program_has_no_boot_times(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    path = recorded(site, capsys)
+    document = json.loads(path.read_text())
+    assert [one["nodearray"] for one in document.pop("boot_times")] == ["htc"]
+    path.write_text(json.dumps(document))
+    assert replayed(capsys, path)[0] == DONE

@@ -52,6 +52,8 @@ ONE_PROBLEM = [
     ("metrics/listen", "localhost", "metrics.listen", "expected HOST:PORT"),
     ("metrics/listen", "127.0.0.1:70000", "metrics.listen", "expected HOST:PORT"),
     ("metrics/textfile", "~/azaks.prom", "metrics.textfile", "does not begin with ~"),
+    ("logging/collapse_s", -1, "logging.collapse_s", "expected a number from 0 to 86400, found -1"),
+    ("logging/collapse", 60, "logging.collapse", 'did you mean "collapse_s"?'),
     ("policy/machines_per_put", 51, "policy.machines_per_put", "expected a number from 1 to 50, found 51"),
     ("idle_timeout", -1, "idle_timeout", "expected a number from 0 to 31536000, found -1"),
     ("boot_timeout", 0, "boot_timeout", "expected a number above 0 and of at most 31536000, found 0"),

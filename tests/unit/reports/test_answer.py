@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from builders import array, f2, f4, job, licence, node, scenario, solve
@@ -95,3 +96,12 @@ def test_shared_values_and_decimals_are_shown() -> None:
     pools = {"lic": {"initial": 1}, "v": {"value": "1.2"}}
     answer = solve(scenario(job("a", licence(0.25)), shared_resources=pools))
     assert answer["shared_resources"] == {"lic": 0.75, "v": "1.2"}
+
+
+def test_nodes_with_equal_amounts_left_are_rendered_once_and_true_is_not_one() -> None:
+    there = [node(f"htc-{number}", available=left) for number, left in enumerate(({"n": 1}, {"n": 1}, {"n": True}))]
+    snapshot, policy = decode_scenario(scenario(existing_nodes=there))
+    nodes = render_answer(replace(plan(snapshot, policy), left=({},) * len(there)))["existing_nodes"]
+    assert [one["available"]["n"] for one in nodes] == [1, 1, True]
+    assert nodes[0]["available"] is nodes[1]["available"]
+    assert nodes[2]["available"]["n"] is True

@@ -6,10 +6,13 @@ import pytest
 from builders import array, f4, job, node, scenario
 from report_scenes import big_scene, full_scene
 
+from autoscale_aks.matching.resources import parse_default_resources
 from autoscale_aks.planning.planner import plan
 from autoscale_aks.planning.scenario import decode_scenario
+from autoscale_aks.planning.space import build_space
 from autoscale_aks.reports.demand import DemandReport, summarise
 from autoscale_aks.reports.fleet import MOST_CELLS, CellState
+from autoscale_aks.reports.fullness import Gauge
 
 
 def report_of(*jobs: dict[str, object], **more: object) -> DemandReport:
@@ -74,3 +77,22 @@ def test_a_large_fleet_is_drawn_with_few_cells() -> None:
 def test_what_is_off_fills_nothing(state: str) -> None:
     (row,) = report_of(nodes=[node("htc-1", state=state)]).fleet
     assert row.fills == ()
+
+
+def test_machines_that_are_equally_full_are_read_once() -> None:
+    gauge = htc_gauge()
+    first, second = ({"ncpus": 2, "tag": tag} for tag in ("a", "b"))
+    assert gauge.read(first, first) is gauge.read(second, second)
+    assert gauge.read(first, {"ncpus": 1}).amounts[0] == (2, 1)
+
+
+def test_true_is_no_amount_although_it_equals_one() -> None:
+    gauge = htc_gauge()
+    assert gauge.read({"ncpus": 1}, {"ncpus": 1}).used == 0.75
+    assert gauge.read({"ncpus": True}, {"ncpus": True}).used == 0.0
+
+
+def htc_gauge() -> Gauge:
+    snapshot, _ = decode_scenario(scenario(job("a")))
+    rules = parse_default_resources(snapshot.default_resources)
+    return Gauge(build_space(snapshot, rules).empty[0].kind)
