@@ -19,11 +19,17 @@ Item = tuple[tuple[int, ...], int, int]
 Total = tuple[int, ...]
 MOST_CELLS = 60_000_000
 """Bytes of a table."""
-MOST_FILLINGS = 30_000_000
+MOST_FILLINGS = 10_000_000
 """Part fillings that are looked at in one search."""
 _LARGEST = 1 << 61
 _MIXES = np.array([m for m in product(range(13), repeat=3) if sum(m) == 12]) / 12
 _SAFE = 1 + 1e-9
+_SHARES = (1e-12, 0.1, 0.3, 0.6, 1.0)
+"""How much of a node the best items fill at the prices that bounds are made of; the first: none of them beyond."""
+_CHUNK = 1 << 13
+_MANY = 1000
+_GRID = (128, 512, 64)
+"""Cells of a grid of amounts left, by dimension."""
 
 
 def exceeds(items: list[Item], total: Total, cost: int) -> bool | None:
@@ -168,29 +174,51 @@ def _by_density(items: list[Item], total: Total) -> list[Item]:
 
 
 class _Bounds:
-    """What any filling with the items from a number on can be worth: by many prices of the dimensions at once."""
+    """What any filling with the items from a number on can be worth: by many prices of the dimensions at once.
+
+    At any prices a filling is worth no more than what it takes, and what its slots are worth beyond that, of which
+    there are only so many. For each mix of the dimensions those prices are taken at which the best items just fill a
+    share of the node.
+    """
 
     def __init__(self, items: list[Item], total: Total) -> None:
-        room = np.maximum(np.array(total, float), 1.0)
-        needs = np.array([one[0] for one in items], float) / room
-        worth = np.array([float(one[1]) for one in items])
-        takes = needs @ _MIXES.T
-        ratio = np.where(takes > 0, worth[:, None] / np.where(takes > 0, takes, 1.0), np.inf)
-        most = np.maximum.accumulate(ratio[::-1], axis=0)[::-1]
-        # A mix of which some item takes nothing bounds nothing: it is left out where that item may still come.
-        usable = [np.isfinite(one) for one in most]
-        self._prices = [(_MIXES[u] * one[u, None] / room).T * _SAFE for one, u in zip(most, usable, strict=True)]
+        self._room = np.maximum(np.array(total, float), 1.0)
+        needs = np.array([one[0] for one in items], float)
+        asked = [d for d in range(3) if needs[:, d].any()]
+        self._mixes = _MIXES[(_MIXES[:, [d for d in range(3) if d not in asked]] == 0).all(axis=1)]
+        self._worth = np.array([float(one[1]) for one in items])
+        self._there = np.array([float(one[2]) for one in items])
+        self._takes = needs / self._room @ self._mixes.T
+        self._made: dict[int, tuple[Any, Any]] = {}
 
     def may_exceed(self, index: int, left: Any, worth: Any, cost: int) -> Any:
         """Which part fillings may still come to more than `cost` with items from `index` on."""
-        if index == len(self._prices):
+        if index == len(self._worth):
             return np.zeros(len(left), bool)
+        prices, beyond = self._prices(index)
         found = np.zeros(len(left), bool)
-        for at in range(0, len(left), 1 << 16):
-            chunk = slice(at, at + (1 << 16))
-            most = (left[chunk].astype(float) @ self._prices[index]).min(axis=1, initial=np.inf)
+        for at in range(0, len(left), _CHUNK):
+            chunk = slice(at, at + _CHUNK)
+            most = (left[chunk].astype(float) @ prices + beyond).min(axis=1)
             found[chunk] = (worth[chunk] - cost) + most * _SAFE + 1 > 0
         return found
+
+    def _prices(self, index: int) -> tuple[Any, Any]:
+        """Prices by dimension, and what all slots together are worth beyond them, for the items from a number on."""
+        if index not in self._made:
+            takes, worth, there = self._takes[index:], self._worth[index:, None], self._there[index:, None]
+            ratio = np.where(takes > 0, worth / np.where(takes > 0, takes, 1.0), np.inf)
+            order = np.argsort(-ratio, axis=0, kind="stable")
+            filled = np.take_along_axis(takes * there, order, axis=0).cumsum(axis=0)
+            ratio = np.concatenate([np.take_along_axis(ratio, order, axis=0), np.zeros((1, ratio.shape[1]))])
+            columns, beyond = [], []
+            for share in _SHARES:
+                last = (filled < share).sum(axis=0)
+                level = np.take_along_axis(ratio, last[None], axis=0)[0]
+                columns.append((self._mixes * level[:, None] / self._room).T)
+                beyond.append((there * np.maximum(worth - level * takes, 0.0)).sum(axis=0))
+            self._made[index] = (np.concatenate(columns, axis=1), np.concatenate(beyond))
+        return self._made[index]
 
 
 def _best_of_each(left: Any, worth: Any) -> tuple[Any, Any]:
@@ -198,4 +226,28 @@ def _best_of_each(left: Any, worth: Any) -> tuple[Any, Any]:
     left, worth = left[order], worth[order]
     first = np.ones(len(left), bool)
     first[1:] = (left[1:] != left[:-1]).any(axis=1)
-    return left[first], worth[first]
+    left, worth = left[first], worth[first]
+    stays = ~_outdone(left, worth) if len(left) > _MANY else np.ones(len(left), bool)
+    return left[stays], worth[stays]
+
+
+def _outdone(left: Any, worth: Any) -> Any:
+    """Which part fillings leave no more of anything than another one that is worth as much, by a grid of amounts: some
+    of them are missed, none is said wrongly.
+    """
+    ranks, extents, above = [], [], []
+    for dimension, cells in enumerate(_GRID):
+        values, rank = np.unique(left[:, dimension], return_inverse=True)
+        rank = rank.reshape(-1)
+        is_coarse = len(values) > cells
+        ranks.append(rank * cells // len(values) if is_coarse else rank)
+        extents.append(min(len(values), cells))
+        above.append(int(is_coarse))
+    if not any(above):
+        above[int(np.argmax(extents))] = 1  # never by itself, nor two by each other
+    best = np.full([extent + 1 for extent in extents], -1, np.int64)
+    np.maximum.at(best, tuple(ranks), worth)
+    for axis in range(3):
+        best = np.flip(np.maximum.accumulate(np.flip(best, axis), axis=axis), axis)
+    at = tuple(rank + more for rank, more in zip(ranks, above, strict=True))
+    return best[at] >= worth

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from math import gcd
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import cost_knapsack
 from benchmarks.cost_knapsack import (
     Item,
     Total,
@@ -89,3 +91,14 @@ def test_what_is_left_off_a_node_as_useless_no_filling_uses(items: list[Item], t
 def test_the_bound_by_prices_is_never_below_the_best_filling(items: list[Item], total: Total) -> None:
     fit = fitting(items, total)
     assert relaxed(fit, total) >= best_filling(items, total)
+
+
+@given(ITEMS, TOTALS)
+def test_part_fillings_dropped_for_better_ones_change_no_verdict(items: list[Item], total: Total) -> None:
+    fit, best = fitting(items, total), best_filling(items, total)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cost_knapsack, "_MANY", 0)
+        patch.setattr(cost_knapsack, "_GRID", (3, 3, 2))
+        if fit:
+            assert searched(fit, total, best) is False
+            assert searched(fit, total, best - 1) is True
