@@ -88,12 +88,16 @@ class AzureReference:
     """Held where an answer, or that there is none yet, is put down."""
     _most_s: float | None = None
     """The longest a cycle waits; None: no cycle is on."""
+    _asked: set[str] = field(default_factory=set)
+    """What was asked for in this cycle: an answer is good for all of it, however short its age may be."""
     _kept: dict[str, Kept] = field(default_factory=dict)
     _decoded: dict[str, tuple[float, Any]] = field(default_factory=dict)
 
     def prepare(self, locations: Iterable[str], subnets: Iterable[str] = (), *, most_s: float | None = None) -> None:
         """Begin to ask for all of this at once; see the port."""
-        self._most_s = most_s if most_s is not None else self._most_s
+        if most_s is not None:
+            self._most_s = most_s
+            self._asked.clear()
         for location in dict.fromkeys(locations):
             for question in (self._sizes(location), self._prices(location), self._usages(location)):
                 if question is not None:
@@ -187,10 +191,12 @@ class AzureReference:
     def _begin(self, question: _Question[Any]) -> None:
         """Ask, unless the last answer is young, the last failure is, or the question is under way."""
         rule, now = question.rule, self.effects.now()
-        if not rule.live or self._inquiries.is_open(question.key):
+        if not rule.live or self._inquiries.is_open(question.key) or question.key in self._asked:
             return
         kept = self._known(question)
         if not _is_recent(kept.taken_at, now, rule.max_age_s) and not _is_recent(kept.failed_at, now, rule.retry_s):
+            if self._most_s is not None:
+                self._asked.add(question.key)
             self._inquiries.begin(question.key, lambda: self._ask(question, now))
 
     def _read(self, question: _Question[T]) -> Reading[T]:
@@ -261,7 +267,7 @@ class AzureReference:
             value=held[1],
             source=question.source,
             taken_at=kept.taken_at,
-            is_stale=not _is_recent(kept.taken_at, now, question.rule.max_age_s),
+            is_stale=bool(kept.detail) and not _is_recent(kept.taken_at, now, question.rule.max_age_s),
             detail=kept.detail,
         )
 

@@ -181,3 +181,16 @@ def test_a_cycle_near_its_deadline_waits_for_no_list(make_site: Callable[..., Si
         report = run_cycle(world, until=site.clock.now() + 0.2)
         assert not hold.open.is_set()
     assert any("quota of eastus2 could not be read" in notice for notice in report.observation.notices)
+
+
+def test_what_is_never_young_is_asked_for_once_a_cycle_and_is_not_said_to_be_old(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site(quota={"max_age_s": 0})
+    with resident(site) as world:
+        for turn in (1, 2):
+            report = run_cycle(world)
+            assert len(site.requests("usage.list")) == turn
+            assert len(site.requests("pool.list")) == turn
+            assert not [notice for notice in report.observation.notices if "could not be read" in notice]
+            site.advance(15)
