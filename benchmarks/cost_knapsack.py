@@ -19,7 +19,7 @@ Item = tuple[tuple[int, ...], int, int]
 Total = tuple[int, ...]
 MOST_CELLS = 60_000_000
 """Bytes of a table."""
-MOST_FILLINGS = 10_000_000
+MOST_FILLINGS = 4_000_000
 """Part fillings that are looked at in one search."""
 _LARGEST = 1 << 61
 _MIXES = np.array([m for m in product(range(13), repeat=3) if sum(m) == 12]) / 12
