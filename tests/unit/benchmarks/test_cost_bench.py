@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GOOD = {
-    "jobs": 10_000, "gap": 5e-4, "beyond_dearest": -1.0, "dearest_node": 2.0, "first_s": 0.2, "refined_s": 2.1,
-    "wrong": [], "open": [],
+    "asked": 10_000, "jobs": 8_152, "gap": 5e-4, "beyond_dearest": -1.0, "dearest_node": 2.0,
+    "first_s": 0.2, "refined_s": 2.1, "wrong": [], "open": [],
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("change", "word"),
-    [({"gap": 2e-3}, "gap"), ({"jobs": 1_000_000}, "gap"), ({"beyond_dearest": 0.01}, "beyond"),
+    [({"gap": 2e-3}, "gap"), ({"asked": 1_000_000}, "gap"), ({"beyond_dearest": 0.01}, "beyond"),
      ({"refined_s": 2.6}, "after the first plan"), ({"wrong": ["it lies"]}, "WRONG"), ({"gap": -1e-9}, "WRONG"),
      ({"open": ["a node"]}, "not decided"), ({"failed": "killed"}, "no plan")],
     ids=["gap", "gap of a million", "one node", "seconds", "wrong", "below zero", "open", "failed"],
@@ -32,7 +32,7 @@ def test_what_misses_a_goal_is_said(change: dict[str, Any], word: str) -> None:
 
 
 def test_few_jobs_need_no_share_of_the_bound_but_one_node(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cost.misses({**GOOD, "jobs": 500, "gap": 0.03}, 2.0) == []
+    assert cost.misses({**GOOD, "asked": 1_000, "gap": 0.03}, 2.0) == []
 
 
 def run(tmp_path: Path, *more: str) -> tuple[int, list[dict[str, Any]]]:
