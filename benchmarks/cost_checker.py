@@ -8,24 +8,25 @@ from __future__ import annotations
 
 from collections import Counter
 from fractions import Fraction
-from itertools import product
 from math import gcd, lcm
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autoscale_aks.units import Size, parse_value
+from benchmarks.cost_knapsack import exceeds, fitting, looked_up, relaxed, searched, shared_table
 
 if TYPE_CHECKING:
-    from autoscale_aks.model.bucket import Bucket
-    from autoscale_aks.model.plan import Plan
+    from autoscale_aks.model.bucket import Bucket, NodeArray, Offering
+    from autoscale_aks.model.plan import Certificate, Plan
     from autoscale_aks.model.snapshot import Snapshot
+    from benchmarks.cost_knapsack import Item
 
-Item = tuple[tuple[int, ...], int, int]
-"""What a slot takes, what it is worth, and how many of it there are."""
+Needs = tuple[Fraction, ...]
+"""Amounts by dimension."""
 DIMENSIONS = ("ncpus", "mem", "ngpus")
-MOST_CELLS = 60_000_000
-MOST_STEPS = 2_000_000
+QUICK_FILLINGS = 200_000
+"""Part fillings after which a table for many nodes is thought of."""
 
 
 def verify(snapshot: Snapshot, plan: Plan) -> tuple[list[str], list[str]]:
@@ -33,9 +34,10 @@ def verify(snapshot: Snapshot, plan: Plan) -> tuple[list[str], list[str]]:
     certificate = plan.certificate
     if certificate is None:
         return ["no certificate"], []
-    wrong = [*_cover(plan), *_limits(snapshot, plan)]
-    nodes = Counter(claim.bucket for claim in plan.claims)
-    cost = sum((_price(bucket) * count for bucket, count in nodes.items()), Fraction(0))
+    needs = _needs_by_job(plan)
+    bought = _bought(plan)
+    wrong = [*_cover(plan, needs), *_limits(snapshot, bought)]
+    cost = sum((_price(bucket.offering) * count for bucket, count in bought), Fraction(0))
     if cost != certificate.cost:
         wrong.append(f"claims cost {float(cost)}, certificate says {float(certificate.cost)}")
     total = certificate.kept + sum(one.slots * one.price for one in certificate.slots)
@@ -46,12 +48,14 @@ def verify(snapshot: Snapshot, plan: Plan) -> tuple[list[str], list[str]]:
         wrong.append(f"gap below zero: {float(certificate.gap)}")
     if any(one.price < 0 for one in (*certificate.slots, *certificate.limits)):
         wrong.append("a negative dual value")
-    wrong += _demand(plan)
-    failed, open_ = _duals(snapshot, plan)
-    return wrong + failed, open_
+    failed, open_ = _duals(snapshot, certificate, needs)
+    wrong += [*_demand(plan, certificate, needs), *_room(snapshot, certificate), *failed]
+    if certificate.kept:
+        open_.append(f"nodes of {float(certificate.kept)} an hour stand as they were placed: nothing is counted anew")
+    return wrong, open_
 
 
-def needs_of(constraints: Any) -> tuple[Fraction, ...]:
+def needs_of(constraints: Any) -> Needs:
     """What one slot takes, by dimension."""
     found = dict.fromkeys(DIMENSIONS, Fraction(0))
     for constraint in constraints:
@@ -61,21 +65,49 @@ def needs_of(constraints: Any) -> tuple[Fraction, ...]:
     return tuple(found.values())
 
 
-def holds_of(bucket: Bucket) -> tuple[Fraction, ...]:
+def _needs_by_job(plan: Plan) -> list[Needs]:
+    """By job; a million jobs of few shapes are read a shape at a time."""
+    by_shape: dict[int, Needs] = {}
+    by_constraints: dict[Any, Needs] = {}
+    found = []
+    for job in plan.jobs:
+        needs = by_shape.get(id(job.shape))
+        if needs is None:
+            asked = job.shape.constraints
+            needs = by_constraints.get(asked)
+            if needs is None:
+                needs = by_constraints[asked] = needs_of(asked)
+            by_shape[id(job.shape)] = needs
+        found.append(needs)
+    return found
+
+
+def _bought(plan: Plan) -> list[tuple[Bucket, int]]:
+    """Buckets that machines are claimed of, and how many; told apart by identity, for equal ones only add up."""
+    counts = Counter(id(claim.bucket) for claim in plan.claims)
+    buckets = {id(claim.bucket): claim.bucket for claim in plan.claims}
+    return [(buckets[number], count) for number, count in counts.items()]
+
+
+def holds_of(offering: Offering) -> Needs:
     """What an empty node holds."""
-    offering = bucket.offering
     return Fraction(offering.vcpu_count), Fraction(offering.memory.bytes), Fraction(offering.gpu_count)
 
 
-def _price(bucket: Bucket) -> Fraction:
-    return Fraction(bucket.offering.price or 0)
+def _price(offering: Offering) -> Fraction:
+    return Fraction(offering.price or 0)
 
 
-def _cover(plan: Plan) -> list[str]:
+def _whole(amounts: Needs, scales: list[int]) -> tuple[int, ...]:
+    """In units small enough for all needs; what a node holds beyond a whole unit nobody can use."""
+    return tuple(int(amount * scale) for amount, scale in zip(amounts, scales, strict=True))
+
+
+def _cover(plan: Plan, needs: list[Needs]) -> list[str]:
     """Every slot stands on a node, and no node holds more than it has."""
-    needs = [needs_of(job.shape.constraints) for job in plan.jobs]
-    scales = [lcm(*(need[d].denominator for need in needs)) for d in range(3)]
-    whole = np.array([[int(amount * scale) for amount, scale in zip(need, scales, strict=True)] for need in needs])
+    scales = [lcm(*(need[d].denominator for need in set(needs))) for d in range(3)]
+    by_needs = {need: _whole(need, scales) for need in set(needs)}
+    whole = np.array([by_needs[need] for need in needs], np.int64).reshape(-1, 3)
     rows = np.array([(one.job, one.first_node, one.nodes, one.slots_each) for one in plan.placements], np.int64)
     rows = rows.reshape(-1, 4)
     slots = np.zeros(len(plan.jobs), np.int64)
@@ -87,21 +119,20 @@ def _cover(plan: Plan) -> list[str]:
     kinds: dict[int, tuple[int, ...]] = {}
     for claim in plan.claims:
         if id(claim.bucket) not in kinds:
-            totals = zip(holds_of(claim.bucket), scales, strict=True)
-            kinds[id(claim.bucket)] = tuple(int(total * scale) for total, scale in totals)
+            kinds[id(claim.bucket)] = _whole(holds_of(claim.bucket.offering), scales)
     most = np.array([kinds[id(claim.bucket)] for claim in plan.claims], np.int64).reshape(-1, 3)
     found = [
-        f"{job.name}: {slots[index]} slots stand on nodes, {outcome.slots} are said to"
-        for index, (job, outcome) in enumerate(zip(plan.jobs, plan.outcomes, strict=True))
-        if slots[index] != outcome.slots
+        f"{job.name}: {placed} slots stand on nodes, {outcome.slots} are said to"
+        for job, outcome, placed in zip(plan.jobs, plan.outcomes, slots.tolist(), strict=True)
+        if placed != outcome.slots or placed > job.count
     ]
     over = [plan.claims[number] for number in np.flatnonzero((used > most).any(axis=1)).tolist()]
     return [*found, *(f"{claim.name} holds more than a {claim.bucket.vm_size} has" for claim in over)]
 
 
-def charges_of(snapshot: Snapshot, bucket: Bucket) -> dict[tuple[str, str], tuple[int, int]]:
+def charges_of(snapshot: Snapshot, array: NodeArray, offering: Offering) -> dict[tuple[str, str], tuple[int, int]]:
     """Limits of a bucket: kind and name → what a node takes, and how much there is."""
-    array, offering, limits = bucket.array, bucket.offering, snapshot.limits
+    limits = snapshot.limits
     found: dict[tuple[str, str], tuple[int, int]] = {}
     family = limits.families.get(array.location, {}).get(offering.vm_family)
     rows = (
@@ -123,183 +154,94 @@ def charges_of(snapshot: Snapshot, bucket: Bucket) -> dict[tuple[str, str], tupl
     return found
 
 
-def _limits(snapshot: Snapshot, plan: Plan) -> list[str]:
+def _limits(snapshot: Snapshot, bought: list[tuple[Bucket, int]]) -> list[str]:
     used: Counter[tuple[str, str]] = Counter()
     most: dict[tuple[str, str], int] = {}
-    for bucket, nodes in Counter(claim.bucket for claim in plan.claims).items():
-        for key, (cost, limit) in charges_of(snapshot, bucket).items():
+    for bucket, nodes in bought:
+        for key, (cost, limit) in charges_of(snapshot, bucket.array, bucket.offering).items():
             used[key] += cost * nodes
             most[key] = limit
     return [f"{key}: {used[key]} used of {most[key]}" for key in used if used[key] > most[key]]
 
 
-def _demand(plan: Plan) -> list[str]:
-    """The bound speaks of all slots that were placed."""
-    asked = sum(outcome.slots for outcome in plan.outcomes)
-    counted = sum(one.slots for one in plan.certificate.slots) if plan.certificate else 0
-    kept = plan.certificate.kept if plan.certificate else 0
-    return [] if counted == asked or kept else [f"{asked} slots placed, the bound counts {counted}"]
+def _demand(plan: Plan, certificate: Certificate, needs: list[Needs]) -> list[str]:
+    """The bound speaks of the slots that were placed, need by need: no more of any than there are."""
+    placed: Counter[Needs] = Counter()
+    for need, outcome in zip(needs, plan.outcomes, strict=True):
+        placed[need] += outcome.slots
+    counted: Counter[Needs] = Counter()
+    for one in certificate.slots:
+        counted[needs[one.job]] += one.slots
+    return [
+        f"{placed[need]} slots of {tuple(map(float, need))} were placed, the bound counts {count}"
+        for need, count in counted.items()
+        if count > placed[need] or (count < placed[need] and not certificate.kept)
+    ]
 
 
-def _duals(snapshot: Snapshot, plan: Plan) -> tuple[list[str], list[str]]:
+def _room(snapshot: Snapshot, certificate: Certificate) -> list[str]:
+    """A limit that lowers the bound lowers it by all there is of it, but for what no node can take the rest of."""
+    units: dict[tuple[str, str], int] = {}
+    most: dict[tuple[str, str], int] = {}
+    for array in snapshot.nodearrays:
+        for offering in array.offerings:
+            for key, (cost, limit) in charges_of(snapshot, array, offering).items():
+                units[key], most[key] = gcd(units.get(key, 0), cost), limit
+    found = []
+    for one in certificate.limits:
+        key = (one.kind.value, one.name)
+        if one.price and (key not in most or one.left < most[key] - most[key] % max(units[key], 1)):
+            found.append(f"{key}: the bound counts with {one.left} of {most.get(key)}")
+    return found
+
+
+def _duals(snapshot: Snapshot, certificate: Certificate, needs_by_job: list[Needs]) -> tuple[list[str], list[str]]:
     """No node of any bucket holds more worth of slots than it and what it takes of limits cost.
 
     A node holds no more slots of a kind than there are: no plan needs another one.
     """
-    certificate = plan.certificate
-    assert certificate is not None
     limit_price = {(one.kind.value, one.name): one.price for one in certificate.limits}
-    worth: dict[tuple[Fraction, ...], Fraction] = {}
-    slots: Counter[tuple[Fraction, ...]] = Counter()
+    worth: dict[Needs, Fraction] = {}
+    slots: Counter[Needs] = Counter()
     for one in certificate.slots:
-        needs = needs_of(plan.jobs[one.job].shape.constraints)
+        needs = needs_by_job[one.job]
         worth[needs] = max(worth.get(needs, Fraction(0)), one.price)
         slots[needs] += one.slots
     scales = [lcm(*(needs[d].denominator for needs in worth)) for d in range(3)]
     unit = lcm(1, *(price.denominator for price in worth.values()))
-    items = [
-        (
-            tuple(int(amount * scale) for amount, scale in zip(needs, scales, strict=True)),
-            int(price * unit),
-            slots[needs],
-        )
-        for needs, price in worth.items()
-        if price
-    ]
-    failed, open_ = [], []
-    seen: dict[Any, Fraction] = {}
-    for bucket in {outcome.bucket for outcome in plan.buckets}:
-        charges = charges_of(snapshot, bucket)
-        if any(cost > most for cost, most in charges.values()):
-            continue
-        cost = _price(bucket) + sum(limit_price.get(key, Fraction(0)) * take for key, (take, _) in charges.items())
-        total = tuple(int(amount * scale) for amount, scale in zip(holds_of(bucket), scales, strict=True))
-        if total not in seen or cost < seen[total]:
-            seen[total] = cost
-    hard = {total: int(cost * unit) for total, cost in seen.items()}
-    hard = {total: cost for total, cost in hard.items() if _relaxed(_fitting(items, total), total) > cost}
-    table, units = _shared_table(items, list(hard))
-    for total, cost in hard.items():
-        cell = tuple(t // u for t, u in zip(_useful(items, total), units, strict=True))
-        known = table is not None and all(at < extent for at, extent in zip(cell, table.shape, strict=True))
-        verdict = bool(table[cell] > cost) if table is not None and known else exceeds(items, total, cost)
-        if verdict is not False:
-            (failed if verdict else open_).append(f"a node of {total} at {cost / unit:.4f} holds more than it costs")
-    return failed, open_
+    items = [(_whole(needs, scales), int(price * unit), slots[needs]) for needs, price in worth.items() if price]
+    seen: dict[tuple[int, ...], Fraction] = {}
+    for array in snapshot.nodearrays:
+        for offering in array.offerings:
+            charges = charges_of(snapshot, array, offering)
+            if any(cost > most for cost, most in charges.values()):
+                continue
+            cost = _price(offering) + sum(
+                limit_price.get(key, Fraction(0)) * take for key, (take, _) in charges.items()
+            )
+            total = _whole(holds_of(offering), scales)
+            seen[total] = min(cost, seen.get(total, cost))
+    return _judged(items, {total: int(cost * unit) for total, cost in seen.items()}, unit)
 
 
-def _fitting(items: list[Item], total: tuple[int, ...]) -> list[Item]:
-    return [one for one in items if all(n <= t for n, t in zip(one[0], total, strict=True))]
-
-
-def _useful(items: list[Item], total: tuple[int, ...]) -> tuple[int, ...]:
-    """Of each dimension no more than items can take before the first one is used up; all where some ask none of it."""
-    if any(not needs[0] for needs, _, _ in items):
-        return total
-    most = (max(-(-total[0] * needs[d] // needs[0]) for needs, _, _ in items) for d in range(3))
-    return tuple(min(t, m) for t, m in zip(total, most, strict=True))
-
-
-def _shared_table(items: list[Item], totals: list[tuple[int, ...]]) -> tuple[Any, list[int]]:
-    """One table for all nodes that are small enough, and what a cell is in each dimension."""
-    units = [gcd(*(needs[d] for needs, _, _ in items)) or 1 for d in range(3)]
-    shape = [1, 1, 1]
-    for total in sorted((_useful(items, one) for one in totals), key=lambda one: np.prod(one, dtype=float)):
-        wider = [max(s, t // u + 1) for s, t, u in zip(shape, total, units, strict=True)]
-        if np.prod(wider, dtype=float) * 8 <= MOST_CELLS:
-            shape = wider
-    return (_table(items, units, shape) if shape != [1, 1, 1] else None), units
-
-
-def _table(items: list[Item], units: list[int], shape: list[int]) -> Any:
-    """The most that a node of each amount can hold."""
-    table = np.zeros(shape, np.int64)
-    for needs, worth, there in items:
-        step = [needs[d] // units[d] for d in range(3)]
-        if any(s >= extent for s, extent in zip(step, shape, strict=True)):
-            continue
-        most = min((extent - 1) // s for s, extent in zip(step, shape, strict=True) if s)
-        if there >= most:
-            _add_any(table, step, worth)
+def _judged(items: list[Item], hard: dict[tuple[int, ...], int], unit: int) -> tuple[list[str], list[str]]:
+    """Which nodes hold more than they cost, and of which that could not be found out."""
+    failed: list[str] = []
+    open_: list[str] = []
+    verdicts: dict[tuple[int, ...], bool | None] = {}
+    for total, limit in hard.items():
+        fit = fitting(items, total)
+        if relaxed(fit, total) <= limit:
+            verdicts[total] = False
         else:
-            for count in _pieces(there):
-                _add_once(table, [s * count for s in step], worth * count)
-    return table
-
-
-def _add_any(table: Any, step: list[int], worth: int) -> None:
-    """As many as fit: a cell builds on those before it."""
-    axis = next(d for d in range(3) if step[d])
-    for at in range(step[axis], table.shape[axis]):
-        to: list[Any] = [slice(s, None) for s in step]
-        of: list[Any] = [slice(0, table.shape[d] - step[d]) for d in range(3)]
-        to[axis], of[axis] = at, at - step[axis]
-        np.maximum(table[tuple(to)], table[tuple(of)] + worth, out=table[tuple(to)])
-
-
-def _add_once(table: Any, step: list[int], worth: int) -> None:
-    """One, or none: a cell builds on what was before."""
-    if any(s >= extent for s, extent in zip(step, table.shape, strict=True)):
-        return
-    with_it = table[tuple(slice(0, extent - s) for s, extent in zip(step, table.shape, strict=True))] + worth
-    to = table[tuple(slice(s, None) for s in step)]
-    np.maximum(to, with_it, out=to)
-
-
-def _pieces(count: int) -> list[int]:
-    """Numbers whose partial sums are all numbers up to `count`."""
-    found, piece = [], 1
-    while count > piece:
-        found.append(piece)
-        count, piece = count - piece, piece * 2
-    return [*found, count] if count else found
-
-
-def exceeds(items: list[Item], total: tuple[int, ...], cost: int) -> bool | None:
-    """Whether some filling of a node is worth more than `cost`; None when that is too much to find out."""
-    fit = _fitting(items, total)
-    if not fit or _relaxed(fit, total) <= cost:
-        return False
-    units = [gcd(*(needs[d] for needs, _, _ in fit)) or 1 for d in range(3)]
-    shape = [total[d] // units[d] + 1 if any(needs[d] for needs, _, _ in fit) else 1 for d in range(3)]
-    if np.prod(shape, dtype=float) * 8 <= MOST_CELLS:
-        table = _table(fit, units, shape)
-        return bool(table.max() > cost)
-    return _searched(fit, total, cost)
-
-
-def _relaxed(items: list[Item], left: tuple[int, ...]) -> float:
-    """More than any filling is worth: by the best of some mixes of the dimensions."""
-    if not items:
-        return 0.0
-    share = np.array([[n / t if t else 0.0 for n, t in zip(needs, left, strict=True)] for needs, _, _ in items])
-    worth = np.array([float(w) for _, w, _ in items])
-    takes = share @ _MIXES.T
-    return float((worth[:, None] / np.maximum(takes, 1e-12)).max(axis=0).min()) * (1 + 1e-9)
-
-
-_MIXES = np.array([m for m in product(range(13), repeat=3) if sum(m) == 12]) / 12
-
-
-def _searched(items: list[Item], total: tuple[int, ...], cost: int) -> bool | None:
-    """Branch and bound, largest items first."""
-    order = sorted(items, key=lambda one: -max(n / t if t else 0 for n, t in zip(one[0], total, strict=True)))
-    stack = [(0, total, 0)]
-    steps = 0
-    while stack:
-        index, left, worth = stack.pop()
-        steps += 1
-        if steps > MOST_STEPS // len(items):
-            return None
-        rest = [one for one in order[index:] if all(n <= t for n, t in zip(one[0], left, strict=True))]
-        if worth > cost:
-            return True
-        if not rest or worth + _relaxed(rest, left) <= cost:
-            continue
-        needs, value, there = rest[0]
-        index = order.index(rest[0])
-        most = min(there, *(t // n for n, t in zip(needs, left, strict=True) if n))
-        for count in range(most + 1):
-            after = tuple(t - n * count for n, t in zip(needs, left, strict=True))
-            stack.append((index + 1, after, worth + value * count))
-    return False
+            verdicts[total] = searched(fit, total, limit, QUICK_FILLINGS)
+    unsettled = [total for total, verdict in verdicts.items() if verdict is None]
+    table, units = shared_table(items, unsettled)
+    for total in unsettled:
+        most = looked_up(table, units, items, total)
+        verdicts[total] = exceeds(items, total, hard[total]) if most is None else most > hard[total]
+    for total, verdict in verdicts.items():
+        if verdict is not False:
+            words = f"a node of {total} at {hard[total] / unit:.4f} holds more than it costs"
+            (failed if verdict else open_).append(words)
+    return failed, open_

@@ -45,7 +45,7 @@ def print_cost(plan: Plan, out: Console) -> None:
         columns = ("what binds", "of", "left", "$/h one more would save")
         out.print(table("Limits", columns, binding, right=(2, 3)))
     else:
-        out.print("No limit makes the plan dearer.")
+        out.print("No limit makes what is placed dearer.")
 
 
 def share(over: Fraction | None) -> str:

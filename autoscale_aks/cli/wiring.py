@@ -62,6 +62,9 @@ if TYPE_CHECKING:
     from autoscale_aks.loop import Heart, LockPort
     from autoscale_aks.schedulers.port import SchedulerPort
 
+_LINGER_S: Final = 10.0
+"""How long a run that is over waits for lists of Azure that are under way, so that the next run has them."""
+_LINGER_SLICE_S: Final = 0.25
 _EMULATOR_TOKEN: Final = "emulator"  # noqa: S105  stands in for a token where there is none to have
 
 
@@ -78,7 +81,16 @@ def writing_world(config: Config, clock: Clock | None = None, gate: Gate | None 
             yield world
         finally:
             remember(world)
+        _linger(world, gate)
         heart.check()
+
+
+def _linger(world: World, gate: Gate) -> None:
+    """What was asked of Azure and not waited for is kept for the next run, if it comes soon and nobody stops us."""
+    if isinstance(world.reference, AzureReference):
+        for _ in range(int(_LINGER_S / _LINGER_SLICE_S)):
+            if gate.reason is not None or world.reference.linger(_LINGER_SLICE_S):
+                break
 
 
 @contextmanager

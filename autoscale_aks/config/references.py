@@ -27,7 +27,7 @@ CACHE_DIR: Final = "azaks-cache"
 class CatalogueConfig:
     """Where facts about VM sizes come from."""
 
-    rule: SourceRule = SourceRule(max_age_s=21_600.0)
+    rule: SourceRule = SourceRule(max_age_s=21_600.0, refresh_s=2.0, first_s=5.0)
     cache_dir: Path | None = None
     """None: `CACHE_DIR` beside the ledger, wherever that is."""
     proxied_locations: Mapping[str, str | None] = field(default_factory=frozendict)
@@ -53,7 +53,7 @@ class QuotaConfig:
 class PricesConfig:
     """Where prices come from."""
 
-    rule: SourceRule = SourceRule(max_age_s=86_400.0, deadline_s=60.0, retry_s=3600.0)
+    rule: SourceRule = SourceRule(max_age_s=86_400.0, deadline_s=60.0, refresh_s=2.0, first_s=5.0, retry_s=3600.0)
     url: str | None = None
     """The price list; None: there is none."""
     overrides: Mapping[str, SizePrices] = field(default_factory=frozendict)
@@ -124,6 +124,7 @@ def _rule(raw: Mapping[str, Any], default: SourceRule) -> SourceRule:
         max_age_s=float(raw.get("max_age_s", default.max_age_s)),
         deadline_s=float(raw.get("deadline_s", default.deadline_s)),
         refresh_s=default.refresh_s,
+        first_s=default.first_s,
         retry_s=float(raw.get("retry_s", default.retry_s)),
     )
 

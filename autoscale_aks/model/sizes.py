@@ -151,6 +151,8 @@ class SourceRule:
     deadline_s: float = 30.0
     """How long one question may take in all, pages and retries included."""
     refresh_s: float = math.inf
-    """How long at most where an older answer is at hand: the cycle goes on with that one."""
+    """How long it is waited for at most where an older answer is at hand: the cycle goes on with that one."""
+    first_s: float = math.inf
+    """How long a cycle waits for it at most where there is none; the question itself goes on until its deadline."""
     retry_s: float = 300.0
     """After a failure it is not asked again for so long."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil
+from math import ceil, inf
 from typing import TYPE_CHECKING, Any, Final
 
 from frozendict import frozendict
@@ -117,10 +117,15 @@ class Lookup:
                     yield f"{what} of {location} could not be read: {reading.detail}; {used}"
 
 
-def equip(world: World) -> World:
-    """The world with every bucket complete. Does nothing to one that is equipped already. Never raises for a source."""
+def equip(world: World, *, until: float | None = None) -> World:
+    """The world with every bucket complete. Does nothing to one that is equipped already. Never raises for a source.
+
+    Everything that the cycle will read of Azure beside AKS is asked for here, all at once; a slow source is given at
+    most a quarter of what is left until `until` (seconds since the epoch; None: no deadline).
+    """
     if world.equipment is not None:
         return world
+    _ask_for_all(world, until)
     lookup = Lookup(world)
     notices: list[str] = []
     problems: list[Problem] = []
@@ -134,6 +139,14 @@ def equip(world: World) -> World:
         problems=tuple(dict.fromkeys(problems)),
     )
     return replace(world, config=_with_arrays(world.config, arrays), equipment=found)
+
+
+def _ask_for_all(world: World, until: float | None) -> None:
+    if world.reference is not None:
+        arrays = [one for one in world.config.nodearrays.values() if one.array.enabled]
+        most_s = inf if until is None else max(0.0, until - world.clock.now()) / 4
+        subnets = [one.vnet_subnet_id for one in arrays if one.vnet_subnet_id is not None]
+        world.reference.prepare([one.array.location for one in arrays], subnets, most_s=most_s)
 
 
 def _with_arrays(config: Config, arrays: Mapping[str, NodeArrayConfig]) -> Config:

@@ -111,7 +111,7 @@ def run_cycle(world: World, progress: Progress | None = None, *, until: float | 
     SchedulerError when the queue cannot be read and LedgerError when intents cannot be written; nothing has been sent
     then.
     """
-    world = equip(world)
+    world = equip(world, until=until)
     plan_id = world.new_plan_id()
     world.ledger.begin_cycle(plan_id, world.clock.now())
     try:

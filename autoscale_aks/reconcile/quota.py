@@ -221,12 +221,14 @@ def _pools(world: World, meter: _Meter, arrays: tuple[NodeArray, ...]) -> None:
     elsewhere = sum(pool.count or 0 for pool in pools if not pool.takes_machines)
     most = settings.nodes_per_cluster
     meter.found.limits = _capped(limits, None if most is None else max(0, most - elsewhere))
-    subnets = {pool.name: pool.subnet_id for pool in pools}
-    for nodearray in world.config.nodearrays.values():
-        name = nodearray.array.agent_pool
-        subnet = nodearray.vnet_subnet_id or subnets.get(name)
-        if subnet is not None:
-            _subnet(world, meter, name, subnet)
+    of_pool = {pool.name: pool.subnet_id for pool in pools}
+    named = [(one.array.agent_pool, one.vnet_subnet_id) for one in world.config.nodearrays.values()]
+    wanted = [(name, stated or of_pool.get(name)) for name, stated in named]
+    subnets = [(name, subnet) for name, subnet in wanted if subnet is not None]
+    if world.reference is not None:
+        world.reference.prepare((), [subnet for name, subnet in subnets if name not in meter.found.limits.subnets])
+    for name, subnet in subnets:
+        _subnet(world, meter, name, subnet)
 
 
 def _capped(limits: Limits, nodes: int | None) -> Limits:

@@ -24,7 +24,8 @@ def render_message(reason: Reason) -> str:
     if code is ReasonCode.AUTH:
         return f"the cloud refuses our identity: {reason.detail}"
     if code is ReasonCode.LOST_TO_PRIORITY:
-        return f"it would have fitted, but earlier jobs took the room: {', '.join(reason.taken_by) or 'earlier jobs'}"
+        takers = f": {', '.join(reason.taken_by)}" if reason.taken_by else ""
+        return f"it would have fitted, but earlier jobs took the room{takers}"
     if code is ReasonCode.SHARED_RESOURCE:
         return _shared(reason)
     if reason.binding is not None:

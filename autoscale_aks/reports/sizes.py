@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+from autoscale_aks.model.sizes import FACT_NAMES
 from autoscale_aks.units import Size, format_value, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from autoscale_aks.model.sizes import KnownSize, SizePrices
+    from autoscale_aks.model.sizes import KnownSize, SizeFacts, SizePrices
     from autoscale_aks.units import Value
 
 COLUMNS: Final = (
     "size", "family", "cores", "physical", "memory_gib", "gpus", "gpu_model", "arch", "rdma", "zones", "price_per_hour",
     "spot_per_hour", "source", "restriction",
 )  # fmt: skip
+NOT_KNOWN: Final = "not known"
+_RARELY_SAID: Final = frozenset({"gpu_share", "zones", "retired", "nvme_disk_mib"})
+"""Facts that stand only where they are out of the ordinary, or where a live list says them."""
 FACT_COLUMNS: Final = ("fact", "value", "source")
 _UNITS: Final = {"memory_gib": " GiB", "local_disk_mib": " MiB", "nvme_disk_mib": " MiB", "rdma_gbps": " Gbit/s"}
 
@@ -57,13 +61,27 @@ def size_rows(known: KnownSize, prices: SizePrices, price_sources: Mapping[str, 
     if facts.vcpus_available is not None and facts.vcpus_per_core:
         cores = -(-facts.vcpus_available // facts.vcpus_per_core)
         rows.append(FactRow("physical_cores", str(cores), "vcpus_available / vcpus_per_core"))
+    else:
+        rows.append(FactRow("physical_cores", NOT_KNOWN, "vCPUs are counted as cores then"))
+    rows += [
+        FactRow(name, NOT_KNOWN, "") for name in FACT_NAMES if name not in known.sources and _is_wanted(name, facts)
+    ]
     for kind, price in (("regular", prices.regular), ("spot", prices.spot)):
-        value = "not known" if price is None else f"{_shown(price, '')} an hour"
+        value = NOT_KNOWN if price is None else f"{_shown(price, '')} an hour"
         rows.append(FactRow(f"price_{kind}", value, price_sources.get(kind, "")))
     if known.restriction is not None:
         rows.append(FactRow("restriction", known.restriction, "resource SKU API"))
     rows += [FactRow(f"zone {zone}", why, "resource SKU API") for zone, why in known.barred_zones.items()]
     return tuple(rows)
+
+
+def _is_wanted(name: str, facts: SizeFacts) -> bool:
+    """Whether a fact that nobody knows is missed: there is no model of no GPUs, and most GPUs are whole ones."""
+    if name in _RARELY_SAID:
+        return False
+    if name == "gpu_model":
+        return facts.gpus != 0
+    return name != "rdma_gbps" or facts.rdma is not False
 
 
 def list_row(known: KnownSize, prices: SizePrices) -> dict[str, Any]:

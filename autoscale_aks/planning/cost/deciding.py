@@ -12,6 +12,7 @@ from autoscale_aks.model.policy import Objective, PlacementOrder
 from autoscale_aks.planning.cost.assembling import build, place_on_free_room, retry_refused
 from autoscale_aks.planning.cost.columns import generate
 from autoscale_aks.planning.cost.keeping import keep
+from autoscale_aks.planning.cost.ordered import is_sure_to_be_dearer
 from autoscale_aks.planning.cost.posing import first_bound, pose, usable_buckets
 from autoscale_aks.planning.cost.proving import certify, certify_kept
 from autoscale_aks.planning.cost.rounding import trimmed
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.plan import Certificate
     from autoscale_aks.model.policy import Policy
     from autoscale_aks.planning.cost.generation import Bound
+    from autoscale_aks.planning.cost.keeping import Kept
     from autoscale_aks.planning.cost.posing import Posed
     from autoscale_aks.planning.cost.problem import Packing
     from autoscale_aks.planning.packing import State
@@ -40,28 +42,75 @@ class Choice:
     bound: Bound
 
 
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """What simple rules would buy: the cheapest packing (None: limits leave slots over with all), whose it is, all
+    that hold, what each would pay in coins, and a first bound."""
+
+    best: Packing | None
+    method: str
+    known: tuple[Packing, ...]
+    paid: dict[str, int | None]
+    bound: Bound
+
+
+@dataclass(frozen=True, slots=True)
+class _Parted:
+    """A placement, what of it stands, and what of it can be bought anew."""
+
+    base: Placer
+    kept: Kept
+    posed: Posed | None
+    portfolio: Portfolio | None
+
+
 def decide_by_cost(placer: Placer) -> tuple[Placer, Certificate | None]:
     """From the finished placement by the price of a slot: a placement that costs no more, and how far it can be from
     the least price.
 
-    Never dearer than the placement in configured order, nor does it place fewer slots of any job (A1).
+    Never dearer than the placement in configured order, nor does it place fewer slots of any job (A1). That one is
+    made only where it cannot be told beforehand that it would be dearer (`cost.ordered`).
     """
     policy = placer.policy
-    base = _cheaper(placer, _in_configured_order(placer))
-    price = price_of(base)
-    if policy.placement_order is PlacementOrder.BUCKET or base.state.space.amounts is not np.int64:
-        return base, None
+    if policy.placement_order is PlacementOrder.BUCKET or placer.state.space.amounts is not np.int64:
+        return _cheaper(placer, _in_configured_order(placer)), None
+    parted = _take_apart(placer)
+    in_order = _to_be_placed_in_order(placer)
+    least = _least_price(parted)
+    if least is None or not is_sure_to_be_dearer(placer, in_order, least):
+        in_order.place_all()
+        if _cheaper(placer, in_order) is in_order:
+            parted = _take_apart(in_order)
+    return _decide(parted)
+
+
+def _take_apart(base: Placer) -> _Parted:
     usable = usable_buckets(base)
     kept = keep(base, usable)
     place_on_free_room(base, kept)
     posed = pose(base, kept, usable)
-    if posed is None:
+    return _Parted(base, kept, posed, None if posed is None else try_rules(posed))
+
+
+def _least_price(parted: _Parted) -> Fraction | None:
+    """What the cheapest placement so far costs; None when a price is unknown."""
+    price, stands = price_of(parted.base), _price(parted.kept.state)
+    if parted.posed is None or parted.portfolio is None or parted.portfolio.best is None or stands is None:
+        return price
+    bought = stands + parted.posed.problem.cost(parted.portfolio.best) * parted.posed.problem.coin
+    return bought if price is None else min(price, bought)
+
+
+def _decide(parted: _Parted) -> tuple[Placer, Certificate | None]:
+    base, kept, posed = parted.base, parted.kept, parted.posed
+    policy, price = base.policy, price_of(base)
+    if posed is None or parted.portfolio is None:
         if kept.items:
             return base, None
         done = _finished(policy, base, kept.state)
         cost = price_of(done)
         return done, None if cost is None else certify_kept(cost)
-    choice = choose(posed, policy.optimize_work or 0)
+    choice = choose(posed, parted.portfolio, policy.optimize_work or 0)
     if choice.packing is None and price is None:
         return base, None
     stands = _price(kept.state)
@@ -84,8 +133,8 @@ def decide_by_cost(placer: Placer) -> tuple[Placer, Certificate | None]:
     return done, certify(done, posed, choice.bound, cost, bought, paid, choice.method)
 
 
-def choose(posed: Posed, work: int) -> Choice:
-    """The cheapest packing of the portfolio, and a cheaper one by columns where there is work to spend."""
+def try_rules(posed: Posed) -> Portfolio:
+    """What each rule of the portfolio would buy."""
     problem = posed.problem
     tried: dict[str, Packing | None] = {name: rule(problem) for name, rule in RULES.items()}
     if posed.placed is not None:
@@ -93,12 +142,17 @@ def choose(posed: Posed, work: int) -> Choice:
     known = {name: trimmed(problem, one) for name, one in tried.items() if one is not None and problem.holds(one)}
     paid = {name: problem.cost(known[name]) if name in known else None for name in tried}
     method = min(known, key=lambda name: paid[name] or 0, default=_PLACED)
-    best, bound = known.get(method), first_bound(problem)
+    return Portfolio(known.get(method), method, tuple(known.values()), paid, first_bound(problem))
+
+
+def choose(posed: Posed, portfolio: Portfolio, work: int) -> Choice:
+    """The cheapest packing of the portfolio, or a cheaper one by columns where there is work to spend."""
+    problem, best, method, bound = posed.problem, portfolio.best, portfolio.method, portfolio.bound
     if work > 0:
-        found, bound = generate(problem, list(known.values()), bound, work)
+        found, bound = generate(problem, list(portfolio.known), bound, work)
         if found is not None and problem.holds(found) and (best is None or problem.cost(found) < problem.cost(best)):
             best, method = found, _COLUMNS
-    return Choice(best, method, paid, bound)
+    return Choice(best, method, portfolio.paid, bound)
 
 
 def _finished(policy: Policy, base: Placer, state: State) -> Placer:
@@ -107,10 +161,14 @@ def _finished(policy: Policy, base: Placer, state: State) -> Placer:
     return done
 
 
-def _in_configured_order(placer: Placer) -> Placer:
-    """The same jobs placed as the objective `order` places them."""
+def _to_be_placed_in_order(placer: Placer) -> Placer:
+    """The same jobs, to be placed as the objective `order` places them."""
     policy = replace(placer.policy, objective=Objective.ORDER)
-    found = Placer(placer.snapshot, policy, placer.demand, placer.start.fork(), placer.start)
+    return Placer(placer.snapshot, policy, placer.demand, placer.start.fork(), placer.start)
+
+
+def _in_configured_order(placer: Placer) -> Placer:
+    found = _to_be_placed_in_order(placer)
     found.place_all()
     return found
 

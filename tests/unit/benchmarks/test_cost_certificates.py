@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from autoscale_aks.model.limits import CoreQuota, Limits
 from autoscale_aks.model.policy import Objective, Policy
 from autoscale_aks.model.snapshot import Snapshot
 from autoscale_aks.planning.planner import plan
-from benchmarks.cost_checker import Item, exceeds, verify
+from benchmarks.cost_checker import verify
 from benchmarks.cost_inputs import REGION, read_catalogue, read_mix
 from benchmarks.generators import RESOURCES
 
@@ -61,24 +59,55 @@ def test_a_price_that_is_not_the_claims_is_found() -> None:
     assert any("claims cost" in text for text in verify(snapshot, replace(found, certificate=lie))[0])
 
 
-def best_filling(items: list[Item], total: tuple[int, ...]) -> int:
-    """By trying every one."""
-    if not items:
-        return 0
-    (needs, worth, there), rest = items[0], items[1:]
-    most = min(there, *(t // n for n, t in zip(needs, total, strict=True) if n))
-    left = [tuple(t - n * count for n, t in zip(needs, total, strict=True)) for count in range(most + 1)]
-    return max(worth * count + best_filling(rest, after) for count, after in enumerate(left))
+def lied_about(plan: Plan, certificate: Any) -> Plan:
+    """The plan with another certificate, whose bound is what its dual values add up to."""
+    total = sum((one.price * one.slots for one in certificate.slots), Fraction(0))
+    total -= sum((one.price * one.left for one in certificate.limits), Fraction(0))
+    return replace(plan, certificate=replace(certificate, bound=max(total, Fraction(0))))
 
 
-AMOUNTS = st.tuples(st.integers(1, 4), st.integers(0, 4), st.integers(0, 2))
+def test_slots_counted_as_dearer_ones_are_found() -> None:
+    snapshot, found = planned("pow2", "def")
+    assert found.certificate is not None
+    cheap, *others, dear = sorted(found.certificate.slots, key=lambda one: one.price)
+    moved = (replace(cheap, slots=cheap.slots - 1), *others, replace(dear, slots=dear.slots + 1))
+    wrong, _ = verify(snapshot, lied_about(found, replace(found.certificate, slots=moved)))
+    assert any("were placed, the bound counts" in text for text in wrong)
 
 
-@given(
-    st.lists(st.tuples(AMOUNTS, st.integers(1, 20), st.integers(1, 6)), min_size=1, max_size=4),
-    st.tuples(st.integers(1, 12), st.integers(0, 12), st.integers(0, 4)),
-)
-def test_a_node_s_worth_is_decided_exactly(items: list[Item], total: tuple[int, ...]) -> None:
-    best = best_filling(items, total)
-    assert exceeds(items, total, best) is False
-    assert best == 0 or exceeds(items, total, best - 1) is True
+def test_a_limit_said_to_be_tighter_than_it_is_is_found() -> None:
+    snapshot, found = planned("pow2", "all", QUOTA)
+    assert found.certificate is not None
+    (limit,) = [one for one in found.certificate.limits if one.price]
+    assert verify(snapshot, found)[0] == []
+    tighter = tuple(replace(one, left=one.left // 2) if one is limit else one for one in found.certificate.limits)
+    wrong, _ = verify(snapshot, lied_about(found, replace(found.certificate, limits=tighter)))
+    assert any("the bound counts with" in text for text in wrong)
+
+
+def test_a_bucket_the_plan_does_not_speak_of_is_checked_all_the_same() -> None:
+    snapshot, found = planned("pow2", "def")
+    (array,) = snapshot.nodearrays
+    cheaper = replace(array.offerings[0], vm_size="Standard_Forgotten", price=Fraction(1, 1000))
+    wrong, _ = verify(replace(snapshot, nodearrays=(replace(array, offerings=(*array.offerings, cheaper)),)), found)
+    assert any("holds more than it costs" in text for text in wrong)
+
+
+def test_a_node_that_holds_too_much_and_a_slot_that_stands_nowhere_are_found() -> None:
+    snapshot, found = planned("pow2", "def")
+    first, *others = found.placements
+    doubled = replace(found, placements=(replace(first, slots_each=first.slots_each + 99), *others))
+    wrong, _ = verify(snapshot, doubled)
+    assert any("holds more than a" in text for text in wrong)
+    assert any("are said to" in text for text in verify(snapshot, replace(found, placements=tuple(others)))[0])
+
+
+def test_jobs_written_one_by_one_are_checked_as_groups_are() -> None:
+    snapshot, _ = planned("primes", "def")
+    singles = tuple(
+        replace(job, name=f"{job.name}-{number}", count=1) for job in snapshot.jobs for number in range(job.count)
+    )
+    alone = replace(snapshot, jobs=singles)
+    found = plan(alone, Policy(objective=Objective.COST, optimize_work=2_000_000))
+    assert len(found.jobs) > 200
+    assert verify(alone, found) == ([], [])

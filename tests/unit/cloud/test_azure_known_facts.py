@@ -30,6 +30,29 @@ PUBLISHED = {
     "Standard_NC24ads_A100_v4": (24, 24, 1, 220),
     "Standard_ND96asr_v4": (96, 96, 1, 900),
     "Standard_ND40rs_v2": (40, 40, 1, 672),
+    "Standard_M128s": (128, 128, 2, 2048),
+    "Standard_M64-16ms": (64, 16, 2, 1792),
+    "Standard_FX48mds": (48, 48, 2, 1008),
+    "Standard_NV32as_v4": (32, 32, 2, 112),
+    "Standard_L80s_v2": (80, 80, 2, 640),
+}
+NETWORKS = {
+    # size: InfiniBand, Gbit/s
+    "Standard_HC44rs": (True, 100),
+    "Standard_HB120rs_v2": (True, 200),
+    "Standard_HB120rs_v3": (True, 200),
+    "Standard_HB176rs_v4": (True, 400),
+    "Standard_HX176rs": (True, 400),
+    "Standard_NC24ads_A100_v4": (False, None),
+    "Standard_D4s_v6": (None, None),
+}
+DISKS = {
+    # size: temporary disk, NVMe disks, in GiB
+    "Standard_D4s_v3": (32, None),
+    "Standard_HC44rs": (700, None),
+    "Standard_L8s_v2": (80, 1788),
+    "Standard_L80s_v2": (800, 17880),
+    "Standard_D4s_v6": (None, None),
 }
 GPUS = {
     "Standard_NC24ads_A100_v4": (1, "A100-80GB", None),
@@ -95,3 +118,21 @@ def test_the_facts_of_a_size_do_not_contradict_each_other() -> None:
 def test_the_package_stays_small() -> None:
     folder = files("autoscale_aks.cloud.azure").joinpath("data")
     assert sum(len(one.read_bytes()) for one in folder.iterdir()) < 256 * 1024
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_infiniband_is_as_published_and_else_unknown(name: str) -> None:
+    facts = packaged_size(name)
+    assert facts is not None
+    assert (facts.rdma, facts.rdma_gbps) == NETWORKS[name]
+
+
+@pytest.mark.parametrize("name", DISKS)
+def test_the_temporary_disk_is_not_the_nvme_disks(name: str) -> None:
+    facts = packaged_size(name)
+    assert facts is not None
+    assert (_gib(facts.local_disk_mib), _gib(facts.nvme_disk_mib)) == DISKS[name]
+
+
+def _gib(mib: int | None) -> int | None:
+    return None if mib is None else mib // 1024

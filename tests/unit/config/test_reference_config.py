@@ -21,9 +21,11 @@ def config(path: str, value: Any) -> Any:
 
 def test_without_a_word_everything_is_asked_and_kept_beside_the_ledger() -> None:
     found = config("aks/owner", "az1").references
-    assert found.catalogue.rule == SourceRule(live=True, max_age_s=21_600, deadline_s=30, retry_s=300)
+    assert found.catalogue.rule.live
+    assert found.prices.rule.live
+    assert found.catalogue.rule == SourceRule(max_age_s=21_600, deadline_s=30, refresh_s=2, first_s=5, retry_s=300)
     assert found.quota.rule == SourceRule(live=True, max_age_s=60, deadline_s=10, refresh_s=3, retry_s=60)
-    assert found.prices.rule == SourceRule(live=True, max_age_s=86_400, deadline_s=60, retry_s=3600)
+    assert found.prices.rule == SourceRule(max_age_s=86_400, deadline_s=60, refresh_s=2, first_s=5, retry_s=3600)
     assert found.catalogue.cache_dir is None
     assert config("catalogue/cache_dir", "kept").references.catalogue.cache_dir == Path("/etc/azaks/kept")
     assert (found.quota.stale_s, found.quota.settle_s, found.quota.nodes_per_cluster) == (900, 600, 5000)

@@ -59,3 +59,15 @@ def test_every_fact_is_a_row_with_its_source_and_an_unknown_price_says_so() -> N
     assert rows["price_regular"] == ("0.2 an hour", "list")
     assert rows["price_spot"] == ("not known", "")
     assert tuple(list_row(known, SizePrices())) == COLUMNS
+
+
+def test_what_nobody_knows_of_a_size_is_said_and_never_guessed() -> None:
+    facts = SizeFacts(name="S", vcpus=8, vcpus_available=8, gpus=0, rdma=False)
+    known = KnownSize(facts=facts, sources={"vcpus": "packaged", "gpus": "packaged", "rdma": "packaged"})
+    rows = {row.fact: (row.value, row.source) for row in size_rows(known, SizePrices(), {})}
+    assert {name for name, (value, _) in rows.items() if value == "not known"} >= {
+        "vcpus_per_core", "physical_cores", "sockets", "memory_gib", "local_disk_mib", "arch", "price_spot",
+    }  # fmt: skip
+    assert not {"gpu_model", "rdma_gbps"} & set(rows)  # of no GPUs, over no InfiniBand
+    unsure = {row.fact for row in size_rows(KnownSize(facts=SizeFacts(name="S")), SizePrices(), {})}
+    assert {"gpus", "gpu_model", "rdma", "rdma_gbps"} <= unsure
