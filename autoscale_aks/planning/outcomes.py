@@ -16,6 +16,7 @@ from autoscale_aks.units import Size, exact, number_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from autoscale_aks.matching.profile import Kind
     from autoscale_aks.model.node import Node
     from autoscale_aks.model.snapshot import Snapshot
     from autoscale_aks.planning.packing import State
@@ -108,14 +109,43 @@ def _one_each(spans: Sequence[Span], first_job: int) -> Span:
 
 
 def left_on_nodes(state: State) -> tuple[Mapping[str, Value], ...]:
-    """What is left on each node, by resource; nodes that offer nothing have nothing left."""
+    """What is left on each node, by resource; nodes that offer nothing have nothing left.
+
+    Nodes of which the same is left, and of which the scheduler says the same, are worked out once.
+    """
     nothing: Mapping[str, Value] = frozendict()
     left: list[Mapping[str, Value]] = [nothing] * state.next_node
     table = state.table
+    told: dict[int, tuple[str, ...]] = {}
+    known: dict[tuple[object, ...], Mapping[str, Value]] = {}
     for row in range(table.size):
+        kind, node = table.profiles[row].kind, table.profiles[row].node
+        free = table.state(row).free
+        if kind.id not in told:
+            told[kind.id] = _told_by_node(state, kind)
+        said = () if node is None else tuple(_exactly(node.available.get(name)) for name in told[kind.id])
+        key = (kind.id, free, row if node is not None and None in free else said)
+        if key not in known:
+            known[key] = _left_on(state, row, free)
         first, count = int(table.first[row]), int(table.count[row])
-        left[first : first + count] = [_left_on(state, row)] * count
+        left[first : first + count] = [known[key]] * count
     return tuple(left)
+
+
+def _told_by_node(state: State, kind: Kind) -> tuple[str, ...]:
+    """Names of what the scheduler may say of a node of this kind that no job asks for."""
+    dimensions = state.space.dimensions
+    names = [
+        name
+        for name, value in kind.resources.items()
+        if number_of(value) is None or (MEMORY if kind.units.get(name) else name) not in dimensions
+    ]
+    return (*names, *kind.units) if any(name in kind.units for name in names) else tuple(names)
+
+
+def _exactly(value: Value) -> tuple[type, Value]:
+    """A value that equals no value of another type: 1 is not true."""
+    return type(value), value
 
 
 def _said_to_be_left(node: Node, name: str, value: Value, units: Mapping[str, int]) -> Value:
@@ -133,9 +163,8 @@ def _said_to_be_left(node: Node, name: str, value: Value, units: Mapping[str, in
     return Size(left) if isinstance(value, Size) else exact(Fraction(left) / units[name])
 
 
-def _left_on(state: State, row: int) -> Mapping[str, Value]:
+def _left_on(state: State, row: int, free: Sequence[int | None]) -> Mapping[str, Value]:
     kind, space = state.table.profiles[row].kind, state.space
-    free = state.table.state(row).free
     found: dict[str, Value] = {}
     for name, value in kind.resources.items():
         unit = kind.units.get(name)
