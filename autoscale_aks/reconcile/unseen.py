@@ -54,8 +54,9 @@ class Unseen:
         scope = (
             "at all, for the node arrays share a cap" if _is_shared(limits) else f"of {', '.join(sorted(self.arrays))}"
         )
+        were = f"{', '.join(self.pools)} {'were' if len(self.pools) > 1 else 'was'}"
         text = (
-            f"nothing is made {scope}: {', '.join(self.pools)} was never listed whole since the ledger was begun, "
+            f"nothing is made {scope}: {were} never listed whole since the ledger was begun, "
             "and machines that nobody counts may stand there"
         )
         return (text,)

@@ -16,7 +16,7 @@ from autoscale_aks.cli.main import cli
 
 ROOT: Final = Path(__file__).parents[2]
 ELSEWHERE: Final = frozenset({"slurm.md", "openpbs.md", "gridengine.md"})
-"""Installations on a head node, which tests/unit/test_docs_schedulers.py reads."""
+"""Installations on a head node, which tests/e2e/test_scheduler_pages.py walks, line by line."""
 PAGES: Final = tuple(
     page
     for page in sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "conf" / "README.md"])
