@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 from autoscale_aks.planning.cost.generation import Generation
 from autoscale_aks.planning.cost.problem import Meter
 from autoscale_aks.planning.cost.rounding import rounded
+from autoscale_aks.planning.cost.sharing import share_out
 from autoscale_aks.planning.cost.solver import solver_module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autoscale_aks.planning.cost.generation import Bound
-    from autoscale_aks.planning.cost.problem import CostProblem, Packing
+    from autoscale_aks.planning.cost.problem import Bound, CostProblem, Packing
 
 _SHARE: Final = 0.85
 """Share of the work that looking for columns may take; the rest makes nodes whole."""
@@ -28,7 +28,11 @@ def generate(
     highspy = solver_module()
     if highspy is None or work <= 0:
         return None, bound
-    run = Generation(problem, highspy, Meter(work), bound)
+    meter = Meter(work)
+    shared = share_out(problem, highspy, meter)
+    if shared is not None and shared.value > bound.value:
+        bound = shared
+    run = Generation(problem, highspy, meter, bound)
     run.start(packings)
     run.run(int(work * _SHARE))
     run.settle()

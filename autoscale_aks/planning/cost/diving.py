@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from autoscale_aks.planning.cost.generation import Bound, Generation
-from autoscale_aks.planning.cost.problem import Filled
+from autoscale_aks.planning.cost.generation import Generation
+from autoscale_aks.planning.cost.problem import Bound, Filled
 from autoscale_aks.planning.cost.rules import RULES
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.places import Column
 
 _LABELS: Final = 128
-_SLACKS: Final = (2e-2, 3e-3)
+_FINEST: Final = 3e-3
 """What is left is a small part of the whole price: columns that gain less do not matter."""
 _MOST_STEPS: Final = 100
 _SURE: Final = 0.7
@@ -43,7 +43,7 @@ def dive(problem: CostProblem, highspy: Any, columns: list[tuple[int, Column]], 
             return _finished(tuple(found), rest, items, len(left))
         run = Generation(rest, highspy, meter, _nothing(rest))
         run.start([tuple(Filled(size, 1, row[items]) for size, row in columns if row[items].any())])
-        run.run(meter.left // _SHARE, most_labels=_LABELS, slacks=_SLACKS)
+        run.run(meter.left // _SHARE, most_labels=_LABELS, finest=_FINEST)
         run.settle()
         if run.solution is None:
             return _finished(tuple(found), rest, items, len(left))

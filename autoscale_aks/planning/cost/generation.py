@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from autoscale_aks.planning.cost.pricing import Fillings, best_fillings
+from autoscale_aks.planning.cost.pricing import Fillings, ask, best_fillings, quick_fillings
+from autoscale_aks.planning.cost.problem import Bound
 from autoscale_aks.planning.cost.solver import Master, Solution
 
 if TYPE_CHECKING:
@@ -22,23 +23,21 @@ if TYPE_CHECKING:
 
 _ENOUGH: Final = 2e-5
 """Relative gap between part nodes and bound at which no further columns are looked for."""
-_SLACKS: Final = (2e-2, 5e-4, 2e-5)
-"""By how much more than its price, as a share, a filling must be worth to be looked for, one after the other."""
+_COARSEST: Final = 2e-2
+_PART: Final = 0.15
+"""By how much more than its price, as a share, a filling must be worth to be looked for: at most, and as a part of the
+gap there is."""
+_TOWARD: Final = 0.7
+_START_MARGIN: Final = 3e-2
+_EACH: Final = 2
+_BEST: Final = 50
+_FEW: Final = 8
 _ABOVE: Final = 1.01
 _FIRST_LABELS: Final = 1 << 12
 _MOST_LABELS: Final = 1 << 18
 _WIDER: Final = 8
 _LP_STEP: Final = 200
 """Work units of one simplex step."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """Prices of slots and limits at which no node holds more than it costs, and what they add up to, in coins."""
-
-    value: float
-    slot_prices: Column
-    limit_prices: Column
 
 
 @dataclass(slots=True)
@@ -65,38 +64,87 @@ class Generation:
         rows = np.zeros((len(items), len(items)), np.int64)
         rows[items, items] = np.minimum(problem.each[items, sizes], problem.demand)
         self.master.add(sizes, rows)
-        known: set[tuple[int, bytes]] = set()
         for one in (one for packing in packings for one in packing):
-            key = (one.size, one.slots.tobytes())
-            if key not in known:
-                known.add(key)
-                self.master.add(np.array([one.size]), one.slots[None, :])
+            self.master.add(np.array([one.size]), one.slots[None, :])
+        if self.bound.value > 0:
+            bound = self.bound
+            asked = ask(problem, bound.slot_prices, problem.price + bound.limit_prices @ problem.charges)
+            found = quick_fillings(asked, _START_MARGIN, 0)
+            self.meter.spend(asked.work + found.work)
+            self._add(found, found.slots @ bound.slot_prices / asked.costs[found.sizes], 1 - _START_MARGIN)
         self._solve()
 
-    def run(self, work: int, most_labels: int = _MOST_LABELS, slacks: Sequence[float] = _SLACKS) -> None:
+    def run(self, work: int, most_labels: int = _MOST_LABELS, finest: float = _ENOUGH) -> None:
         """Look for columns until the bound is met or `work` is used up; first for fillings worth much more than they
-        cost, which few labels find and prove."""
-        problem, phase, labels = self.problem, 0, min(_FIRST_LABELS, most_labels)
-        until = self.meter.left - work
-        while self.solution is not None and self.meter.left > until:
-            slack = slacks[phase]
-            costs = problem.price + self.solution.limit_prices @ problem.charges
-            found = best_fillings(
-                problem, self.solution.slot_prices, costs, problem.demand, most_labels=labels, slack=slack
-            )
-            self.meter.spend(found.work)
-            self._note(self.solution, found, costs)
-            if self.solution.value - self.bound.value <= _ENOUGH * max(self.bound.value, 1.0):
+        cost, which few labels find and prove.
+
+        Looked for is at prices between those of the part nodes and those of the bound, which no node holds more of than
+        it costs: what is found there is worth something at the former in most cases, and the bound rises steadily.
+        """
+        until, labels, toward = self.meter.left - work, min(_FIRST_LABELS, most_labels), _TOWARD
+        while self.solution is not None and self.meter.left > until and not self._met():
+            solution, before = self.solution, self.bound.value
+            slack = max(finest, min(_COARSEST, _PART * (solution.value / max(before, 1.0) - 1)))
+            open_ = self._look(solution, toward, labels, slack)
+            if self._met():
                 break
-            if len(found.sizes):
-                self.master.add(found.sizes, found.slots)
-                self._solve()
-            elif (found.most > costs * (1 + _ABOVE * slack)).any() and labels < most_labels:
+            if self.solution is not solution:
+                toward = _TOWARD
+            elif self.bound.value > before * (1 + 0.1 * slack):
+                continue
+            elif toward:
+                toward = 0.0 if toward < 0.5 else toward / 2
+            elif open_ and labels < most_labels:
                 labels *= _WIDER
-            elif phase + 1 < len(slacks):
-                phase += 1
             else:
                 break
+
+    def _look(self, solution: Solution, toward: float, labels: int, slack: float) -> bool:
+        """One round; whether some size is left that may hold more than it costs."""
+        problem = self.problem
+        prices, limit_prices = self._between(solution, toward)
+        costs = problem.price + limit_prices @ problem.charges
+        real = problem.price + solution.limit_prices @ problem.charges
+        asked = ask(problem, prices, costs)
+        self.turn += 1
+        found = quick_fillings(asked, 0.0, self.turn)
+        self.meter.spend(asked.work + found.work)
+        added = self._add(found, found.slots @ solution.slot_prices / real[found.sizes], 1 + 1e-6)
+        if added < len(problem.demand) // _FEW:
+            found = best_fillings(asked, slack, labels)
+            self.meter.spend(found.work)
+            added += self._add(found, found.slots @ solution.slot_prices / real[found.sizes], 1 + 1e-6)
+        self._note(prices, limit_prices, found, costs)
+        if added:
+            self._solve()
+        return bool((found.most > costs * (1 + _ABOVE * slack)).any())
+
+    turn: int = 0
+
+    def _add(self, found: Fillings, worth: Column, least: float) -> int:
+        """Add those worth more than this, as a share of their cost: of each item the best that hold it, and the best
+        of all; returns how many are new."""
+        good = np.flatnonzero(worth > least)
+        good = good[np.argsort(-worth[good], kind="stable")]
+        holding = found.slots[good] > 0
+        rank = np.cumsum(holding, axis=0)
+        chosen = good[(holding & (rank <= _EACH)).any(axis=1) | (np.arange(len(good)) < _BEST)]
+        before = len(self.master.columns)
+        self.master.add(found.sizes[chosen], found.slots[chosen])
+        return len(self.master.columns) - before
+
+    def _met(self) -> bool:
+        return self.solution is not None and (
+            self.solution.value - self.bound.value <= _ENOUGH * max(self.bound.value, 1.0)
+        )
+
+    def _between(self, solution: Solution, toward: float) -> tuple[Column, Column]:
+        """Prices of slots and of limits, this share of the way from the part nodes' to the bound's."""
+        bound = self.bound
+        return (
+            toward * bound.slot_prices + (1 - toward) * solution.slot_prices,
+            toward * bound.limit_prices + (1 - toward) * solution.limit_prices,
+        )
 
     def settle(self) -> None:
         """From here on each slot covers its own item only."""
@@ -111,12 +159,13 @@ class Generation:
         if self.solution is not None:
             self.meter.spend(self.solution.work * _LP_STEP + 20 * len(self.master.columns))
 
-    def _note(self, solution: Solution, found: Fillings, costs: Column) -> None:
-        """Farley's bound: slot prices divided by the most that a node is worth of its cost."""
+    def _note(self, prices: Column, limit_prices: Column, found: Fillings, costs: Column) -> bool:
+        """Farley's bound: slot prices divided by the most that a node is worth of its cost; whether it is a better one."""
         factor = float((found.most / costs).max())
         if factor <= 0:
-            return
-        prices = solution.slot_prices / factor
-        value = float(self.problem.demand @ prices - self.problem.room @ solution.limit_prices)
-        if value > self.bound.value:
-            self.bound = Bound(value=value, slot_prices=prices, limit_prices=solution.limit_prices)
+            return False
+        value = float(self.problem.demand @ prices) / factor - float(self.problem.room @ limit_prices)
+        if value <= self.bound.value:
+            return False
+        self.bound = Bound(value=value, slot_prices=prices / factor, limit_prices=limit_prices)
+        return True

@@ -1,8 +1,10 @@
 """The best fillings of one node by labels: what is left of it and what it holds is worth, item by item.
 
-A bound on what can still be added is `w·left` for any prices `w` of the dimensions at which no item still to come is
-worth more than it takes. Labels that cannot reach what is wanted and those another one replaces are dropped. What is
-dropped only for want of room counts in the bound, so that the bound always holds.
+For prices `w ≥ 0` of the dimensions an item is worth `gain = value − w·need` more than it takes, and a bound on what can
+still be added is `w·left + Σ slots·max(0, gain)` over the items to come. Items whose gain is far from nothing are in, or
+out, of every filling that is worth enough; labels decide on the others. Labels that cannot reach what is wanted and
+those another one replaces are dropped. What is dropped only for want of room counts in the bound, so that the bound
+always holds.
 """
 
 from __future__ import annotations
@@ -17,8 +19,12 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.places import Column
 
 _MOST_POINTS: Final = 40
-_CORNERS: Final = 10
-"""How often what is left of a label is valued anew, by the items that are still to come."""
+_MOST_TRACED: Final = 512
+_ALWAYS: Final = 4
+_PARTS: Final = 4
+"""How many tails of the items have corners of their own."""
+_NEAR: Final = (1.0, 0.9, 1.1, 0.7, 1.4)
+"""Multiples of the node's own prices that are tried as prices of what is left."""
 _STEP_UNITS: Final = 600
 _LABEL_UNITS: Final = 3
 _CORNER_UNITS: Final = 12_000
@@ -37,6 +43,8 @@ class Node:
     """I: slots that fit an empty node and are wanted."""
     total: Column
     """D."""
+    weights: Column
+    """D: prices of the dimensions at which part slots are worth least."""
     reached: float
     """Fillings worth no more than this are not looked for."""
 
@@ -52,19 +60,23 @@ class Found:
 
 def search(node: Node, most_labels: int, most_found: int) -> Found:
     """Items largest first, each by powers of two; at most `most_labels` labels stay after a step."""
+    least, spare = _undecided(node)
+    start = node.total - least @ node.needs
+    if (start < 0).any():
+        return Found(np.zeros((0, len(least)), np.int64), node.reached, _STEP_UNITS)
     scale = np.maximum(node.total, 1).astype(float)
-    order = np.argsort(-(node.needs / scale).max(axis=1), kind="stable")
-    points = node.needs[order] / scale / node.values[order, None]
-    left: Column = node.total[None, :]
-    value: Column = np.zeros(1)
+    order = np.flatnonzero(spare)
+    order = order[np.argsort(-(node.needs[order] / scale).max(axis=1), kind="stable")]
+    prices, above = _tails(node, order, spare, scale)
+    work = _CORNER_UNITS * _PARTS
+    fine = np.argsort(node.total / np.maximum(np.gcd.reduce(node.needs, axis=0), 1), kind="stable")
+    left: Column = start[None, :]
+    value: Column = np.array([float(least @ node.values)])
     steps: list[tuple[int, int, Column, Column]] = []
-    corners, bound, work = np.zeros((1, len(scale))), node.reached, 0
-    every = -(-len(order) // _CORNERS)
+    bound = node.reached
     for rank, item in enumerate(order.tolist()):
-        if rank % every == 0:
-            corners = vertices(points[rank:]) / scale
-            work += _CORNER_UNITS
-        for slots in _powers(int(node.most[item])):
+        pieces = _powers(int(spare[item]))
+        for number, slots in enumerate(pieces):
             takes = node.needs[item] * slots
             more = np.flatnonzero((left >= takes).all(axis=1))
             work += _STEP_UNITS + _LABEL_UNITS * (len(left) + len(more))
@@ -72,9 +84,9 @@ def search(node: Node, most_labels: int, most_found: int) -> Found:
             taken = np.arange(len(parents)) >= len(left)
             left = np.concatenate([left, left[more] - takes])
             value = np.concatenate([value, value[more] + node.values[item] * slots])
-            hope = value + (left @ corners.T).min(axis=1)
+            hope = value + (left @ prices.T + above[rank + (number + 1 == len(pieces))]).min(axis=1)
             kept = np.flatnonzero(hope > node.reached)
-            kept = kept[_not_replaced(left[kept], value[kept])]
+            kept = kept[_not_replaced(left[kept][:, fine], value[kept])]
             if len(kept) > most_labels:
                 kept = kept[np.argsort(-hope[kept], kind="stable")]
                 bound = max(bound, float(hope[kept[most_labels]]))
@@ -82,8 +94,39 @@ def search(node: Node, most_labels: int, most_found: int) -> Found:
             left, value = left[kept], value[kept]
             steps.append((item, slots, parents[kept], taken[kept]))
     best = np.flatnonzero(value > node.reached)
-    best = best[np.argsort(-value[best], kind="stable")][:most_found]
-    return Found(_trace(steps, best, len(order)), max(bound, float(value[best].max(initial=0.0))), work)
+    best = best[np.argsort(-value[best], kind="stable")][:_MOST_TRACED]
+    slots = _trace(steps, best, len(least)) + least
+    return Found(slots[_various(slots, most_found)], max(bound, float(value[best].max(initial=0.0))), work)
+
+
+def _undecided(node: Node) -> tuple[Column, Column]:
+    """Slots that every filling worth more than what is reached has of each item, and how many more it may have."""
+    gain = node.values - node.needs @ node.weights
+    budget = float(node.weights @ node.total + node.most @ np.maximum(gain, 0.0)) * (1 + 1e-9) - node.reached
+    moves = np.minimum(np.floor(max(budget, 0.0) / np.maximum(np.abs(gain), 1e-300)), node.most).astype(np.int64)
+    least = np.where(gain > 0, node.most - moves, 0)
+    return least, moves
+
+
+def _tails(node: Node, order: Column, spare: Column, scale: Column) -> tuple[Column, Column]:
+    """K × D prices of the dimensions, and by rank what the items from there on are worth above them (ranks + 1 × K)."""
+    points = node.needs[order] / scale / node.values[order, None]
+    every = max(-(-len(order) // _PARTS), 1)
+    corners = [vertices(points[rank:]) / scale for rank in range(0, len(order), every)]
+    prices = np.concatenate([np.outer(_NEAR, node.weights), *corners])
+    gain = np.maximum(node.values[order, None] - node.needs[order] @ prices.T, 0.0) * spare[order, None]
+    above = np.zeros((len(order) + 1, len(prices)))
+    above[:-1] = np.cumsum(gain[::-1], axis=0)[::-1]
+    return prices, above
+
+
+def _various(slots: Column, most: int) -> Column:
+    """The first of these fillings, best first, and of each item the first that holds it."""
+    if not len(slots):
+        return np.zeros(0, np.int64)
+    holding = slots > 0
+    first = holding.argmax(axis=0)[holding.any(axis=0)]
+    return np.unique(np.concatenate([np.arange(min(len(slots), _ALWAYS)), first]))[:most]
 
 
 def _powers(most: int) -> list[int]:

@@ -43,8 +43,9 @@ class Master:
     def __init__(self, highspy: Any, problem: CostProblem, demand: Column, room: Column) -> None:
         self.highspy, self.problem = highspy, problem
         self._demand, self._room = demand, room
-        self._solver = _new_solver(highspy)
+        self._solver = new_solver(highspy)
         self._columns: list[tuple[int, Column]] = []
+        self._known: set[tuple[int, bytes]] = set()
         nothing = (np.zeros(0, np.int32), np.zeros(0))
         for slots in demand.tolist():
             self._solver.addRow(float(slots), highspy.kHighsInf, 0, *nothing)
@@ -58,9 +59,13 @@ class Master:
             self._solver.addCol(0.0, 0.0, highspy.kHighsInf, 2, ends, amounts)
 
     def add(self, sizes: Column, slots: Column) -> None:
-        """More columns: fillings of one node."""
+        """More columns: fillings of one node, those that are not there yet."""
         problem = self.problem
         for size, row in zip(sizes.tolist(), slots, strict=True):
+            key = (size, row.tobytes())
+            if key in self._known or not row.any():
+                continue
+            self._known.add(key)
             items = np.flatnonzero(row)
             limits = np.flatnonzero(problem.charges[:, size])
             index = np.concatenate([items, limits + len(self._demand)]).astype(np.int32)
@@ -174,7 +179,7 @@ def exchanges(problem: CostProblem) -> Column:
     return np.argwhere(less & ~(steps @ steps > 0))
 
 
-def _new_solver(highspy: Any) -> Any:
+def new_solver(highspy: Any) -> Any:
     """One thread, one seed and no clock: the same input gives the same answer (P5).
 
     HiGHS keeps one pool of threads a process and refuses another number of them; the answer of a refused run is all
