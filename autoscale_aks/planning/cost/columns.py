@@ -21,6 +21,10 @@ _GOOD: Final = 5e-5
 """Relative gap at which whole nodes are good enough."""
 
 
+_KEPT: Final = 2
+"""How many of the portfolio's plans give columns."""
+
+
 def generate(
     problem: CostProblem, packings: Sequence[Packing], bound: Bound, work: int
 ) -> tuple[Packing | None, Bound]:
@@ -33,7 +37,7 @@ def generate(
     if shared is not None and shared.value > bound.value:
         bound = shared
     run = Generation(problem, highspy, meter, bound)
-    run.start(packings)
+    run.start(sorted(packings, key=problem.cost)[:_KEPT])
     run.run(int(work * _SHARE))
     run.settle()
     if run.solution is None:

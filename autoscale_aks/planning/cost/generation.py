@@ -129,9 +129,9 @@ class Generation:
         holding = found.slots[good] > 0
         rank = np.cumsum(holding, axis=0)
         chosen = good[(holding & (rank <= _EACH)).any(axis=1) | (np.arange(len(good)) < _BEST)]
-        before = len(self.master.columns)
+        before = len(self.master)
         self.master.add(found.sizes[chosen], found.slots[chosen])
-        return len(self.master.columns) - before
+        return len(self.master) - before
 
     def _met(self) -> bool:
         return self.solution is not None and (
@@ -157,7 +157,7 @@ class Generation:
     def _solve(self) -> None:
         self.solution = self.master.solve()
         if self.solution is not None:
-            self.meter.spend(self.solution.work * _LP_STEP + 20 * len(self.master.columns))
+            self.meter.spend(self.solution.work * _LP_STEP + 20 * len(self.master))
 
     def _note(self, prices: Column, limit_prices: Column, found: Fillings, costs: Column) -> bool:
         """Farley's bound: slot prices divided by the most that a node is worth of its cost; whether it is a better one."""

@@ -10,7 +10,8 @@ always holds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from functools import cache
+from itertools import combinations, product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _MOST_POINTS: Final = 40
 _MOST_TRACED: Final = 512
 _ALWAYS: Final = 4
+_MIX_STEPS: Final = 12
 _PARTS: Final = 4
 """How many tails of the items have corners of their own."""
 _NEAR: Final = (1.0, 0.9, 1.1, 0.7, 1.4)
@@ -163,7 +165,7 @@ def _trace(steps: list[tuple[int, int, Column, Column]], found: Column, items: i
 
 
 def vertices(points: Column) -> Column:
-    """Corners of {w ≥ 0: w·p ≥ 1 for each point}: among them is the best one whatever is made small."""
+    """Corners of {w ≥ 0: w·p ≥ 1 for each point}: those that are the best for some mix of what is left."""
     dimensions = points.shape[1]
     unit = points.max(axis=0)
     unit = np.where(unit > 0, unit, 1.0)
@@ -181,4 +183,13 @@ def vertices(points: Column) -> Column:
     corners = np.concatenate([corners, np.full((1, dimensions), 1 / points.sum(axis=1).min())])
     least = (corners @ points.T).min(axis=1)
     corners, least = corners[least > 1 - 1e-6], least[least > 1 - 1e-6]
-    return corners / np.minimum(least, 1.0)[:, None] / unit
+    corners = corners / np.minimum(least, 1.0)[:, None]
+    return corners[np.unique((_mixes(dimensions) @ corners.T).argmin(axis=1))] / unit
+
+
+@cache
+def _mixes(dimensions: int) -> Column:
+    """What may be left of a node: one dimension only, and mixes whose ratios are powers of two."""
+    steps = range(-_MIX_STEPS // dimensions, _MIX_STEPS // dimensions + 1)
+    powers = np.array(list(product(steps, repeat=dimensions - 1)), float).reshape(-1, dimensions - 1)
+    return np.concatenate([np.concatenate([np.ones((len(powers), 1)), 2.0**powers], axis=1), np.eye(dimensions)])

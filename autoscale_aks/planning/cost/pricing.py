@@ -15,7 +15,6 @@ import numpy as np
 from autoscale_aks.planning.cost.greedy import fill_all
 from autoscale_aks.planning.cost.labels import Node, search, vertices
 from autoscale_aks.planning.cost.lattice import fill_lattice, make_lattice
-from autoscale_aks.planning.cost.problem import part_of
 from autoscale_aks.planning.cost.relaxing import relax
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 _SAFE: Final = 1e-9
 """Relative margin by which bounds computed in floats are moved to the safe side."""
 _MOST_QUICK: Final = 1200
-_HANDICAP: Final = 0.02
 _NEAR: Final = 0.03
 """Share of its worth that an item may lose on a size to begin a filling of it."""
 
@@ -93,13 +91,12 @@ def quick_fillings(asked: Asked, margin: float, turn: int) -> Fillings:
     corners = vertices(problem.needs[kinds] / scale / values[kinds, None]) / scale
     slots = np.zeros((len(items), len(values)), np.int64)
     slots[:, kinds], looked = fill_all(
-        problem.needs[kinds], values[kinds], asked.slots[kinds][:, sizes].T, problem.totals[sizes], corners, _HANDICAP,
+        problem.needs[kinds], values[kinds], asked.slots[kinds][:, sizes].T, problem.totals[sizes], corners,
         given[:, kinds], turn,
     )  # fmt: skip
-    greedy = _greedy(asked, lost, open_sizes)
     return Fillings(
-        np.concatenate([asked.lone.sizes, sizes, *([open_sizes] * len(greedy))]),
-        np.concatenate([asked.lone.slots, slots, *greedy]),
+        np.concatenate([asked.lone.sizes, sizes]),
+        np.concatenate([asked.lone.slots, slots]),
         asked.upper,
         looked + 10_000,
     )
@@ -192,18 +189,6 @@ def _by_lattice(
             exact[lattice.sizes] = best
             cells += lattice.cells
     return np.concatenate(sizes), np.concatenate(slots), exact, cells
-
-
-def _greedy(asked: Asked, lost: Column, sizes: Column) -> Column:
-    """Ways × S × I: nodes filled with the items that lose least, by three readings of *least*."""
-    problem, weights = asked.problem, asked.weights[sizes]
-    takes = problem.needs @ weights.T
-    share = takes / np.maximum((weights * problem.totals[sizes]).sum(axis=1), 1e-300)
-    least = lost / np.maximum(takes, 1e-300)
-    ways = (least, lost, np.where(least < 0.02, -share, 1.0 + least))
-    part = part_of(problem, sizes)
-    usable = asked.slots[:, sizes] > 0
-    return np.array([fill_by(part, np.where(usable, way, np.inf), problem.demand) for way in ways])
 
 
 def fill_by(problem: CostProblem, ranks: Column, demand: Column) -> Column:
