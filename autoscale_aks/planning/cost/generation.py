@@ -27,11 +27,11 @@ _COARSEST: Final = 2e-2
 _PART: Final = 0.15
 """By how much more than its price, as a share, a filling must be worth to be looked for: at most, and as a part of the
 gap there is."""
-_TOWARD: Final = 0.7
+_TOWARD: Final = 0.5
 _START_MARGIN: Final = 3e-2
 _EACH: Final = 2
 _BEST: Final = 50
-_FEW: Final = 8
+_FEW: Final = 20
 _ABOVE: Final = 1.01
 _FIRST_LABELS: Final = 1 << 12
 _MOST_LABELS: Final = 1 << 18
@@ -110,7 +110,7 @@ class Generation:
         found = quick_fillings(asked, 0.0, self.turn)
         self.meter.spend(asked.work + found.work)
         added = self._add(found, found.slots @ solution.slot_prices / real[found.sizes], 1 + 1e-6)
-        if added < len(problem.demand) // _FEW:
+        if added < max(len(problem.demand) // _FEW, 1):
             found = best_fillings(asked, slack, labels)
             self.meter.spend(found.work)
             added += self._add(found, found.slots @ solution.slot_prices / real[found.sizes], 1 + 1e-6)

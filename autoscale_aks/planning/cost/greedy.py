@@ -1,6 +1,6 @@
-"""Many quick fillings at once: what is left of each node is priced anew at every step, and the item taken that loses
-least at these prices. Small handicaps, others in each filling, and a liking for large items, which is more or less in
-each, make the fillings differ."""
+"""Many quick fillings at once: the item taken next is worth most for what it takes, where a dimension of which little
+is left counts more. Small handicaps, how much scarcity counts, and a liking for large items, other ones in each filling,
+make the fillings differ."""
 
 from __future__ import annotations
 
@@ -13,35 +13,40 @@ if TYPE_CHECKING:
 
 _MOST_STEPS: Final = 200
 _HANDICAP: Final = 0.05
-_LARGE: Final = np.array([0.4, 0.0, 1.0, 0.1])
+_SCARCE: Final = np.array([0.3, 0.3, 0.0, 1.0])
+"""To which power the part of a dimension that is left divides its price, filling by filling."""
+_LARGE: Final = np.array([0.0, 0.1, 1.0, 0.4])
 """What share of a node is worth as much as what share of an item's own worth, filling by filling."""
 
 
 def fill_all(
-    needs: Column, values: Column, most: Column, totals: Column, corners: Column, given: Column, turn: int
+    needs: Column, values: Column, most: Column, totals: Column, weights: Column, given: Column, turn: int
 ) -> tuple[Column, int]:
     """Fillings × items: nodes of `totals` (fillings × D) with at most `most` (fillings × I) slots of each item; and the
-    elements looked at. Each holds what it is `given`. `corners` (K × D): prices of the dimensions at which no item is
-    worth more than it takes. Another `turn` gives other fillings."""
+    elements looked at. Each holds what it is `given`. `weights` (fillings × D) are prices of the dimensions. Another
+    `turn` gives other fillings."""
     count, items = most.shape
+    totals = np.maximum(totals, 1).astype(float)
+    needs = needs.astype(float)
     left, slots = totals - given @ needs, given.copy()
-    lost = (corners @ needs.T - values) / np.maximum(values, 1e-300)
+    way = (np.arange(count) + turn) % len(_SCARCE)
     open_ = most > slots
-    share = (needs[None, :, :] / np.maximum(totals, 1)[:, None, :]).max(axis=2)
-    handicap = _HANDICAP * _scatter(count, items, turn) - _LARGE[(np.arange(count) + turn) % len(_LARGE), None] * share
-    rows, looked = np.arange(count), count * items
+    share = (needs[None, :, :] / totals[:, None, :]).max(axis=2)
+    handicap = _HANDICAP * _scatter(count, items, turn) - _LARGE[way, None] * share
+    rows, looked = np.arange(count), 2 * count * items
     for _ in range(_MOST_STEPS):
         for dimension in range(needs.shape[1]):
             open_[rows] &= needs[None, :, dimension] <= left[rows, dimension, None]
         rows = rows[open_[rows].any(axis=1)]
         if not len(rows):
             break
-        here = left[rows]
-        corner = (here @ corners.T).argmin(axis=1)
-        score = np.where(open_[rows], lost[corner] + handicap[rows], np.inf)
-        item = score.argmin(axis=1)
+        here, prices = left[rows], weights[rows]
+        scarce = prices / np.maximum(here / totals[rows], 1e-3) ** _SCARCE[way[rows], None]
+        scarce *= (prices.sum(axis=1) / np.maximum(scarce.sum(axis=1), 1e-300))[:, None]
+        score = handicap[rows] - values / np.maximum(scarce @ needs.T, 1e-300)
+        item = np.where(open_[rows], score, np.inf).argmin(axis=1)
         asked = needs[item]
-        fits = np.where(asked > 0, here // np.maximum(asked, 1), 1 << 40).min(axis=1)
+        fits = np.where(asked > 0, here // np.maximum(asked, 1), 1 << 40).min(axis=1).astype(np.int64)
         fits = np.minimum((fits + 1) // 2, most[rows, item] - slots[rows, item])
         slots[rows, item] += fits
         left[rows] = here - asked * fits[:, None]

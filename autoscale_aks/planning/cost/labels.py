@@ -86,7 +86,8 @@ def search(node: Node, most_labels: int, most_found: int) -> Found:
             taken = np.arange(len(parents)) >= len(left)
             left = np.concatenate([left, left[more] - takes])
             value = np.concatenate([value, value[more] + node.values[item] * slots])
-            hope = value + (left @ prices.T + above[rank + (number + 1 == len(pieces))]).min(axis=1)
+            ahead = above[rank + (number + 1 == len(pieces)), :, None]
+            hope = value + (prices @ left.T + ahead).min(axis=0)
             kept = np.flatnonzero(hope > node.reached)
             kept = kept[_not_replaced(left[kept][:, fine], value[kept])]
             if len(kept) > most_labels:

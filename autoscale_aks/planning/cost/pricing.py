@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from autoscale_aks.planning.cost.greedy import fill_all
-from autoscale_aks.planning.cost.labels import Node, search, vertices
+from autoscale_aks.planning.cost.labels import Node, search
 from autoscale_aks.planning.cost.lattice import fill_lattice, make_lattice
 from autoscale_aks.planning.cost.relaxing import relax
 
@@ -87,11 +87,9 @@ def quick_fillings(asked: Asked, margin: float, turn: int) -> Fillings:
     given = np.zeros((len(items), len(values)), np.int64)
     given[np.arange(len(items)), items] = np.where((chosen + turn) % 2 == 0, 1, (most + 1) // 2)
     kinds = np.flatnonzero(here.any(axis=1))
-    scale = np.maximum(problem.totals.max(axis=0), 1).astype(float)
-    corners = vertices(problem.needs[kinds] / scale / values[kinds, None]) / scale
     slots = np.zeros((len(items), len(values)), np.int64)
     slots[:, kinds], looked = fill_all(
-        problem.needs[kinds], values[kinds], asked.slots[kinds][:, sizes].T, problem.totals[sizes], corners,
+        problem.needs[kinds], values[kinds], asked.slots[kinds][:, sizes].T, problem.totals[sizes], asked.weights[sizes],
         given[:, kinds], turn,
     )  # fmt: skip
     return Fillings(
