@@ -27,7 +27,7 @@ _COARSEST: Final = 2e-2
 _PART: Final = 0.15
 """By how much more than its price, as a share, a filling must be worth to be looked for: at most, and as a part of the
 gap there is."""
-_TOWARD: Final = 0.5
+_TOWARD: Final = 0.3
 _START_MARGIN: Final = 3e-2
 _EACH: Final = 2
 _BEST: Final = 50

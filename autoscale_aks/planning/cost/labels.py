@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, product
+from math import comb
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy as np
 if TYPE_CHECKING:
     from autoscale_aks.planning.places import Column
 
-_MOST_POINTS: Final = 40
+_MOST_SYSTEMS: Final = 900
 _MOST_TRACED: Final = 512
 _ALWAYS: Final = 4
 _MIX_STEPS: Final = 12
@@ -174,8 +175,9 @@ def vertices(points: Column) -> Column:
     points = points[np.argsort(points.sum(axis=1), kind="stable")]
     before = np.tri(len(points), k=-1, dtype=bool)
     points = points[~((points[None, :, :] <= points[:, None, :]).all(axis=2) & before).any(axis=1)]
-    rows = np.concatenate([points[:_MOST_POINTS], np.eye(dimensions)])
-    right = np.concatenate([np.ones(min(len(points), _MOST_POINTS)), np.zeros(dimensions)])
+    few = next(count for count in range(60, 0, -1) if comb(count + dimensions, dimensions) <= _MOST_SYSTEMS)
+    rows = np.concatenate([points[:few], np.eye(dimensions)])
+    right = np.concatenate([np.ones(min(len(points), few)), np.zeros(dimensions)])
     chosen = np.array(list(combinations(range(len(rows)), dimensions)))
     systems = rows[chosen]
     regular = np.abs(np.linalg.det(systems)) > 1e-12
