@@ -106,7 +106,7 @@ def best_fillings(asked: Asked, slack: float, most_labels: int) -> Fillings:
     usable = asked.slots > 0
     wanted = asked.costs * (1 + slack)
     open_sizes = asked.upper > wanted
-    table_sizes, by_table, exact, cells = _by_lattice(problem, values, wanted, open_sizes, usable)
+    table_sizes, by_table, exact, work = _by_lattice(problem, values, wanted, open_sizes, usable)
     by_table = np.minimum(by_table, problem.demand)
     lost = problem.needs @ asked.weights.T - values[:, None]
     reached = wanted.copy()
@@ -115,7 +115,7 @@ def best_fillings(asked: Asked, slack: float, most_labels: int) -> Fillings:
     upper = np.where(exact >= 0, np.minimum(asked.upper, exact * (1 + _SAFE)), asked.upper)
     most = np.maximum(np.where(open_sizes, upper, asked.upper), asked.lone.most)
     unproved = np.flatnonzero((upper - reached > upper * _SAFE) & usable.any(axis=0)).tolist()
-    work = usable.size // 10 + cells // 20 + 1
+    work += usable.size // 10 + 1
     found: list[tuple[Column, Column]] = [(table_sizes, by_table)]
     room = min(_FEW_LABELS, most_labels)
     while unproved:
@@ -167,8 +167,8 @@ def _best_items(asked: Asked, size: int, items: Column) -> Column:
 def _by_lattice(
     problem: CostProblem, values: Column, wanted: Column, open_sizes: Column, usable: Column
 ) -> tuple[Column, Column, Column, int]:
-    """Fillings by tables (sizes, and slots); by size the most that a filling is worth, or -1; and cells worked out."""
-    exact, cells = np.full(len(problem.price), -1.0), 0
+    """Fillings by tables (sizes, and slots); by size the most that a filling is worth, or -1; and the work."""
+    exact, work = np.full(len(problem.price), -1.0), 0
     sizes, slots = [np.zeros(0, np.int64)], [np.zeros((0, len(values)), np.int64)]
     by_items: dict[bytes, list[int]] = {}
     worth = problem.allowed & (values > 0)[:, None] & ~problem.alone[:, None]
@@ -185,8 +185,8 @@ def _by_lattice(
             sizes.append(lattice.sizes[chosen])
             slots.append(rows)
             exact[lattice.sizes] = best
-            cells += lattice.cells
-    return np.concatenate(sizes), np.concatenate(slots), exact, cells
+            work += lattice.work
+    return np.concatenate(sizes), np.concatenate(slots), exact, work
 
 
 def fill_by(problem: CostProblem, ranks: Column, demand: Column) -> Column:
