@@ -43,7 +43,8 @@ def fill_all(
         here, prices = left[rows], weights[rows]
         scarce = prices / np.maximum(here / totals[rows], 1e-3) ** _SCARCE[way[rows], None]
         scarce *= (prices.sum(axis=1) / np.maximum(scarce.sum(axis=1), 1e-300))[:, None]
-        score = handicap[rows] - values / np.maximum(scarce @ needs.T, 1e-300)
+        takes = sum(scarce[:, one, None] * needs[:, one] for one in range(needs.shape[1]))
+        score = handicap[rows] - values / np.maximum(takes, 1e-300)
         item = np.where(open_[rows], score, np.inf).argmin(axis=1)
         asked = needs[item]
         fits = np.where(asked > 0, here // np.maximum(asked, 1), 1 << 40).min(axis=1).astype(np.int64)

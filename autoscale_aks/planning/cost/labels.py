@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _MOST_SYSTEMS: Final = 900
 _MOST_TRACED: Final = 512
 _ALWAYS: Final = 4
+_PORTION: Final = 200_000
 _MIX_STEPS: Final = 12
 _PARTS: Final = 4
 """How many tails of the items have corners of their own."""
@@ -73,14 +74,15 @@ def search(node: Node, most_labels: int, most_found: int) -> Found:
     prices, above = _tails(node, order, spare, scale)
     work = _CORNER_UNITS * _PARTS
     fine = np.argsort(node.total / np.maximum(np.gcd.reduce(node.needs, axis=0), 1), kind="stable")
-    left: Column = start[None, :]
+    left: Column = start[None, :].astype(float)
+    needs = node.needs.astype(float)
     value: Column = np.array([float(least @ node.values)])
     steps: list[tuple[int, int, Column, Column]] = []
     bound = node.reached
     for rank, item in enumerate(order.tolist()):
         pieces = _powers(int(spare[item]))
         for number, slots in enumerate(pieces):
-            takes = node.needs[item] * slots
+            takes = needs[item] * slots
             more = np.flatnonzero((left >= takes).all(axis=1))
             work += _STEP_UNITS + _LABEL_UNITS * (len(left) + len(more))
             parents = np.concatenate([np.arange(len(left)), more])
@@ -88,9 +90,10 @@ def search(node: Node, most_labels: int, most_found: int) -> Found:
             left = np.concatenate([left, left[more] - takes])
             value = np.concatenate([value, value[more] + node.values[item] * slots])
             ahead = above[rank + (number + 1 == len(pieces)), :, None]
-            hope = value + (prices @ left.T + ahead).min(axis=0)
+            hope = value + _least(prices, left, ahead)
             kept = np.flatnonzero(hope > node.reached)
-            kept = kept[_not_replaced(left[kept][:, fine], value[kept])]
+            if number + 1 == len(pieces) or len(kept) > most_labels:
+                kept = kept[_not_replaced(left[kept][:, fine], value[kept])]
             if len(kept) > most_labels:
                 kept = kept[np.argsort(-hope[kept], kind="stable")]
                 bound = max(bound, float(hope[kept[most_labels]]))
@@ -110,6 +113,13 @@ def _undecided(node: Node) -> tuple[Column, Column]:
     moves = np.minimum(np.floor(max(budget, 0.0) / np.maximum(np.abs(gain), 1e-300)), node.most).astype(np.int64)
     least = np.where(gain > 0, node.most - moves, 0)
     return least, moves
+
+
+def _least(prices: Column, left: Column, ahead: Column) -> Column:
+    """The least of all prices of what is left, in portions that the matrix library does by one thread."""
+    portion = max(_PORTION // prices.size, 1)
+    parts = [(prices @ left[at : at + portion].T + ahead).min(axis=0) for at in range(0, len(left), portion)]
+    return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def _tails(node: Node, order: Column, spare: Column, scale: Column) -> tuple[Column, Column]:
