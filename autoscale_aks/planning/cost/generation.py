@@ -40,7 +40,7 @@ _LP_STEP: Final = 200
 """Work units of one simplex step."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Generation:
     """One run of column generation over a problem."""
 

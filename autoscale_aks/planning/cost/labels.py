@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _MOST_SYSTEMS: Final = 900
 _MOST_TRACED: Final = 512
 _ALWAYS: Final = 4
+_BEATERS: Final = 128
+_AT_ONCE: Final = 64
+_BEATEN_UNITS: Final = 12
+_IDLE: Final = 10
+_PAYS: Final = 0.9
 _PORTION: Final = 200_000
 _MIX_STEPS: Final = 12
 _PARTS: Final = 4
@@ -78,7 +83,7 @@ def search(node: Node, most_labels: int, most_found: int) -> Found:
     needs = node.needs.astype(float)
     value: Column = np.array([float(least @ node.values)])
     steps: list[tuple[int, int, Column, Column]] = []
-    bound = node.reached
+    bound, idle = node.reached, 0
     for rank, item in enumerate(order.tolist()):
         pieces = _powers(int(spare[item]))
         for number, slots in enumerate(pieces):
@@ -96,6 +101,13 @@ def search(node: Node, most_labels: int, most_found: int) -> Found:
                 kept = kept[_not_replaced(left[kept][:, fine], value[kept])]
             if len(kept) > most_labels:
                 kept = kept[np.argsort(-hope[kept], kind="stable")]
+                if idle <= 0:
+                    work += _BEATEN_UNITS * len(kept)
+                    count = len(kept)
+                    kept = kept[_not_beaten(left[kept], value[kept])]
+                    idle = _IDLE if len(kept) > _PAYS * count else 0
+                idle -= 1
+            if len(kept) > most_labels:
                 bound = max(bound, float(hope[kept[most_labels]]))
                 kept = kept[:most_labels]
             left, value = left[kept], value[kept]
@@ -164,6 +176,24 @@ def _not_replaced(left: Column, value: Column) -> Column:
     keep = np.ones(len(order), bool)
     keep[1:] = shifted[1:] > np.maximum.accumulate(shifted)[:-1] * (1 + 1e-15)
     return order[keep]
+
+
+def _not_beaten(left: Column, value: Column) -> Column:
+    """Of labels in the order of their hope, those of which none of the first ones has as much left and is worth as
+    much."""
+    beaten = np.zeros(len(value), bool)
+    first = np.arange(0)
+    for at in range(0, _BEATERS, _AT_ONCE):
+        first = np.flatnonzero(~beaten)[at : at + _AT_ONCE]
+        if not len(first):
+            break
+        better = value[first, None] >= value
+        for dimension in range(left.shape[1]):
+            better &= left[first, dimension, None] >= left[:, dimension]
+        better[np.arange(len(first)), first] = False
+        better &= np.arange(len(value)) > first[:, None]
+        beaten |= better.any(axis=0)
+    return np.flatnonzero(~beaten)
 
 
 def _trace(steps: list[tuple[int, int, Column, Column]], found: Column, items: int) -> Column:

@@ -120,7 +120,7 @@ def best_fillings(asked: Asked, slack: float, most_labels: int) -> Fillings:
     room = min(_FEW_LABELS, most_labels)
     while unproved:
         again: list[int] = []
-        any_found = False
+        count = 0
         for size in unproved:
             items = np.flatnonzero(usable[:, size] & (lost[:, size] <= upper[size] - reached[size]))
             items = _best_items(asked, size, items)
@@ -128,10 +128,10 @@ def best_fillings(asked: Asked, slack: float, most_labels: int) -> Fillings:
             work += spent
             found.append((np.full(len(slots), size), slots))
             most[size] = max(min(bound * (1 + _SAFE), upper[size]), asked.lone.most[size])
-            any_found |= bool(len(slots))
+            count += len(slots)
             if not len(slots) and bound > reached[size]:
                 again.append(size)
-        if room >= most_labels or any_found:
+        if room >= most_labels or count > len(values) // _FEW:
             break
         unproved, room = again, min(_WIDER * room, most_labels)
     return Fillings(np.concatenate([one for one, _ in found]), np.concatenate([rows for _, rows in found]), most, work)
@@ -206,6 +206,7 @@ def fill_by(problem: CostProblem, ranks: Column, demand: Column) -> Column:
 
 
 _PER_SIZE: Final = 32
+_FEW: Final = 20
 _FEW_LABELS: Final = 64
 _WIDER: Final = 8
 
