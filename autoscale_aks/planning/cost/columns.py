@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from autoscale_aks.planning.cost.problem import Bound, CostProblem, Packing
 
-_SHARE: Final = 0.85
+_SHARE: Final = 0.7
 """Share of the work that looking for columns may take; the rest makes nodes whole."""
 _GOOD: Final = 5e-5
 """Relative gap at which whole nodes are good enough."""
@@ -37,10 +37,11 @@ def generate(
     if shared is not None and shared.value > bound.value:
         bound = shared
     run = Generation(problem, highspy, meter, bound)
-    run.start(sorted(packings, key=problem.cost)[:_KEPT])
+    cheapest = sorted(packings, key=problem.cost)[:_KEPT]
+    run.start([(one.size, one.slots) for packing in cheapest for one in packing])
     run.run(int(work * _SHARE))
     run.settle()
     if run.solution is None:
         return None, run.bound
-    whole = rounded(run.master, run.solution, run.bound.value * (1 + _GOOD), run.meter)
+    whole = rounded(run, highspy, run.bound.value * (1 + _GOOD))
     return whole, run.bound

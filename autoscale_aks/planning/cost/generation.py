@@ -6,7 +6,6 @@ plan (P5); `policy.optimize_seconds` is turned into units by the configuration.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,9 +15,9 @@ from autoscale_aks.planning.cost.problem import Bound
 from autoscale_aks.planning.cost.solver import Master, Solution
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
-    from autoscale_aks.planning.cost.problem import CostProblem, Meter, Packing
+    from autoscale_aks.planning.cost.problem import CostProblem, Meter
     from autoscale_aks.planning.places import Column
 
 _ENOUGH: Final = 2e-5
@@ -32,6 +31,7 @@ _START_MARGIN: Final = 3e-2
 _EACH: Final = 2
 _BEST: Final = 50
 _FEW: Final = 20
+_HELPS: Final = 1e-3
 _ABOVE: Final = 1.01
 _FIRST_LABELS: Final = 1 << 12
 _MOST_LABELS: Final = 1 << 18
@@ -40,52 +40,63 @@ _LP_STEP: Final = 200
 """Work units of one simplex step."""
 
 
-@dataclass
 class Generation:
     """One run of column generation over a problem."""
 
-    problem: CostProblem
-    highspy: Any
-    meter: Meter
-    bound: Bound
-    master: Master = field(init=False)
-    solution: Solution | None = None
+    def __init__(self, problem: CostProblem, highspy: Any, meter: Meter, bound: Bound | None = None) -> None:
+        self.problem, self.meter = problem, meter
+        self.bound = bound or _no_bound(problem)
+        self.master = Master(highspy, problem, problem.demand, problem.room)
+        self.solution: Solution | None = None
+        self._turn = 0
 
-    def __post_init__(self) -> None:
-        problem = self.problem
-        self.master = Master(self.highspy, problem, problem.demand, problem.room)
-
-    def start(self, packings: Sequence[Packing]) -> None:
-        """First columns: each item alone on its cheapest size, and all that the portfolio bought."""
-        problem = self.problem
+    def start(self, columns: Iterable[tuple[int, Column]]) -> None:
+        """First columns: each item alone on its cheapest size, these, and what is quickly found at the bound's
+        prices."""
+        problem, bound = self.problem, self.bound
         items = np.arange(len(problem.demand))
         per_slot = np.where(problem.each > 0, problem.price / np.maximum(problem.each, 1), np.inf)
         sizes = per_slot.argmin(axis=1)
         rows = np.zeros((len(items), len(items)), np.int64)
         rows[items, items] = np.minimum(problem.each[items, sizes], problem.demand)
-        self.master.add(sizes, rows)
-        for one in (one for packing in packings for one in packing):
-            self.master.add(np.array([one.size]), one.slots[None, :])
-        if self.bound.value > 0:
-            bound = self.bound
+        given = list(columns)
+        self.master.add(
+            np.concatenate([sizes, np.array([size for size, _ in given], np.int64)]),
+            np.concatenate([rows, np.array([row for _, row in given], np.int64).reshape(-1, len(items))]),
+        )
+        if bound.value > 0:
             asked = ask(problem, bound.slot_prices, problem.price + bound.limit_prices @ problem.charges)
             found = quick_fillings(asked, _START_MARGIN, 0)
             self.meter.spend(asked.work + found.work)
             self._add(found, found.slots @ bound.slot_prices / asked.costs[found.sizes], 1 - _START_MARGIN)
         self._solve()
 
-    def run(self, work: int, most_labels: int = _MOST_LABELS, finest: float = _ENOUGH) -> None:
+    def run_quickly(self, rounds: int, turn: int) -> None:
+        """Look for columns so often at the prices of the part nodes, without a bound, as long as it helps."""
+        problem = self.problem
+        for number in range(rounds):
+            solution = self.solution
+            if solution is None or self.meter.left <= 0:
+                return
+            asked = ask(problem, solution.slot_prices, problem.price + solution.limit_prices @ problem.charges)
+            found = quick_fillings(asked, 0.0, turn + number)
+            self.meter.spend(asked.work + found.work)
+            if not self._add(found, found.slots @ solution.slot_prices / asked.costs[found.sizes], 1 + _HELPS):
+                return
+            self._solve()
+
+    def run(self, work: int) -> None:
         """Look for columns until the bound is met or `work` is used up; first for fillings worth much more than they
         cost, which few labels find and prove.
 
         Looked for is at prices between those of the part nodes and those of the bound, which no node holds more of than
         it costs: what is found there is worth something at the former in most cases, and the bound rises steadily.
         """
-        until, labels, toward = self.meter.left - work, min(_FIRST_LABELS, most_labels), _TOWARD
+        until, labels, toward = self.meter.left - work, _FIRST_LABELS, _TOWARD
         while self.solution is not None and self.meter.left > until and not self._met():
             solution, before = self.solution, self.bound.value
-            slack = max(finest, min(_COARSEST, _PART * (solution.value / max(before, 1.0) - 1)))
-            open_ = self._look(solution, toward, labels, slack)
+            slack = max(_ENOUGH, min(_COARSEST, _PART * (solution.value / max(before, 1.0) - 1)))
+            open_ = self._look(solution, toward, (labels, self.meter.left - until), slack)
             if self._met():
                 break
             if self.solution is not solution:
@@ -94,32 +105,30 @@ class Generation:
                 continue
             elif toward:
                 toward = 0.0 if toward < 0.5 else toward / 2
-            elif open_ and labels < most_labels:
+            elif open_ and labels < _MOST_LABELS:
                 labels *= _WIDER
             else:
                 break
 
-    def _look(self, solution: Solution, toward: float, labels: int, slack: float) -> bool:
+    def _look(self, solution: Solution, toward: float, search: tuple[int, int], slack: float) -> bool:
         """One round; whether some size is left that may hold more than it costs."""
         problem = self.problem
         prices, limit_prices = self._between(solution, toward)
         costs = problem.price + limit_prices @ problem.charges
         real = problem.price + solution.limit_prices @ problem.charges
         asked = ask(problem, prices, costs)
-        self.turn += 1
-        found = quick_fillings(asked, 0.0, self.turn)
+        self._turn += 1
+        found = quick_fillings(asked, 0.0, self._turn)
         self.meter.spend(asked.work + found.work)
         added = self._add(found, found.slots @ solution.slot_prices / real[found.sizes], 1 + 1e-6)
         if added < max(len(problem.demand) // _FEW, 1):
-            found = best_fillings(asked, slack, labels)
+            found = best_fillings(asked, slack, *search)
             self.meter.spend(found.work)
             added += self._add(found, found.slots @ solution.slot_prices / real[found.sizes], 1 + 1e-6)
         self._note(prices, limit_prices, found, costs)
         if added:
             self._solve()
         return bool((found.most > costs * (1 + _ABOVE * slack)).any())
-
-    turn: int = 0
 
     def _add(self, found: Fillings, worth: Column, least: float) -> int:
         """Add those worth more than this, as a share of their cost: of each item the best that hold it, and the best
@@ -169,3 +178,7 @@ class Generation:
             return False
         self.bound = Bound(value=value, slot_prices=prices / factor, limit_prices=limit_prices)
         return True
+
+
+def _no_bound(problem: CostProblem) -> Bound:
+    return Bound(value=0.0, slot_prices=np.zeros(len(problem.demand)), limit_prices=np.zeros(len(problem.room)))

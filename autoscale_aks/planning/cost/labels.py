@@ -26,6 +26,7 @@ _ALWAYS: Final = 4
 _BEATERS: Final = 128
 _AT_ONCE: Final = 64
 _BEATEN_UNITS: Final = 12
+_FULL_UNITS: Final = 12
 _IDLE: Final = 10
 _PAYS: Final = 0.9
 _PORTION: Final = 200_000
@@ -67,8 +68,9 @@ class Found:
     work: int
 
 
-def search(node: Node, most_labels: int, most_found: int) -> Found:
-    """Items largest first, each by powers of two; at most `most_labels` labels stay after a step."""
+def search(node: Node, most_labels: int, allowance: int, most_found: int) -> Found:
+    """Items largest first, each by powers of two; at most `most_labels` labels stay after a step, and no more than so
+    much work allows."""
     least, spare = _undecided(node)
     start = node.total - least @ node.needs
     if (start < 0).any():
@@ -83,6 +85,8 @@ def search(node: Node, most_labels: int, most_found: int) -> Found:
     needs = node.needs.astype(float)
     value: Column = np.array([float(least @ node.values)])
     steps: list[tuple[int, int, Column, Column]] = []
+    count = sum(len(_powers(int(spare[item]))) for item in order.tolist())
+    most_labels = max(min(most_labels, allowance // (_FULL_UNITS * max(count, 1))), 1)
     bound, idle = node.reached, 0
     for rank, item in enumerate(order.tolist()):
         pieces = _powers(int(spare[item]))
@@ -103,9 +107,9 @@ def search(node: Node, most_labels: int, most_found: int) -> Found:
                 kept = kept[np.argsort(-hope[kept], kind="stable")]
                 if idle <= 0:
                     work += _BEATEN_UNITS * len(kept)
-                    count = len(kept)
+                    before = len(kept)
                     kept = kept[_not_beaten(left[kept], value[kept])]
-                    idle = _IDLE if len(kept) > _PAYS * count else 0
+                    idle = _IDLE if len(kept) > _PAYS * before else 0
                 idle -= 1
             if len(kept) > most_labels:
                 bound = max(bound, float(hope[kept[most_labels]]))

@@ -100,7 +100,7 @@ def quick_fillings(asked: Asked, margin: float, turn: int) -> Fillings:
     )
 
 
-def best_fillings(asked: Asked, slack: float, most_labels: int) -> Fillings:
+def best_fillings(asked: Asked, slack: float, most_labels: int, allowance: int) -> Fillings:
     """Fillings worth more than their size costs by this share; less than nothing, if it is below nothing."""
     problem, values = asked.problem, asked.values
     usable = asked.slots > 0
@@ -118,26 +118,28 @@ def best_fillings(asked: Asked, slack: float, most_labels: int) -> Fillings:
     work += usable.size // 10 + 1
     found: list[tuple[Column, Column]] = [(table_sizes, by_table)]
     room = min(_FEW_LABELS, most_labels)
-    while unproved:
+    while unproved and work < allowance:
         again: list[int] = []
         count = 0
         for size in unproved:
             items = np.flatnonzero(usable[:, size] & (lost[:, size] <= upper[size] - reached[size]))
             items = _best_items(asked, size, items)
-            slots, bound, spent = _searched(asked, (size, items, reached[size]), room)
+            slots, bound, spent = _searched(asked, (size, items, reached[size]), room, allowance // _SHARE)
             work += spent
             found.append((np.full(len(slots), size), slots))
             most[size] = max(min(bound * (1 + _SAFE), upper[size]), asked.lone.most[size])
             count += len(slots)
             if not len(slots) and bound > reached[size]:
                 again.append(size)
-        if room >= most_labels or count > len(values) // _FEW:
+        if room >= most_labels or work > allowance or count > len(values) // _FEW:
             break
         unproved, room = again, min(_WIDER * room, most_labels)
     return Fillings(np.concatenate([one for one, _ in found]), np.concatenate([rows for _, rows in found]), most, work)
 
 
-def _searched(asked: Asked, what: tuple[int, Column, float], most_labels: int) -> tuple[Column, float, int]:
+def _searched(
+    asked: Asked, what: tuple[int, Column, float], most_labels: int, allowance: int
+) -> tuple[Column, float, int]:
     """Fillings of one size by labels, a bound on all of them, and the work."""
     problem, values = asked.problem, asked.values
     size, items, reached = what
@@ -147,7 +149,7 @@ def _searched(asked: Asked, what: tuple[int, Column, float], most_labels: int) -
         needs=problem.needs[items], values=values[items], most=asked.slots[items, size], total=problem.totals[size],
         weights=asked.weights[size], reached=reached,
     )  # fmt: skip
-    found = search(node, most_labels, _PER_SIZE)
+    found = search(node, most_labels, allowance, _PER_SIZE)
     slots = np.zeros((len(found.slots), len(values)), np.int64)
     slots[:, items] = found.slots
     return slots, found.bound, found.work
@@ -206,6 +208,7 @@ def fill_by(problem: CostProblem, ranks: Column, demand: Column) -> Column:
 
 
 _PER_SIZE: Final = 32
+_SHARE: Final = 4
 _FEW: Final = 20
 _FEW_LABELS: Final = 64
 _WIDER: Final = 8
