@@ -26,6 +26,9 @@ _COARSEST: Final = 2e-2
 _PART: Final = 0.15
 """By how much more than its price, as a share, a filling must be worth to be looked for: at most, and as a part of the
 gap there is."""
+_EARLY: Final = 0.3
+_LITTLE: Final = ((0.02, 2e-4), (0.1, 1e-3))
+"""Parts of a node, and of the whole price, that are little in the first part of the work, and later."""
 _TOWARD: Final = 0.3
 _START_MARGIN: Final = 3e-2
 _EACH: Final = 2
@@ -78,7 +81,8 @@ class Generation:
             solution = self.solution
             if solution is None or self.meter.left <= 0:
                 return
-            asked = ask(problem, solution.slot_prices, problem.price + solution.limit_prices @ problem.charges)
+            costs = problem.price + solution.limit_prices @ problem.charges
+            asked = ask(problem, solution.slot_prices, costs, fine=False)
             found = quick_fillings(asked, 0.0, turn + number)
             self.meter.spend(asked.work + found.work)
             if not self._add(found, found.slots @ solution.slot_prices / asked.costs[found.sizes], 1 + _HELPS):
@@ -92,13 +96,14 @@ class Generation:
         Looked for is at prices between those of the part nodes and those of the bound, which no node holds more of than
         it costs: what is found there is worth something at the former in most cases, and the bound rises steadily.
         """
-        until, labels, toward = self.meter.left - work, _FIRST_LABELS, _TOWARD
-        while self.solution is not None and self.meter.left > until and not self._met():
+        labels, toward, until = _FIRST_LABELS, _TOWARD, self.meter.left - work
+        while self.solution is not None and self.meter.left > until:
+            used = 1 - (self.meter.left - until) / work
+            if self._met(used):
+                break
             solution, before = self.solution, self.bound.value
             slack = max(_ENOUGH, min(_COARSEST, _PART * (solution.value / max(before, 1.0) - 1)))
             open_ = self._look(solution, toward, (labels, self.meter.left - until), slack)
-            if self._met():
-                break
             if self.solution is not solution:
                 toward = _TOWARD
             elif self.bound.value > before * (1 + 0.1 * slack):
@@ -142,10 +147,14 @@ class Generation:
         self.master.add(found.sizes[chosen], found.slots[chosen])
         return len(self.master) - before
 
-    def _met(self) -> bool:
-        return self.solution is not None and (
-            self.solution.value - self.bound.value <= _ENOUGH * max(self.bound.value, 1.0)
-        )
+    def _met(self, used: float) -> bool:
+        """Whether what is between part nodes and bound is little beside one node; more is little later."""
+        if self.solution is None:
+            return False
+        least = max(self.bound.value, 1.0)
+        a_node = self.solution.value / max(float(self.solution.nodes.sum()), 1.0)
+        part, most = _LITTLE[used > _EARLY]
+        return self.solution.value - self.bound.value <= max(_ENOUGH * least, min(part * a_node, most * least))
 
     def _between(self, solution: Solution, toward: float) -> tuple[Column, Column]:
         """Prices of slots and of limits, this share of the way from the part nodes' to the bound's."""

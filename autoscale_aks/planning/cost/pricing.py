@@ -56,12 +56,12 @@ class Asked:
     work: int
 
 
-def ask(problem: CostProblem, values: Column, costs: Column) -> Asked:
+def ask(problem: CostProblem, values: Column, costs: Column, *, fine: bool = True) -> Asked:
     """What part slots are worth, which bounds what whole ones are."""
     usable = (problem.each > 0) & (values > 0)[:, None] & ~problem.alone[:, None]
     slots = np.where(usable, np.minimum(problem.each, problem.demand[:, None]), 0)
     worth = np.flatnonzero(usable.any(axis=1))
-    relaxed = relax(problem.needs[worth], values[worth], slots[worth], problem.totals, costs)
+    relaxed = relax(problem.needs[worth], values[worth], slots[worth], problem.totals, costs, fine=fine)
     lone = _alone(problem, values, costs)
     upper = np.maximum(relaxed.upper * (1 + _SAFE), lone.most)
     return Asked(problem, values, costs, slots, relaxed.weights, upper, lone, relaxed.evaluations // 40 + 1000)

@@ -8,6 +8,7 @@ as in a knapsack of one dimension: items in the order of their worth for what th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
@@ -32,21 +33,23 @@ class Relaxed:
     """Items × sizes that were looked at."""
 
 
-def relax(needs: Column, values: Column, most: Column, totals: Column, wanted: Column) -> Relaxed:
+def relax(
+    needs: Column, values: Column, most: Column, totals: Column, wanted: Column, *, fine: bool = True
+) -> Relaxed:  # fmt: skip
     """The best prices found, finer for sizes that seem worth more than `wanted`. `most` is I × S, the slots of each
     item that a node may hold."""
     scale = np.maximum((most.max(axis=1, initial=0) @ needs).astype(float), 1.0)
     takes, holds = needs / scale, totals / scale
-    places = _grid(totals.shape[1])
+    places = _grid(totals.shape[1], fine=fine)
     best = np.full(len(totals), np.inf)
     weights = np.zeros(totals.shape)
     for direction in places:
         _improve(best, weights, direction[None, :], (takes, values, most, holds))
     looked = len(places) * most.size
-    fine = np.flatnonzero(best > wanted)
-    if len(fine) and totals.shape[1] > 1:
-        here, found = best[fine], weights[fine]
-        parts = (takes, values, most[:, fine], holds[fine])
+    open_ = np.flatnonzero(best > wanted)
+    if fine and len(open_) and totals.shape[1] > 1:
+        here, found = best[open_], weights[open_]
+        parts = (takes, values, most[:, open_], holds[open_])
         factor = _FACTOR.get(totals.shape[1], 4.0)
         for _ in range(_REFINED):
             factor = factor**0.5
@@ -56,7 +59,7 @@ def relax(needs: Column, values: Column, most: Column, totals: Column, wanted: C
                     direction[:, dimension] *= turn
                     _improve(here, found, direction, parts)
                     looked += 2 * parts[2].size
-        best[fine], weights[fine] = here, found
+        best[open_], weights[open_] = here, found
     return Relaxed(weights / scale, best, looked)
 
 
@@ -69,10 +72,12 @@ def _improve(best: Column, weights: Column, direction: Column, parts: tuple[Colu
     weights[better] = (level[:, None] * direction)[better]
 
 
-def _grid(dimensions: int) -> Column:
+@cache
+def _grid(dimensions: int, *, fine: bool) -> Column:
     """Directions of prices: every dimension alone, and mixes whose ratios are powers."""
-    steps = _STEPS.get(dimensions, 2)
-    factor = _FACTOR.get(dimensions, 4.0)
+    steps, factor = _STEPS.get(dimensions, 2), _FACTOR.get(dimensions, 4.0)
+    if not fine:
+        steps, factor = (steps + 1) // 2, factor**2
     exponents = np.array(list(product(range(-steps, steps + 1), repeat=dimensions - 1)), float).reshape(
         -1, dimensions - 1
     )

@@ -9,7 +9,8 @@ import numpy as np
 
 from autoscale_aks.planning.cost.diving import dive, widened
 from autoscale_aks.planning.cost.improving import improved
-from autoscale_aks.planning.cost.problem import Filled
+from autoscale_aks.planning.cost.pricing import ask
+from autoscale_aks.planning.cost.problem import Filled, part_of
 from autoscale_aks.planning.cost.rules import RULES
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_COLUMNS: Final = 300
 _MOST_DIVES: Final = 2
+_NEAR: Final = 0.9
 
 
 def rounded(run: Generation, highspy: Any, enough: float) -> Packing | None:
@@ -29,7 +31,12 @@ def rounded(run: Generation, highspy: Any, enough: float) -> Packing | None:
     problem, meter, solution = run.problem, run.meter, run.solution
     if solution is None:
         return None
-    columns = run.master.columns
+    sizes = _useful_sizes(problem, solution)
+    number = {size: at for at, size in enumerate(sizes.tolist())}
+    whole_problem, problem = problem, part_of(problem, sizes)
+    used = [size in number for size, _ in run.master.columns]
+    columns = [(number[size], row) for size, row in run.master.columns if size in number]
+    solution = replace(solution, nodes=solution.nodes[used])
     best: Packing | None = None
     for turn in range(_MOST_DIVES):
         whole = np.maximum(np.floor(solution.nodes + 1e-6).astype(np.int64) - turn, 0)
@@ -40,7 +47,21 @@ def rounded(run: Generation, highspy: Any, enough: float) -> Packing | None:
             break
     if best is None:
         return None
-    return trimmed(problem, improved(problem, highspy, best, solution, columns, enough, meter))
+    best = improved(problem, highspy, best, solution, columns, enough, meter)
+    return trimmed(whole_problem, tuple(replace(one, size=int(sizes[one.size])) for one in best))
+
+
+def _useful_sizes(problem: CostProblem, solution: Solution) -> Column:
+    """Sizes that may be nearly worth their cost, those in use are among them, and the cheapest for one slot of each
+    item."""
+    costs = problem.price + solution.limit_prices @ problem.charges
+    asked = ask(problem, solution.slot_prices, costs)
+    price = np.where(problem.each > 0, costs, np.inf)
+    near = asked.upper >= _NEAR * costs
+    near[price.argmin(axis=1)] = True
+    if len(problem.room):
+        near[problem.charges.sum(axis=0) == 0] = True
+    return np.flatnonzero(near)
 
 
 def _completed(
