@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 _MOST_STEPS: Final = 200
 SURE: Final = (0.7, 0.5, 0.9, 0.6, 0.8, 0.55, 0.95, 0.65)
 """Part of a node from which it is made whole at once, dive by dive; below it only the largest part is."""
-_ROUNDS: Final = 6
+_ROUNDS: Final = 3
 """How often fillings are looked for at each step."""
+_COLUMNS_AN_ITEM: Final = 4
+_FEWEST_COLUMNS: Final = 60
+_AT_ONCE: Final = 12
+"""One in so many part nodes, the largest parts, is made whole at every step."""
 
 
 def dive(
@@ -29,24 +33,23 @@ def dive(
     meter: Meter,
     turn: int,
     least: float = np.inf,
-) -> tuple[Packing | None, list[tuple[int, Column]]]:
-    """A packing of the problem, or None where limits do not reach; and all columns that were of use on the way.
+) -> Packing | None:
+    """A packing of the problem, or None where limits do not reach.
 
     Each `turn` makes other nodes whole, and looks for other fillings. What will cost `least` or more is given up."""
     paid = 0
     left, room = problem.demand.copy(), problem.room.copy()
     found: list[Filled] = []
-    known = list(columns)
     for step in range(_MOST_STEPS):
         if not left.any():
-            return tuple(found), known
+            return tuple(found)
         items = np.flatnonzero(left)
         rest = replace(
             problem, needs=problem.needs[items], demand=left[items], alone=problem.alone[items], room=room,
             allowed=problem.allowed[items] & (problem.charges <= room[:, None]).all(axis=0),
         )  # fmt: skip
         if not rest.allowed.any(axis=1).all():
-            return None, known
+            return None
         run = None
         if meter.left > 0:
             run = Generation(rest, highspy, meter)
@@ -54,12 +57,12 @@ def dive(
             run.run_quickly(_ROUNDS, turn * 1000 + step * _ROUNDS)
             run.settle()
         if run is not None and run.solution is not None and paid + run.solution.value > least * (1 - 1e-9):
-            return None, known
+            return None
         if run is None or run.solution is None:
-            return _finished(tuple(found), rest, items, len(left)), known
-        columns = [(size, widened(row, items, len(left))) for size, row in run.master.columns]
-        known += [column for column, nodes in zip(columns, run.solution.nodes.tolist(), strict=True) if nodes > 0]
-        for index, wanted in _whole(run.solution.nodes, SURE[turn % len(SURE)]):
+            return _finished(tuple(found), rest, items, len(left))
+        at = run.best_columns(_COLUMNS_AN_ITEM * len(items) + _FEWEST_COLUMNS)
+        columns = [(int(run.master.sizes[index]), widened(run.master.slots[index], items, len(left))) for index in at]
+        for index, wanted in _whole(run.solution.nodes[at], SURE[turn % len(SURE)]):
             size, row = columns[index]
             charged = problem.charges[:, size]
             allowed = int((room[charged > 0] // charged[charged > 0]).min()) if charged.any() else wanted
@@ -69,7 +72,7 @@ def dive(
                 paid += int(problem.price[size]) * nodes
                 left, room = np.maximum(left - row * nodes, 0), room - charged * nodes
         columns = _cut(columns, left)
-    return None, known
+    return None
 
 
 def _finished(found: Packing, rest: CostProblem, items: Column, count: int) -> Packing | None:
@@ -91,6 +94,10 @@ def widened(row: Column, items: Column, count: int) -> Column:
 def _whole(nodes: Column, sure: float) -> list[tuple[int, int]]:
     """Columns and how many nodes of each are made whole now: one at least."""
     whole = np.floor(nodes + 1 - sure).astype(np.int64)
+    parts = np.argsort(-(nodes - whole), kind="stable")[
+        : max(int((nodes > 0).sum()) // _AT_ONCE - int((whole > 0).sum()), 0)
+    ]
+    whole[parts] += 1
     if not whole.any():
         whole[int(nodes.argmax())] = 1
     return [(index, int(whole[index])) for index in np.argsort(-nodes, kind="stable").tolist() if whole[index]]

@@ -164,6 +164,15 @@ class Generation:
             toward * bound.limit_prices + (1 - toward) * solution.limit_prices,
         )
 
+    def best_columns(self, most: int) -> Column:
+        """Numbers of the columns that lose least at the prices of the part nodes; those in use are among them."""
+        solution = self.solution
+        if solution is None:
+            return np.zeros(0, np.int64)
+        costs = self.problem.price + solution.limit_prices @ self.problem.charges
+        lost = 1 - self.master.slots @ solution.slot_prices / costs[self.master.sizes]
+        return np.argsort(np.where(solution.nodes > 0, -1.0, lost), kind="stable")[:most]
+
     def settle(self) -> None:
         """From here on each slot covers its own item only."""
         if self.solution is not None and self.solution.moved.any():

@@ -92,7 +92,7 @@ def _anew(
     known = [(one.size, one.slots[items]) for one in emptied]
     known += list(zip(sizes[fit].tolist(), cut[fit], strict=True))
     now = problem.cost(tuple(emptied))
-    found, _ = dive(rest, highspy, known, meter, turn, now)
+    found = dive(rest, highspy, known, meter, turn, now)
     if found is None or problem.cost(found) >= now:
         return None
     return (*stay, *(replace(one, slots=widened(one.slots, items, len(left))) for one in found))

@@ -85,7 +85,7 @@ def _completed(
     )  # fmt: skip
     costs = problem.price + solution.limit_prices @ problem.charges
     good = _good_columns(rest, columns, items, (solution.slot_prices, costs))
-    dived, _ = dive(rest, highspy, good, meter, turn)
+    dived = dive(rest, highspy, good, meter, turn)
     found = [one for one in (dived, *(rule(rest) for rule in RULES.values() if not turn)) if one is not None]
     if not found:
         return None

@@ -44,8 +44,8 @@ class Master:
         self.highspy, self.problem = highspy, problem
         self._demand, self._room = demand, room
         self._solver = new_solver(highspy)
-        self._sizes: Column = np.zeros(0, np.int64)
-        self._slots: Column = np.zeros((0, len(demand)), np.int64)
+        self.sizes: Column = np.zeros(0, np.int64)
+        self.slots: Column = np.zeros((0, len(demand)), np.int64)
         self._known: set[tuple[int, bytes]] = set()
         nothing = (np.zeros(0, np.int32), np.zeros(0))
         for slots in demand.tolist():
@@ -87,14 +87,14 @@ class Master:
             row.astype(np.int32),
             entries[column, row],
         )
-        self._sizes = np.concatenate([self._sizes, sizes])
-        self._slots = np.concatenate([self._slots, slots])
+        self.sizes = np.concatenate([self.sizes, sizes])
+        self.slots = np.concatenate([self.slots, slots])
 
     def exchanged(self, solution: Solution) -> list[tuple[int, Column]]:
         """Columns that hold the items which slots cover by exchange: with them no exchange is needed."""
         used = np.flatnonzero(solution.nodes > 0).tolist()
         nodes = [float(solution.nodes[index]) for index in used]
-        columns = [(int(self._sizes[index]), self._slots[index]) for index in used]
+        columns = [(int(self.sizes[index]), self.slots[index]) for index in used]
         takes = (self.problem.needs / np.maximum(self.problem.totals.max(axis=0, initial=1), 1)).sum(axis=1)
         for index in np.argsort(-takes[self._exchanges[:, 0]], kind="stable").tolist():
             (large, small), flow = self._exchanges[index].tolist(), float(solution.moved[index])
@@ -122,10 +122,10 @@ class Master:
     @property
     def columns(self) -> list[tuple[int, Column]]:
         """All columns so far: size and slots."""
-        return list(zip(self._sizes.tolist(), self._slots, strict=True))
+        return list(zip(self.sizes.tolist(), self.slots, strict=True))
 
     def __len__(self) -> int:
-        return len(self._sizes)
+        return len(self.sizes)
 
     def solve(self) -> Solution | None:
         """The cheapest mix; None when the solver fails or its answer does not hold."""
@@ -153,7 +153,7 @@ class Master:
         """Whole nodes of each column: the best found in `most_nodes` nodes of the search tree, or within `gap`."""
         highspy, solver = self.highspy, self._solver
         self.without_exchanges()
-        count, first = len(self._sizes), len(self._exchanges)
+        count, first = len(self.sizes), len(self._exchanges)
         kinds = np.full(count, int(highspy.HighsVarType.kInteger), np.uint8)
         solver.changeColsIntegrality(count, np.arange(first, first + count, dtype=np.int32), kinds)
         solver.setOptionValue("mip_max_nodes", most_nodes)
@@ -168,13 +168,13 @@ class Master:
 
     def _covers(self, nodes: Column, moved: Column) -> bool:
         """HiGHS has been seen to answer zeros: every answer is checked against what was asked."""
-        if len(nodes) != len(self._sizes):
+        if len(nodes) != len(self.sizes):
             return False
         used = np.flatnonzero(nodes)
-        covered = (nodes[used] @ self._slots[used]).astype(float)
+        covered = (nodes[used] @ self.slots[used]).astype(float)
         np.add.at(covered, self._exchanges[:, 1], moved)
         np.subtract.at(covered, self._exchanges[:, 0], moved)
-        charged = self.problem.charges[:, self._sizes[used]] @ nodes[used]
+        charged = self.problem.charges[:, self.sizes[used]] @ nodes[used]
         enough = (covered >= self._demand - _TOLERANCE * np.maximum(self._demand, 1)).all()
         within = (charged <= self._room + _TOLERANCE * np.maximum(np.abs(self._room), 1)).all()
         return bool(enough and within)
