@@ -43,5 +43,5 @@ def generate(
     run.settle()
     if run.solution is None:
         return None, run.bound
-    whole = rounded(run, highspy, run.bound.value * (1 + _GOOD))
+    whole = rounded(run, highspy, run.bound.value * (1 + _GOOD), cheapest[0] if cheapest else None)
     return whole, run.bound

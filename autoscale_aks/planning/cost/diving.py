@@ -44,16 +44,17 @@ def dive(
         if not left.any():
             return tuple(found)
         items = np.flatnonzero(left)
+        held = (problem.charges <= room[:, None]).all(axis=0)
         rest = replace(
             problem, needs=problem.needs[items], demand=left[items], alone=problem.alone[items], room=room,
-            allowed=problem.allowed[items] & (problem.charges <= room[:, None]).all(axis=0),
+            allowed=problem.allowed[items] & held,
         )  # fmt: skip
         if not rest.allowed.any(axis=1).all():
             return None
         run = None
         if meter.left > 0:
             run = Generation(rest, highspy, meter)
-            run.start((size, row[items]) for size, row in columns)
+            run.start((size, row[items]) for size, row in columns if held[size])
             run.run_quickly(_ROUNDS, turn * 1000 + step * _ROUNDS)
             run.settle()
         if run is not None and run.solution is not None and paid + run.solution.value > least * (1 - 1e-9):

@@ -35,8 +35,8 @@ _PARTS: Final = 4
 """How many tails of the items have corners of their own."""
 _NEAR: Final = (1.0, 0.9, 1.1, 0.7, 1.4)
 """Multiples of the node's own prices that are tried as prices of what is left."""
-_STEP_UNITS: Final = 600
-_LABEL_UNITS: Final = 3
+_STEP_UNITS: Final = 800
+_LABEL_UNITS: Final = 4
 _CORNER_UNITS: Final = 12_000
 """Work of a step, of each label it looks at, and of new corners."""
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 MOST_WORK: Final = 250_000
 """Units that one table may take: some ten milliseconds."""
-_ROW_UNITS: Final = 100
-_CELLS_A_UNIT: Final = 40
+_ROW_UNITS: Final = 150
+_CELLS_A_UNIT: Final = 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SAFE: Final = 1e-9
 """Relative margin by which bounds computed in floats are moved to the safe side."""
 _MOST_QUICK: Final = 1200
+_QUICK_UNITS: Final = 15_000
 _NEAR: Final = 0.03
 """Share of its worth that an item may lose on a size to begin a filling of it."""
 
@@ -64,7 +65,7 @@ def ask(problem: CostProblem, values: Column, costs: Column, *, fine: bool = Tru
     relaxed = relax(problem.needs[worth], values[worth], slots[worth], problem.totals, costs, fine=fine)
     lone = _alone(problem, values, costs)
     upper = np.maximum(relaxed.upper * (1 + _SAFE), lone.most)
-    return Asked(problem, values, costs, slots, relaxed.weights, upper, lone, relaxed.evaluations // 40 + 1000)
+    return Asked(problem, values, costs, slots, relaxed.weights, upper, lone, relaxed.work)
 
 
 def quick_fillings(asked: Asked, margin: float, turn: int) -> Fillings:
@@ -96,7 +97,7 @@ def quick_fillings(asked: Asked, margin: float, turn: int) -> Fillings:
         np.concatenate([asked.lone.sizes, sizes]),
         np.concatenate([asked.lone.slots, slots]),
         asked.upper,
-        looked + 10_000,
+        looked // 2 + _QUICK_UNITS,
     )
 
 

@@ -21,6 +21,10 @@ _STEPS: Final = {1: 0, 2: 12, 3: 5}
 """Steps of a factor of `_FACTOR` to either side of the mean ratio of two dimensions, by how many dimensions there are."""
 _FACTOR: Final = {1: 2.0, 2: 2.0**0.5, 3: 2.0}
 _REFINED: Final = 6
+_DIRECTION_UNITS: Final = 1_200
+_A_UNIT: Final = 6
+_FINE_A_UNIT: Final = 2
+"""Work of a direction, and how many items × sizes are a unit, in one order for all sizes and in one each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,7 @@ class Relaxed:
 
     weights: Column
     upper: Column
-    evaluations: int
-    """Items × sizes that were looked at."""
+    work: int
 
 
 def relax(
@@ -45,7 +48,7 @@ def relax(
     weights = np.zeros(totals.shape)
     for direction in places:
         _improve(best, weights, direction[None, :], (takes, values, most, holds))
-    looked = len(places) * most.size
+    work = len(places) * (_DIRECTION_UNITS + most.size // _A_UNIT)
     open_ = np.flatnonzero(best > wanted)
     if fine and len(open_) and totals.shape[1] > 1:
         here, found = best[open_], weights[open_]
@@ -58,9 +61,9 @@ def relax(
                     direction = found.copy()
                     direction[:, dimension] *= turn
                     _improve(here, found, direction, parts)
-                    looked += 2 * parts[2].size
+                    work += _DIRECTION_UNITS + parts[2].size // _FINE_A_UNIT
         best[open_], weights[open_] = here, found
-    return Relaxed(weights / scale, best, looked)
+    return Relaxed(weights / scale, best, work)
 
 
 def _improve(best: Column, weights: Column, direction: Column, parts: tuple[Column, Column, Column, Column]) -> None:

@@ -26,18 +26,21 @@ _MOST_DIVES: Final = 2
 _NEAR: Final = 0.9
 
 
-def rounded(run: Generation, highspy: Any, enough: float) -> Packing | None:
-    """The cheapest whole packing found; `enough` is the price at which looking further does not pay."""
+def rounded(run: Generation, highspy: Any, enough: float, known: Packing | None) -> Packing | None:
+    """The cheapest whole packing found, or what is known; `enough` is the price at which looking further does not
+    pay."""
     problem, meter, solution = run.problem, run.meter, run.solution
     if solution is None:
         return None
-    sizes = _useful_sizes(problem, solution)
+    sizes = _useful_sizes(problem, solution, known or ())
     number = {size: at for at, size in enumerate(sizes.tolist())}
     whole_problem, problem = problem, part_of(problem, sizes)
     used = [size in number for size, _ in run.master.columns]
     columns = [(number[size], row) for size, row in run.master.columns if size in number]
     solution = replace(solution, nodes=solution.nodes[used])
     best: Packing | None = None
+    if known is not None:
+        best = tuple(replace(one, size=number[one.size]) for one in known)
     for turn in range(_MOST_DIVES):
         whole = np.maximum(np.floor(solution.nodes + 1e-6).astype(np.int64) - turn, 0)
         found = _completed(problem, highspy, (solution, columns), whole, turn, meter)
@@ -51,16 +54,16 @@ def rounded(run: Generation, highspy: Any, enough: float) -> Packing | None:
     return trimmed(whole_problem, tuple(replace(one, size=int(sizes[one.size])) for one in best))
 
 
-def _useful_sizes(problem: CostProblem, solution: Solution) -> Column:
-    """Sizes that may be nearly worth their cost, those in use are among them, and the cheapest for one slot of each
-    item."""
+def _useful_sizes(problem: CostProblem, solution: Solution, known: Packing) -> Column:
+    """Sizes that may be nearly worth their cost, those in use are among them, the cheapest for one slot of each
+    item, with limits and without, and those of what is known."""
     costs = problem.price + solution.limit_prices @ problem.charges
     asked = ask(problem, solution.slot_prices, costs)
     price = np.where(problem.each > 0, costs, np.inf)
     near = asked.upper >= _NEAR * costs
     near[price.argmin(axis=1)] = True
-    if len(problem.room):
-        near[problem.charges.sum(axis=0) == 0] = True
+    near[np.where(problem.charges.any(axis=0), np.inf, price).argmin(axis=1)] = True
+    near[[one.size for one in known]] = True
     return np.flatnonzero(near)
 
 
