@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from autoscale_aks.planning.cost.pricing import Fillings, ask, best_fillings, quick_fillings
+from autoscale_aks.planning.cost.pricing import Fillings, Search, ask, best_fillings, quick_fillings
 from autoscale_aks.planning.cost.problem import Bound
 from autoscale_aks.planning.cost.solver import Master, Solution
 
@@ -26,6 +26,7 @@ _COARSEST: Final = 2e-2
 _PART: Final = 0.15
 """By how much more than its price, as a share, a filling must be worth to be looked for: at most, and as a part of the
 gap there is."""
+_STALLED: Final = 0.05
 _EARLY: Final = 0.3
 _LITTLE: Final = ((0.02, 2e-4), (0.1, 1e-3))
 """Parts of a node, and of the whole price, that are little in the first part of the work, and later."""
@@ -99,14 +100,16 @@ class Generation:
         Looked for is at prices between those of the part nodes and those of the bound, which no node holds more of than
         it costs: what is found there is worth something at the former in most cases, and the bound rises steadily.
         """
-        labels, toward, until = _FIRST_LABELS, _TOWARD, self.meter.left - work
+        labels, toward, until, stalled = _FIRST_LABELS, _TOWARD, self.meter.left - work, False
         while self.solution is not None and self.meter.left > until:
             used = 1 - (self.meter.left - until) / work
             if self._met(used):
                 break
             solution, before = self.solution, self.bound.value
             slack = max(_ENOUGH, min(_COARSEST, _PART * (solution.value / max(before, 1.0) - 1)))
-            open_ = self._look(solution, toward, (labels, self.meter.left - until), slack)
+            search = Search(slack, labels, self.meter.left - until, thorough=stalled)
+            open_ = self._look(solution, toward, search)
+            stalled = self._stalled(solution, before)
             if self.solution is not solution:
                 toward = _TOWARD
             elif self.bound.value > before * (1 + 0.1 * slack):
@@ -118,7 +121,7 @@ class Generation:
             else:
                 break
 
-    def _look(self, solution: Solution, toward: float, search: tuple[int, int], slack: float) -> bool:
+    def _look(self, solution: Solution, toward: float, search: Search) -> bool:
         """One round; whether some size is left that may hold more than it costs."""
         problem = self.problem
         prices, limit_prices = self._between(solution, toward)
@@ -130,13 +133,13 @@ class Generation:
         self.meter.spend(asked.work + found.work)
         added = self._add(found, found.slots @ solution.slot_prices / real[found.sizes], 1 + 1e-6)
         if added < max(len(problem.demand) // _FEW, 1):
-            found = best_fillings(asked, slack, *search)
+            found = best_fillings(asked, search)
             self.meter.spend(found.work)
             added += self._add(found, found.slots @ solution.slot_prices / real[found.sizes], 1 + 1e-6)
         self._note(prices, limit_prices, found, costs)
         if added:
             self._solve()
-        return bool((found.most > costs * (1 + _ABOVE * slack)).any())
+        return bool((found.most > costs * (1 + _ABOVE * search.slack)).any())
 
     def _add(self, found: Fillings, worth: Column, least: float) -> int:
         """Add those worth more than this, as a share of their cost: of each item the best that hold it, and the best
@@ -149,6 +152,11 @@ class Generation:
         before = len(self.master)
         self.master.add(found.sizes[chosen], found.slots[chosen])
         return len(self.master) - before
+
+    def _stalled(self, solution: Solution, bound: float) -> bool:
+        """Whether the last round brought the price of part nodes little nearer to the bound."""
+        now = self.solution
+        return now is None or solution.value - now.value < _STALLED * (now.value - bound)
 
     def _met(self, used: float) -> bool:
         """Whether what is between part nodes and bound is little beside one node; more is little later."""

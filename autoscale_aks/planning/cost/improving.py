@@ -35,14 +35,19 @@ def improved(
     lost = 1 - slots @ solution.slot_prices / costs[sizes]
     best = np.argsort(lost, kind="stable")
     failures, turn = 0, 0
+    known: set[bytes] = set()
     while meter.left > 0 and failures < _MOST_FAILURES and problem.cost(packing) > enough:
         chosen = _chosen(problem, packing, solution, turn)
         turn += 1
+        if (tried := chosen.tobytes()) in known:
+            failures += 1
+            continue
+        known.add(tried)
         found = _anew(problem, highspy, packing, chosen, (sizes[best], slots[best]), meter, turn)
         if found is None:
             failures += 1
         else:
-            packing, failures = found, 0
+            packing, failures, known = found, 0, set()
     return packing
 
 

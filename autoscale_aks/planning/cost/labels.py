@@ -68,7 +68,7 @@ class Found:
     work: int
 
 
-def search(node: Node, most_labels: int, allowance: int, most_found: int) -> Found:
+def find(node: Node, most_labels: int, allowance: int, most_found: int) -> Found:
     """Items largest first, each by powers of two; at most `most_labels` labels stay after a step, and no more than so
     much work allows."""
     least, spare = _undecided(node)
@@ -238,5 +238,6 @@ def vertices(points: Column) -> Column:
 def _mixes(dimensions: int) -> Column:
     """What may be left of a node: one dimension only, and mixes whose ratios are powers of two."""
     steps = range(-_MIX_STEPS // dimensions, _MIX_STEPS // dimensions + 1)
-    powers = np.array(list(product(steps, repeat=dimensions - 1)), float).reshape(-1, dimensions - 1)
+    exponents = list(product(steps, repeat=dimensions - 1))
+    powers = np.array(exponents, float).reshape(len(exponents), dimensions - 1)
     return np.concatenate([np.concatenate([np.ones((len(powers), 1)), 2.0**powers], axis=1), np.eye(dimensions)])

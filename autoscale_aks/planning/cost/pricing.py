@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from autoscale_aks.planning.cost.greedy import fill_all
-from autoscale_aks.planning.cost.labels import Node, search
+from autoscale_aks.planning.cost.labels import Node, find
 from autoscale_aks.planning.cost.lattice import fill_lattice, make_lattice
 from autoscale_aks.planning.cost.relaxing import relax
 
@@ -101,8 +101,22 @@ def quick_fillings(asked: Asked, margin: float, turn: int) -> Fillings:
     )
 
 
-def best_fillings(asked: Asked, slack: float, most_labels: int, allowance: int) -> Fillings:
-    """Fillings worth more than their size costs by this share; less than nothing, if it is below nothing."""
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How exact fillings are looked for."""
+
+    slack: float
+    """By how much more than its cost, as a share, a filling is worth."""
+    most_labels: int
+    allowance: int
+    """Units of work."""
+    thorough: bool
+    """Whether what holds for all fillings matters more than to find some."""
+
+
+def best_fillings(asked: Asked, search: Search) -> Fillings:
+    """Fillings worth more than their size costs, and a bound for all."""
+    slack, most_labels, allowance = search.slack, search.most_labels, search.allowance
     problem, values = asked.problem, asked.values
     usable = asked.slots > 0
     wanted = asked.costs * (1 + slack)
@@ -132,7 +146,7 @@ def best_fillings(asked: Asked, slack: float, most_labels: int, allowance: int) 
             count += len(slots)
             if not len(slots) and bound > reached[size]:
                 again.append(size)
-        if room >= most_labels or work > allowance or count > len(values) // _FEW:
+        if room >= most_labels or work > allowance or (count and not search.thorough):
             break
         unproved, room = again, min(_WIDER * room, most_labels)
     return Fillings(np.concatenate([one for one, _ in found]), np.concatenate([rows for _, rows in found]), most, work)
@@ -150,7 +164,7 @@ def _searched(
         needs=problem.needs[items], values=values[items], most=asked.slots[items, size], total=problem.totals[size],
         weights=asked.weights[size], reached=reached,
     )  # fmt: skip
-    found = search(node, most_labels, allowance, _PER_SIZE)
+    found = find(node, most_labels, allowance, _PER_SIZE)
     slots = np.zeros((len(found.slots), len(values)), np.int64)
     slots[:, items] = found.slots
     return slots, found.bound, found.work
@@ -210,7 +224,6 @@ def fill_by(problem: CostProblem, ranks: Column, demand: Column) -> Column:
 
 _PER_SIZE: Final = 32
 _SHARE: Final = 4
-_FEW: Final = 20
 _FEW_LABELS: Final = 64
 _WIDER: Final = 8
 

@@ -41,6 +41,8 @@ def relax(
 ) -> Relaxed:  # fmt: skip
     """The best prices found, finer for sizes that seem worth more than `wanted`. `most` is I × S, the slots of each
     item that a node may hold."""
+    if not len(needs):
+        return Relaxed(np.zeros(totals.shape), np.zeros(len(totals)), 1)
     scale = np.maximum((most.max(axis=1, initial=0) @ needs).astype(float), 1.0)
     takes, holds = needs / scale, totals / scale
     places = _grid(totals.shape[1], fine=fine)
@@ -81,9 +83,8 @@ def _grid(dimensions: int, *, fine: bool) -> Column:
     steps, factor = _STEPS.get(dimensions, 2), _FACTOR.get(dimensions, 4.0)
     if not fine:
         steps, factor = (steps + 1) // 2, factor**2
-    exponents = np.array(list(product(range(-steps, steps + 1), repeat=dimensions - 1)), float).reshape(
-        -1, dimensions - 1
-    )
+    powers = list(product(range(-steps, steps + 1), repeat=dimensions - 1))
+    exponents = np.array(powers, float).reshape(len(powers), dimensions - 1)
     mixes = np.concatenate([np.ones((len(exponents), 1)), factor**exponents], axis=1)
     return np.concatenate([mixes, np.eye(dimensions)]) if dimensions > 1 else mixes
 
