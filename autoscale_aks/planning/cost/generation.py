@@ -198,7 +198,7 @@ class Generation:
             self.meter.spend(_SOLVE_UNITS + self.solution.work * _LP_STEP + 20 * len(self.master))
 
     def _note(self, prices: Column, limit_prices: Column, found: Fillings, costs: Column) -> bool:
-        """Farley's bound: slot prices divided by the most that a node is worth of its cost; whether it is a better one."""
+        """Farley's bound: slot prices divided by the most that a node is worth of its cost; whether it is better."""
         factor = float((found.most / costs).max())
         if factor <= 0:
             return False

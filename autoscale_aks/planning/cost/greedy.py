@@ -1,6 +1,6 @@
 """Many quick fillings at once: the item taken next is worth most for what it takes, where a dimension of which little
-is left counts more. Small handicaps, how much scarcity counts, and a liking for large items, other ones in each filling,
-make the fillings differ."""
+is left counts more. Small handicaps, how much scarcity counts, and a liking for large items differ from filling to
+filling."""
 
 from __future__ import annotations
 

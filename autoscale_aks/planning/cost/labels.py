@@ -1,9 +1,9 @@
 """The best fillings of one node by labels: what is left of it and what it holds is worth, item by item.
 
-For prices `w ≥ 0` of the dimensions an item is worth `gain = value − w·need` more than it takes, and a bound on what can
-still be added is `w·left + Σ slots·max(0, gain)` over the items to come. Items whose gain is far from nothing are in, or
-out, of every filling that is worth enough; labels decide on the others. Labels that cannot reach what is wanted and
-those another one replaces are dropped. What is dropped only for want of room counts in the bound, so that the bound
+For prices `w ≥ 0` of the dimensions an item is worth `gain = value − w·need` more than it takes, and a bound on what
+can still be added is `w·left + Σ slots·max(0, gain)` over the items to come. Items whose gain is far from nothing are
+in, or out, of every filling that is worth enough; labels decide on the others. Labels that cannot reach what is wanted
+and those another one replaces are dropped. What is dropped only for want of room counts in the bound, so that the bound
 always holds.
 """
 

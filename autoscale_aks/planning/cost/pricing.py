@@ -1,8 +1,8 @@
 """The most valuable fillings of one node of each size: a knapsack of several dimensions, for all sizes at once.
 
-Values are prices of slots. How much part slots are worth at most (`cost.relaxing`) leaves few sizes open; they are filled
-in many quick ways (`cost.greedy`), and, where that finds too little, by exact tables (`cost.lattice`) and, where those
-are too large, by labels (`cost.labels`), few first.
+Values are prices of slots. How much part slots are worth at most (`cost.relaxing`) leaves few sizes open; they are
+filled in many quick ways (`cost.greedy`), and, where that finds too little, by exact tables (`cost.lattice`) and, where
+those are too large, by labels (`cost.labels`), few first.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def quick_fillings(asked: Asked, margin: float, turn: int) -> Fillings:
     kinds = np.flatnonzero(here.any(axis=1))
     slots = np.zeros((len(items), len(values)), np.int64)
     slots[:, kinds], looked = fill_all(
-        problem.needs[kinds], values[kinds], asked.slots[kinds][:, sizes].T, problem.totals[sizes], asked.weights[sizes],
-        given[:, kinds], turn,
+        problem.needs[kinds], values[kinds], asked.slots[kinds][:, sizes].T, problem.totals[sizes],
+        asked.weights[sizes], given[:, kinds], turn,
     )  # fmt: skip
     return Fillings(
         np.concatenate([asked.lone.sizes, sizes]),

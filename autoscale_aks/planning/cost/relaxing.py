@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.places import Column
 
 _STEPS: Final = {1: 0, 2: 12, 3: 5}
-"""Steps of a factor of `_FACTOR` to either side of the mean ratio of two dimensions, by how many dimensions there are."""
+"""Steps of a factor of `_FACTOR` to either side of the mean ratio of two dimensions, by how many there are."""
 _FACTOR: Final = {1: 2.0, 2: 2.0**0.5, 3: 2.0}
 _REFINED: Final = 6
 _DIRECTION_UNITS: Final = 1_200
