@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SAFE: Final = 1e-9
 """Relative margin by which bounds computed in floats are moved to the safe side."""
 _MOST_QUICK: Final = 1200
+_MOST_ELEMENTS: Final = 250_000
 _QUICK_UNITS: Final = 15_000
 _NEAR: Final = 0.03
 """Share of its worth that an item may lose on a size to begin a filling of it."""
@@ -78,10 +79,11 @@ def quick_fillings(asked: Asked, margin: float, turn: int) -> Fillings:
     items, at = np.nonzero(here & (lost < (_NEAR + margin) * values[:, None]))
     if not len(items):
         return Fillings(asked.lone.sizes, asked.lone.slots, asked.upper, 1)
-    times = max(min(_MOST_QUICK // len(items), 4), 1)
+    count = max(min(_MOST_QUICK, _MOST_ELEMENTS // len(values)), 1)
+    times = max(min(count // len(items), 4), 1)
     chosen = np.arange(len(items) * times)
-    if len(chosen) > _MOST_QUICK:
-        step = -(-len(chosen) // _MOST_QUICK)
+    if len(chosen) > count:
+        step = -(-len(chosen) // count)
         chosen = chosen[turn % step :: step]
     items, sizes = np.tile(items, times)[chosen], np.tile(open_sizes[at], times)[chosen]
     most = asked.slots[items, sizes]
