@@ -30,7 +30,7 @@ _STALLED: Final = 0.05
 _EARLY: Final = 0.3
 _LITTLE: Final = ((0.02, 2e-4), (0.1, 1e-3))
 """Parts of a node, and of the whole price, that are little in the first part of the work, and later."""
-_TOWARD: Final = 0.3
+_TOWARD: Final = 0.0
 _START_MARGIN: Final = 3e-2
 _EACH: Final = 2
 _BEST: Final = 50
