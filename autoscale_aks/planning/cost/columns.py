@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Final
 from autoscale_aks.planning.cost.generation import Generation
 from autoscale_aks.planning.cost.problem import Meter
 from autoscale_aks.planning.cost.rounding import rounded
+from autoscale_aks.planning.cost.sharing import share_out
 from autoscale_aks.planning.cost.solver import solver_module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autoscale_aks.planning.cost.generation import Bound
-    from autoscale_aks.planning.cost.problem import CostProblem, Packing
+    from autoscale_aks.planning.cost.problem import Bound, CostProblem, Packing
 
-_SHARE: Final = 0.85
+_SHARE: Final = 0.7
 """Share of the work that looking for columns may take; the rest makes nodes whole."""
 _GOOD: Final = 5e-5
 """Relative gap at which whole nodes are good enough."""
+
+
+_KEPT: Final = 2
+"""How many of the portfolio's plans give columns."""
 
 
 def generate(
@@ -28,11 +32,16 @@ def generate(
     highspy = solver_module()
     if highspy is None or work <= 0:
         return None, bound
-    run = Generation(problem, highspy, Meter(work), bound)
-    run.start(packings)
+    meter = Meter(work)
+    shared = share_out(problem, highspy, meter)
+    if shared is not None and shared.value > bound.value:
+        bound = shared
+    run = Generation(problem, highspy, meter, bound)
+    cheapest = sorted(packings, key=problem.cost)[:_KEPT]
+    run.start([(one.size, one.slots) for packing in cheapest for one in packing])
     run.run(int(work * _SHARE))
     run.settle()
     if run.solution is None:
         return None, run.bound
-    whole = rounded(run.master, run.solution, run.bound.value * (1 + _GOOD), run.meter)
+    whole = rounded(run, highspy, run.bound.value * (1 + _GOOD), cheapest[0] if cheapest else None)
     return whole, run.bound

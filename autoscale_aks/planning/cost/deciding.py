@@ -22,10 +22,9 @@ from autoscale_aks.planning.placer import Placer
 if TYPE_CHECKING:
     from autoscale_aks.model.plan import Certificate
     from autoscale_aks.model.policy import Policy
-    from autoscale_aks.planning.cost.generation import Bound
     from autoscale_aks.planning.cost.keeping import Kept
     from autoscale_aks.planning.cost.posing import Posed
-    from autoscale_aks.planning.cost.problem import Packing
+    from autoscale_aks.planning.cost.problem import Bound, Packing
     from autoscale_aks.planning.packing import State
 
 _COLUMNS: Final = "columns"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from autoscale_aks.planning.cost.generation import Bound, Generation
+from autoscale_aks.planning.cost.generation import Generation
 from autoscale_aks.planning.cost.problem import Filled
 from autoscale_aks.planning.cost.rules import RULES
 
@@ -15,46 +15,62 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.cost.problem import CostProblem, Meter, Packing
     from autoscale_aks.planning.places import Column
 
-_LABELS: Final = 128
-_SLACKS: Final = (2e-2, 3e-3)
-"""What is left is a small part of the whole price: columns that gain less do not matter."""
-_MOST_STEPS: Final = 100
-_SURE: Final = 0.7
-"""Part of a node from which it is made whole at once; below it only the largest part is."""
-_SHARE: Final = 6
-"""Which part of the work left one step may use."""
+_MOST_STEPS: Final = 200
+SURE: Final = (0.7, 0.5, 0.9, 0.6, 0.8, 0.55, 0.95, 0.65)
+"""Part of a node from which it is made whole at once, dive by dive; below it only the largest part is."""
+_ROUNDS: Final = 3
+"""How often fillings are looked for at each step."""
+_COLUMNS_AN_ITEM: Final = 4
+_FEWEST_COLUMNS: Final = 60
+_AT_ONCE: Final = 12
+"""One in so many part nodes, the largest parts, is made whole at every step."""
 
 
-def dive(problem: CostProblem, highspy: Any, columns: list[tuple[int, Column]], meter: Meter) -> Packing | None:
-    """A packing of the problem, or None where limits do not reach."""
+def dive(
+    problem: CostProblem,
+    highspy: Any,
+    columns: list[tuple[int, Column]],
+    meter: Meter,
+    turn: int,
+    least: float = np.inf,
+) -> Packing | None:
+    """A packing of the problem, or None where limits do not reach.
+
+    Each `turn` makes other nodes whole, and looks for other fillings. What will cost `least` or more is given up."""
+    paid = 0
     left, room = problem.demand.copy(), problem.room.copy()
     found: list[Filled] = []
-    for _ in range(_MOST_STEPS):
+    for step in range(_MOST_STEPS):
         if not left.any():
             return tuple(found)
         items = np.flatnonzero(left)
+        held = (problem.charges <= room[:, None]).all(axis=0)
         rest = replace(
             problem, needs=problem.needs[items], demand=left[items], alone=problem.alone[items], room=room,
-            allowed=problem.allowed[items] & (problem.charges <= room[:, None]).all(axis=0),
+            allowed=problem.allowed[items] & held,
         )  # fmt: skip
         if not rest.allowed.any(axis=1).all():
             return None
-        if meter.left <= 0:
+        run = None
+        if meter.left > 0:
+            run = Generation(rest, highspy, meter)
+            run.start((size, row[items]) for size, row in columns if held[size])
+            run.run_quickly(_ROUNDS, turn * 1000 + step * _ROUNDS)
+            run.settle()
+        if run is not None and run.solution is not None and paid + run.solution.value > least * (1 - 1e-9):
+            return None
+        if run is None or run.solution is None:
             return _finished(tuple(found), rest, items, len(left))
-        run = Generation(rest, highspy, meter, _nothing(rest))
-        run.start([tuple(Filled(size, 1, row[items]) for size, row in columns if row[items].any())])
-        run.run(meter.left // _SHARE, most_labels=_LABELS, slacks=_SLACKS)
-        run.settle()
-        if run.solution is None:
-            return _finished(tuple(found), rest, items, len(left))
-        columns = [(size, _widened(row, items, len(left))) for size, row in run.master.columns]
-        for index, wanted in _whole(run.solution.nodes):
+        at = run.best_columns(_COLUMNS_AN_ITEM * len(items) + _FEWEST_COLUMNS)
+        columns = [(int(run.master.sizes[index]), widened(run.master.slots[index], items, len(left))) for index in at]
+        for index, wanted in _whole(run.solution.nodes[at], SURE[turn % len(SURE)]):
             size, row = columns[index]
             charged = problem.charges[:, size]
             allowed = int((room[charged > 0] // charged[charged > 0]).min()) if charged.any() else wanted
             nodes = min(wanted, allowed)
             if nodes > 0 and (row * (left > 0)).any():
                 found.append(Filled(size, nodes, row))
+                paid += int(problem.price[size]) * nodes
                 left, room = np.maximum(left - row * nodes, 0), room - charged * nodes
         columns = _cut(columns, left)
     return None
@@ -66,26 +82,26 @@ def _finished(found: Packing, rest: CostProblem, items: Column, count: int) -> P
     if not known:
         return None
     best = min(known, key=rest.cost)
-    return (*found, *(replace(one, slots=_widened(one.slots, items, count)) for one in best))
+    return (*found, *(replace(one, slots=widened(one.slots, items, count)) for one in best))
 
 
-def _widened(row: Column, items: Column, count: int) -> Column:
+def widened(row: Column, items: Column, count: int) -> Column:
     """Slots of these items as slots of all."""
     slots = np.zeros(count, np.int64)
     slots[items] = row
     return slots
 
 
-def _nothing(problem: CostProblem) -> Bound:
-    return Bound(value=0.0, slot_prices=np.zeros(len(problem.demand)), limit_prices=np.zeros(len(problem.room)))
-
-
-def _whole(nodes: Column) -> list[tuple[int, int]]:
+def _whole(nodes: Column, sure: float) -> list[tuple[int, int]]:
     """Columns and how many nodes of each are made whole now: one at least."""
-    sure = np.floor(nodes + 1 - _SURE).astype(np.int64)
-    if not sure.any():
-        sure[int(nodes.argmax())] = 1
-    return [(index, int(sure[index])) for index in np.argsort(-nodes, kind="stable").tolist() if sure[index]]
+    whole = np.floor(nodes + 1 - sure).astype(np.int64)
+    parts = np.argsort(-(nodes - whole), kind="stable")[
+        : max(int((nodes > 0).sum()) // _AT_ONCE - int((whole > 0).sum()), 0)
+    ]
+    whole[parts] += 1
+    if not whole.any():
+        whole[int(nodes.argmax())] = 1
+    return [(index, int(whole[index])) for index in np.argsort(-nodes, kind="stable").tolist() if whole[index]]
 
 
 def _cut(columns: list[tuple[int, Column]], left: Column) -> list[tuple[int, Column]]:

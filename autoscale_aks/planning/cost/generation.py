@@ -6,97 +6,183 @@ plan (P5); `policy.optimize_seconds` is turned into units by the configuration.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from autoscale_aks.planning.cost.pricing import Fillings, best_fillings
+from autoscale_aks.planning.cost.pricing import Fillings, Search, ask, best_fillings, quick_fillings
+from autoscale_aks.planning.cost.problem import Bound
 from autoscale_aks.planning.cost.solver import Master, Solution
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
-    from autoscale_aks.planning.cost.problem import CostProblem, Meter, Packing
+    from autoscale_aks.planning.cost.problem import CostProblem, Meter
     from autoscale_aks.planning.places import Column
 
 _ENOUGH: Final = 2e-5
 """Relative gap between part nodes and bound at which no further columns are looked for."""
-_SLACKS: Final = (2e-2, 5e-4, 2e-5)
-"""By how much more than its price, as a share, a filling must be worth to be looked for, one after the other."""
+_COARSEST: Final = 2e-2
+_PART: Final = 0.15
+"""By how much more than its price, as a share, a filling must be worth to be looked for: at most, and as a part of the
+gap there is."""
+_STALLED: Final = 0.05
+_EARLY: Final = 0.3
+_LITTLE: Final = ((0.02, 2e-4), (0.1, 1e-3))
+"""Parts of a node, and of the whole price, that are little in the first part of the work, and later."""
+_TOWARD: Final = 0.0
+_START_MARGIN: Final = 3e-2
+_EACH: Final = 2
+_BEST: Final = 50
+_FEW: Final = 20
+_HELPS: Final = 1e-3
 _ABOVE: Final = 1.01
 _FIRST_LABELS: Final = 1 << 12
 _MOST_LABELS: Final = 1 << 18
 _WIDER: Final = 8
+_NEW_UNITS: Final = 12_000
+_SOLVE_UNITS: Final = 8_000
 _LP_STEP: Final = 200
-"""Work units of one simplex step."""
+"""Work units of a new program, of a solve, and of one simplex step in it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """Prices of slots and limits at which no node holds more than it costs, and what they add up to, in coins."""
-
-    value: float
-    slot_prices: Column
-    limit_prices: Column
-
-
-@dataclass(slots=True)
 class Generation:
     """One run of column generation over a problem."""
 
-    problem: CostProblem
-    highspy: Any
-    meter: Meter
-    bound: Bound
-    master: Master = field(init=False)
-    solution: Solution | None = None
+    def __init__(self, problem: CostProblem, highspy: Any, meter: Meter, bound: Bound | None = None) -> None:
+        self.problem, self.meter = problem, meter
+        self.bound = bound or _no_bound(problem)
+        self.master = Master(highspy, problem, problem.demand, problem.room)
+        self.solution: Solution | None = None
+        self._turn = 0
+        meter.spend(_NEW_UNITS)
 
-    def __post_init__(self) -> None:
-        problem = self.problem
-        self.master = Master(self.highspy, problem, problem.demand, problem.room)
-
-    def start(self, packings: Sequence[Packing]) -> None:
-        """First columns: each item alone on its cheapest size, and all that the portfolio bought."""
-        problem = self.problem
+    def start(self, columns: Iterable[tuple[int, Column]]) -> None:
+        """First columns: each item alone on its cheapest size, these, and what is quickly found at the bound's
+        prices."""
+        problem, bound = self.problem, self.bound
         items = np.arange(len(problem.demand))
         per_slot = np.where(problem.each > 0, problem.price / np.maximum(problem.each, 1), np.inf)
         sizes = per_slot.argmin(axis=1)
         rows = np.zeros((len(items), len(items)), np.int64)
         rows[items, items] = np.minimum(problem.each[items, sizes], problem.demand)
-        self.master.add(sizes, rows)
-        known: set[tuple[int, bytes]] = set()
-        for one in (one for packing in packings for one in packing):
-            key = (one.size, one.slots.tobytes())
-            if key not in known:
-                known.add(key)
-                self.master.add(np.array([one.size]), one.slots[None, :])
+        given = list(columns)
+        self.master.add(
+            np.concatenate([sizes, np.array([size for size, _ in given], np.int64)]),
+            np.concatenate([rows, np.array([row for _, row in given], np.int64).reshape(-1, len(items))]),
+        )
+        if bound.value > 0:
+            asked = ask(problem, bound.slot_prices, problem.price + bound.limit_prices @ problem.charges)
+            found = quick_fillings(asked, _START_MARGIN, 0)
+            self.meter.spend(asked.work + found.work)
+            self._add(found, found.slots @ bound.slot_prices / asked.costs[found.sizes], 1 - _START_MARGIN)
         self._solve()
 
-    def run(self, work: int, most_labels: int = _MOST_LABELS, slacks: Sequence[float] = _SLACKS) -> None:
+    def run_quickly(self, rounds: int, turn: int) -> None:
+        """Look for columns so often at the prices of the part nodes, without a bound, as long as it helps."""
+        problem = self.problem
+        for number in range(rounds):
+            solution = self.solution
+            if solution is None or self.meter.left <= 0:
+                return
+            costs = problem.price + solution.limit_prices @ problem.charges
+            asked = ask(problem, solution.slot_prices, costs, fine=False)
+            found = quick_fillings(asked, 0.0, turn + number)
+            self.meter.spend(asked.work + found.work)
+            if not self._add(found, found.slots @ solution.slot_prices / asked.costs[found.sizes], 1 + _HELPS):
+                return
+            self._solve()
+
+    def run(self, work: int) -> None:
         """Look for columns until the bound is met or `work` is used up; first for fillings worth much more than they
-        cost, which few labels find and prove."""
-        problem, phase, labels = self.problem, 0, min(_FIRST_LABELS, most_labels)
-        until = self.meter.left - work
+        cost, which few labels find and prove.
+
+        Looked for is at prices between those of the part nodes and those of the bound, which no node holds more of than
+        it costs: what is found there is worth something at the former in most cases, and the bound rises steadily.
+        """
+        labels, toward, until, stalled = _FIRST_LABELS, _TOWARD, self.meter.left - work, False
         while self.solution is not None and self.meter.left > until:
-            slack = slacks[phase]
-            costs = problem.price + self.solution.limit_prices @ problem.charges
-            found = best_fillings(
-                problem, self.solution.slot_prices, costs, problem.demand, most_labels=labels, slack=slack
-            )
-            self.meter.spend(found.work)
-            self._note(self.solution, found, costs)
-            if self.solution.value - self.bound.value <= _ENOUGH * max(self.bound.value, 1.0):
+            used = 1 - (self.meter.left - until) / work
+            if self._met(used):
                 break
-            if len(found.sizes):
-                self.master.add(found.sizes, found.slots)
-                self._solve()
-            elif (found.most > costs * (1 + _ABOVE * slack)).any() and labels < most_labels:
+            solution, before = self.solution, self.bound.value
+            slack = max(_ENOUGH, min(_COARSEST, _PART * (solution.value / max(before, 1.0) - 1)))
+            search = Search(slack, labels, self.meter.left - until, thorough=stalled)
+            open_ = self._look(solution, toward, search)
+            stalled = self._stalled(solution, before)
+            if self.solution is not solution:
+                toward = _TOWARD
+            elif self.bound.value > before * (1 + 0.1 * slack):
+                continue
+            elif toward:
+                toward = 0.0 if toward < 0.5 else toward / 2
+            elif open_ and labels < _MOST_LABELS:
                 labels *= _WIDER
-            elif phase + 1 < len(slacks):
-                phase += 1
             else:
                 break
+
+    def _look(self, solution: Solution, toward: float, search: Search) -> bool:
+        """One round; whether some size is left that may hold more than it costs."""
+        problem = self.problem
+        prices, limit_prices = self._between(solution, toward)
+        costs = problem.price + limit_prices @ problem.charges
+        real = problem.price + solution.limit_prices @ problem.charges
+        asked = ask(problem, prices, costs)
+        self._turn += 1
+        found = quick_fillings(asked, 0.0, self._turn)
+        self.meter.spend(asked.work + found.work)
+        added = self._add(found, found.slots @ solution.slot_prices / real[found.sizes], 1 + 1e-6)
+        if added < max(len(problem.demand) // _FEW, 1):
+            found = best_fillings(asked, search)
+            self.meter.spend(found.work)
+            added += self._add(found, found.slots @ solution.slot_prices / real[found.sizes], 1 + 1e-6)
+        self._note(prices, limit_prices, found, costs)
+        if added:
+            self._solve()
+        return bool((found.most > costs * (1 + _ABOVE * search.slack)).any())
+
+    def _add(self, found: Fillings, worth: Column, least: float) -> int:
+        """Add those worth more than this, as a share of their cost: of each item the best that hold it, and the best
+        of all; returns how many are new."""
+        good = np.flatnonzero(worth > least)
+        good = good[np.argsort(-worth[good], kind="stable")]
+        holding = found.slots[good] > 0
+        rank = np.cumsum(holding, axis=0)
+        chosen = good[(holding & (rank <= _EACH)).any(axis=1) | (np.arange(len(good)) < _BEST)]
+        before = len(self.master)
+        self.master.add(found.sizes[chosen], found.slots[chosen])
+        return len(self.master) - before
+
+    def _stalled(self, solution: Solution, bound: float) -> bool:
+        """Whether the last round brought the price of part nodes little nearer to the bound."""
+        now = self.solution
+        return now is None or solution.value - now.value < _STALLED * (now.value - bound)
+
+    def _met(self, used: float) -> bool:
+        """Whether what is between part nodes and bound is little beside one node; more is little later."""
+        if self.solution is None:
+            return False
+        least = max(self.bound.value, 1.0)
+        a_node = self.solution.value / max(float(self.solution.nodes.sum()), 1.0)
+        part, most = _LITTLE[used > _EARLY]
+        return self.solution.value - self.bound.value <= max(_ENOUGH * least, min(part * a_node, most * least))
+
+    def _between(self, solution: Solution, toward: float) -> tuple[Column, Column]:
+        """Prices of slots and of limits, this share of the way from the part nodes' to the bound's."""
+        bound = self.bound
+        return (
+            toward * bound.slot_prices + (1 - toward) * solution.slot_prices,
+            toward * bound.limit_prices + (1 - toward) * solution.limit_prices,
+        )
+
+    def best_columns(self, most: int) -> Column:
+        """Numbers of the columns that lose least at the prices of the part nodes; those in use are among them."""
+        solution = self.solution
+        if solution is None:
+            return np.zeros(0, np.int64)
+        costs = self.problem.price + solution.limit_prices @ self.problem.charges
+        lost = 1 - self.master.slots @ solution.slot_prices / costs[self.master.sizes]
+        return np.argsort(np.where(solution.nodes > 0, -1.0, lost), kind="stable")[:most]
 
     def settle(self) -> None:
         """From here on each slot covers its own item only."""
@@ -109,14 +195,19 @@ class Generation:
     def _solve(self) -> None:
         self.solution = self.master.solve()
         if self.solution is not None:
-            self.meter.spend(self.solution.work * _LP_STEP + 20 * len(self.master.columns))
+            self.meter.spend(_SOLVE_UNITS + self.solution.work * _LP_STEP + 20 * len(self.master))
 
-    def _note(self, solution: Solution, found: Fillings, costs: Column) -> None:
-        """Farley's bound: slot prices divided by the most that a node is worth of its cost."""
+    def _note(self, prices: Column, limit_prices: Column, found: Fillings, costs: Column) -> bool:
+        """Farley's bound: slot prices divided by the most that a node is worth of its cost; whether it is better."""
         factor = float((found.most / costs).max())
         if factor <= 0:
-            return
-        prices = solution.slot_prices / factor
-        value = float(self.problem.demand @ prices - self.problem.room @ solution.limit_prices)
-        if value > self.bound.value:
-            self.bound = Bound(value=value, slot_prices=prices, limit_prices=solution.limit_prices)
+            return False
+        value = float(self.problem.demand @ prices) / factor - float(self.problem.room @ limit_prices)
+        if value <= self.bound.value:
+            return False
+        self.bound = Bound(value=value, slot_prices=prices / factor, limit_prices=limit_prices)
+        return True
+
+
+def _no_bound(problem: CostProblem) -> Bound:
+    return Bound(value=0.0, slot_prices=np.zeros(len(problem.demand)), limit_prices=np.zeros(len(problem.room)))

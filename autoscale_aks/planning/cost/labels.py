@@ -1,14 +1,18 @@
 """The best fillings of one node by labels: what is left of it and what it holds is worth, item by item.
 
-A bound on what can still be added is `w·left` for any prices `w` of the dimensions at which no item still to come is
-worth more than it takes. Labels that cannot reach what is wanted and those another one replaces are dropped. What is
-dropped only for want of room counts in the bound, so that the bound always holds.
+For prices `w ≥ 0` of the dimensions an item is worth `gain = value − w·need` more than it takes, and a bound on what
+can still be added is `w·left + Σ slots·max(0, gain)` over the items to come. Items whose gain is far from nothing are
+in, or out, of every filling that is worth enough; labels decide on the others. Labels that cannot reach what is wanted
+and those another one replaces are dropped. What is dropped only for want of room counts in the bound, so that the bound
+always holds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from functools import cache
+from itertools import combinations, product
+from math import comb
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,11 +20,23 @@ import numpy as np
 if TYPE_CHECKING:
     from autoscale_aks.planning.places import Column
 
-_MOST_POINTS: Final = 40
-_CORNERS: Final = 10
-"""How often what is left of a label is valued anew, by the items that are still to come."""
-_STEP_UNITS: Final = 600
-_LABEL_UNITS: Final = 3
+_MOST_SYSTEMS: Final = 900
+_MOST_TRACED: Final = 512
+_ALWAYS: Final = 4
+_BEATERS: Final = 128
+_AT_ONCE: Final = 64
+_BEATEN_UNITS: Final = 12
+_FULL_UNITS: Final = 12
+_IDLE: Final = 10
+_PAYS: Final = 0.9
+_PORTION: Final = 200_000
+_MIX_STEPS: Final = 12
+_PARTS: Final = 4
+"""How many tails of the items have corners of their own."""
+_NEAR: Final = (1.0, 0.9, 1.1, 0.7, 1.4)
+"""Multiples of the node's own prices that are tried as prices of what is left."""
+_STEP_UNITS: Final = 800
+_LABEL_UNITS: Final = 4
 _CORNER_UNITS: Final = 12_000
 """Work of a step, of each label it looks at, and of new corners."""
 
@@ -37,6 +53,8 @@ class Node:
     """I: slots that fit an empty node and are wanted."""
     total: Column
     """D."""
+    weights: Column
+    """D: prices of the dimensions at which part slots are worth least."""
     reached: float
     """Fillings worth no more than this are not looked for."""
 
@@ -50,40 +68,95 @@ class Found:
     work: int
 
 
-def search(node: Node, most_labels: int, most_found: int) -> Found:
-    """Items largest first, each by powers of two; at most `most_labels` labels stay after a step."""
+def find(node: Node, most_labels: int, allowance: int, most_found: int) -> Found:
+    """Items largest first, each by powers of two; at most `most_labels` labels stay after a step, and no more than so
+    much work allows."""
+    least, spare = _undecided(node)
+    start = node.total - least @ node.needs
+    if (start < 0).any():
+        return Found(np.zeros((0, len(least)), np.int64), node.reached, _STEP_UNITS)
     scale = np.maximum(node.total, 1).astype(float)
-    order = np.argsort(-(node.needs / scale).max(axis=1), kind="stable")
-    points = node.needs[order] / scale / node.values[order, None]
-    left: Column = node.total[None, :]
-    value: Column = np.zeros(1)
+    order = np.flatnonzero(spare)
+    order = order[np.argsort(-(node.needs[order] / scale).max(axis=1), kind="stable")]
+    prices, above = _tails(node, order, spare, scale)
+    work = _CORNER_UNITS * _PARTS
+    fine = np.argsort(node.total / np.maximum(np.gcd.reduce(node.needs, axis=0), 1), kind="stable")
+    left: Column = start[None, :].astype(float)
+    needs = node.needs.astype(float)
+    value: Column = np.array([float(least @ node.values)])
     steps: list[tuple[int, int, Column, Column]] = []
-    corners, bound, work = np.zeros((1, len(scale))), node.reached, 0
-    every = -(-len(order) // _CORNERS)
+    count = sum(len(_powers(int(spare[item]))) for item in order.tolist())
+    most_labels = max(min(most_labels, allowance // (_FULL_UNITS * max(count, 1))), 1)
+    bound, idle = node.reached, 0
     for rank, item in enumerate(order.tolist()):
-        if rank % every == 0:
-            corners = vertices(points[rank:]) / scale
-            work += _CORNER_UNITS
-        for slots in _powers(int(node.most[item])):
-            takes = node.needs[item] * slots
+        pieces = _powers(int(spare[item]))
+        for number, slots in enumerate(pieces):
+            takes = needs[item] * slots
             more = np.flatnonzero((left >= takes).all(axis=1))
             work += _STEP_UNITS + _LABEL_UNITS * (len(left) + len(more))
             parents = np.concatenate([np.arange(len(left)), more])
             taken = np.arange(len(parents)) >= len(left)
             left = np.concatenate([left, left[more] - takes])
             value = np.concatenate([value, value[more] + node.values[item] * slots])
-            hope = value + (left @ corners.T).min(axis=1)
+            ahead = above[rank + (number + 1 == len(pieces)), :, None]
+            hope = value + _least(prices, left, ahead)
             kept = np.flatnonzero(hope > node.reached)
-            kept = kept[_not_replaced(left[kept], value[kept])]
+            if number + 1 == len(pieces) or len(kept) > most_labels:
+                kept = kept[_not_replaced(left[kept][:, fine], value[kept])]
             if len(kept) > most_labels:
                 kept = kept[np.argsort(-hope[kept], kind="stable")]
+                if idle <= 0:
+                    work += _BEATEN_UNITS * len(kept)
+                    before = len(kept)
+                    kept = kept[_not_beaten(left[kept], value[kept])]
+                    idle = _IDLE if len(kept) > _PAYS * before else 0
+                idle -= 1
+            if len(kept) > most_labels:
                 bound = max(bound, float(hope[kept[most_labels]]))
                 kept = kept[:most_labels]
             left, value = left[kept], value[kept]
             steps.append((item, slots, parents[kept], taken[kept]))
     best = np.flatnonzero(value > node.reached)
-    best = best[np.argsort(-value[best], kind="stable")][:most_found]
-    return Found(_trace(steps, best, len(order)), max(bound, float(value[best].max(initial=0.0))), work)
+    best = best[np.argsort(-value[best], kind="stable")][:_MOST_TRACED]
+    slots = _trace(steps, best, len(least)) + least
+    return Found(slots[_various(slots, most_found)], max(bound, float(value[best].max(initial=0.0))), work)
+
+
+def _undecided(node: Node) -> tuple[Column, Column]:
+    """Slots that every filling worth more than what is reached has of each item, and how many more it may have."""
+    gain = node.values - node.needs @ node.weights
+    budget = float(node.weights @ node.total + node.most @ np.maximum(gain, 0.0)) * (1 + 1e-9) - node.reached
+    moves = np.minimum(np.floor(max(budget, 0.0) / np.maximum(np.abs(gain), 1e-300)), node.most).astype(np.int64)
+    least = np.where(gain > 0, node.most - moves, 0)
+    return least, moves
+
+
+def _least(prices: Column, left: Column, ahead: Column) -> Column:
+    """The least of all prices of what is left, in portions that the matrix library does by one thread."""
+    portion = max(_PORTION // prices.size, 1)
+    parts = [(prices @ left[at : at + portion].T + ahead).min(axis=0) for at in range(0, len(left), portion)]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _tails(node: Node, order: Column, spare: Column, scale: Column) -> tuple[Column, Column]:
+    """K × D prices of the dimensions, and by rank what the items from there on are worth above them (ranks + 1 × K)."""
+    points = node.needs[order] / scale / node.values[order, None]
+    every = max(-(-len(order) // _PARTS), 1)
+    corners = [vertices(points[rank:]) / scale for rank in range(0, len(order), every)]
+    prices = np.concatenate([np.outer(_NEAR, node.weights), *corners])
+    gain = np.maximum(node.values[order, None] - node.needs[order] @ prices.T, 0.0) * spare[order, None]
+    above = np.zeros((len(order) + 1, len(prices)))
+    above[:-1] = np.cumsum(gain[::-1], axis=0)[::-1]
+    return prices, above
+
+
+def _various(slots: Column, most: int) -> Column:
+    """The first of these fillings, best first, and of each item the first that holds it."""
+    if not len(slots):
+        return np.zeros(0, np.int64)
+    holding = slots > 0
+    first = holding.argmax(axis=0)[holding.any(axis=0)]
+    return np.unique(np.concatenate([np.arange(min(len(slots), _ALWAYS)), first]))[:most]
 
 
 def _powers(most: int) -> list[int]:
@@ -109,6 +182,24 @@ def _not_replaced(left: Column, value: Column) -> Column:
     return order[keep]
 
 
+def _not_beaten(left: Column, value: Column) -> Column:
+    """Of labels in the order of their hope, those of which none of the first ones has as much left and is worth as
+    much."""
+    beaten = np.zeros(len(value), bool)
+    first = np.arange(0)
+    for at in range(0, _BEATERS, _AT_ONCE):
+        first = np.flatnonzero(~beaten)[at : at + _AT_ONCE]
+        if not len(first):
+            break
+        better = value[first, None] >= value
+        for dimension in range(left.shape[1]):
+            better &= left[first, dimension, None] >= left[:, dimension]
+        better[np.arange(len(first)), first] = False
+        better &= np.arange(len(value)) > first[:, None]
+        beaten |= better.any(axis=0)
+    return np.flatnonzero(~beaten)
+
+
 def _trace(steps: list[tuple[int, int, Column, Column]], found: Column, items: int) -> Column:
     """The slots of each label."""
     slots = np.zeros((len(found), items), np.int64)
@@ -120,7 +211,7 @@ def _trace(steps: list[tuple[int, int, Column, Column]], found: Column, items: i
 
 
 def vertices(points: Column) -> Column:
-    """Corners of {w ≥ 0: w·p ≥ 1 for each point}: among them is the best one whatever is made small."""
+    """Corners of {w ≥ 0: w·p ≥ 1 for each point}: those that are the best for some mix of what is left."""
     dimensions = points.shape[1]
     unit = points.max(axis=0)
     unit = np.where(unit > 0, unit, 1.0)
@@ -128,8 +219,9 @@ def vertices(points: Column) -> Column:
     points = points[np.argsort(points.sum(axis=1), kind="stable")]
     before = np.tri(len(points), k=-1, dtype=bool)
     points = points[~((points[None, :, :] <= points[:, None, :]).all(axis=2) & before).any(axis=1)]
-    rows = np.concatenate([points[:_MOST_POINTS], np.eye(dimensions)])
-    right = np.concatenate([np.ones(min(len(points), _MOST_POINTS)), np.zeros(dimensions)])
+    few = next(count for count in range(60, 0, -1) if comb(count + dimensions, dimensions) <= _MOST_SYSTEMS)
+    rows = np.concatenate([points[:few], np.eye(dimensions)])
+    right = np.concatenate([np.ones(min(len(points), few)), np.zeros(dimensions)])
     chosen = np.array(list(combinations(range(len(rows)), dimensions)))
     systems = rows[chosen]
     regular = np.abs(np.linalg.det(systems)) > 1e-12
@@ -138,4 +230,14 @@ def vertices(points: Column) -> Column:
     corners = np.concatenate([corners, np.full((1, dimensions), 1 / points.sum(axis=1).min())])
     least = (corners @ points.T).min(axis=1)
     corners, least = corners[least > 1 - 1e-6], least[least > 1 - 1e-6]
-    return corners / np.minimum(least, 1.0)[:, None] / unit
+    corners = corners / np.minimum(least, 1.0)[:, None]
+    return corners[np.unique((_mixes(dimensions) @ corners.T).argmin(axis=1))] / unit
+
+
+@cache
+def _mixes(dimensions: int) -> Column:
+    """What may be left of a node: one dimension only, and mixes whose ratios are powers of two."""
+    steps = range(-_MIX_STEPS // dimensions, _MIX_STEPS // dimensions + 1)
+    exponents = list(product(steps, repeat=dimensions - 1))
+    powers = np.array(exponents, float).reshape(len(exponents), dimensions - 1)
+    return np.concatenate([np.concatenate([np.ones((len(powers), 1)), 2.0**powers], axis=1), np.eye(dimensions)])

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.cost.problem import CostProblem
     from autoscale_aks.planning.places import Column
 
-MOST_CELLS: Final = 4_000_000
-"""Items × cells of one table: some ten milliseconds."""
+MOST_WORK: Final = 250_000
+"""Units that one table may take: some ten milliseconds."""
+_ROW_UNITS: Final = 150
+_CELLS_A_UNIT: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
-    """Items and sizes in units. The first dimension is one that every item takes."""
+    """Items and sizes in units. The first dimension is one that every item takes, the coarsest of those."""
 
     sizes: Column
     items: Column
@@ -32,9 +34,9 @@ class Lattice:
     """Sizes × dimensions."""
 
     @property
-    def cells(self) -> int:
-        """Items × cells of the table."""
-        return len(self.items) * int(np.prod(self.totals.max(axis=0) + 1))
+    def work(self) -> int:
+        """Units that the table takes."""
+        return int(_work(len(self.items), self.totals.max(axis=0)))
 
 
 def make_lattice(problem: CostProblem, items: Column, sizes: Column) -> Lattice | None:
@@ -43,15 +45,21 @@ def make_lattice(problem: CostProblem, items: Column, sizes: Column) -> Lattice 
     common = np.flatnonzero((needs > 0).all(axis=0))
     if not len(common):
         return None
-    others = [one for one in np.flatnonzero(needs.any(axis=0)).tolist() if one != common[0]]
-    needs, totals = needs[:, [common[0], *others]], totals[:, [common[0], *others]]
-    totals = np.minimum(totals, _useful(needs, totals))
-    units = np.array([gcd(*column.tolist()) for column in needs.T], np.int64)
-    counts = totals // units
+    units = np.array([max(gcd(*column.tolist()), 1) for column in needs.T], np.int64)
+    first = common[int((totals[:, common].max(axis=0) // units[common]).argmin())]
+    others = [one for one in np.flatnonzero(needs.any(axis=0)).tolist() if one != first]
+    needs, totals, units = needs[:, [first, *others]], totals[:, [first, *others]], units[[first, *others]]
+    counts = np.minimum(totals, _useful(needs, totals)) // units
     order = np.argsort((counts + 1).prod(axis=1, dtype=np.float64), kind="stable")
-    table = len(items) * (np.maximum.accumulate(counts[order], axis=0) + 1).prod(axis=1, dtype=np.float64)
-    chosen = np.sort(order[: int(np.searchsorted(table, MOST_CELLS, side="right"))])
+    work = _work(len(items), np.maximum.accumulate(counts[order], axis=0))
+    chosen = np.sort(order[: int(np.searchsorted(work, MOST_WORK, side="right"))])
     return Lattice(sizes[chosen], items, -(-needs // units), counts[chosen]) if len(chosen) else None
+
+
+def _work(items: int, extents: Column) -> Column:
+    """Units of tables of these extents: rows of the first dimension, each some steps of the interpreter, and cells."""
+    cells = items * (extents + 1).prod(axis=-1, dtype=np.float64)
+    return extents[..., 0] * _ROW_UNITS + cells / _CELLS_A_UNIT + 1
 
 
 def _useful(needs: Column, totals: Column) -> Column:

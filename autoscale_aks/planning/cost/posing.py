@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from autoscale_aks.planning.cost.generation import Bound
 from autoscale_aks.planning.cost.keeping import price_decides
-from autoscale_aks.planning.cost.problem import CostProblem, Filled, without_dominated
+from autoscale_aks.planning.cost.problem import Bound, CostProblem, Filled, without_dominated
 from autoscale_aks.planning.cost.rules import continuous_prices
 from autoscale_aks.planning.limit_tree import MOST_NEW_NODES
 from autoscale_aks.planning.ranking import may_launch

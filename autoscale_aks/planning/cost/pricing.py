@@ -1,8 +1,8 @@
 """The most valuable fillings of one node of each size: a knapsack of several dimensions, for all sizes at once.
 
-Values are prices of slots. A bound on what a node can hold is `w·W` for any prices `w` of the dimensions with
-`w·need ≥ value` of every item. Sizes whose bound is above what they cost are filled greedily, by exact tables
-(`cost.lattice`) and, where those are too large, by labels (`cost.labels`), few first.
+Values are prices of slots. How much part slots are worth at most (`cost.relaxing`) leaves few sizes open; they are
+filled in many quick ways (`cost.greedy`), and, where that finds too little, by exact tables (`cost.lattice`) and, where
+those are too large, by labels (`cost.labels`), few first.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from autoscale_aks.planning.cost.labels import Node, search, vertices
+from autoscale_aks.planning.cost.greedy import fill_all
+from autoscale_aks.planning.cost.labels import Node, find
 from autoscale_aks.planning.cost.lattice import fill_lattice, make_lattice
+from autoscale_aks.planning.cost.relaxing import relax
 
 if TYPE_CHECKING:
     from autoscale_aks.planning.cost.problem import CostProblem
@@ -21,87 +23,160 @@ if TYPE_CHECKING:
 
 _SAFE: Final = 1e-9
 """Relative margin by which bounds computed in floats are moved to the safe side."""
+_MOST_QUICK: Final = 1200
+_MOST_ELEMENTS: Final = 250_000
+_QUICK_UNITS: Final = 15_000
+_NEAR: Final = 0.03
+"""Share of its worth that an item may lose on a size to begin a filling of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fillings:
-    """What pricing found: fillings worth more than their node costs, and a bound for every size."""
+    """Fillings of single nodes, by size and slots (fillings × items), what no filling of a size is worth more than, and
+    the work it took."""
 
     sizes: Column
     slots: Column
-    """Fillings × items."""
-    value: Column
     most: Column
-    """By size, no filling is worth more than this."""
     work: int
 
 
-def best_fillings(
-    problem: CostProblem, values: Column, costs: Column, demand: Column, *, most_labels: int, slack: float = 2e-5
-) -> Fillings:
-    """Fillings of single nodes worth more than `costs` (by size), best first; no more slots than `demand`."""
-    lone_sizes, lone_slots, lone_most = _alone(problem, values, costs, demand)
-    usable = (problem.each > 0) & (demand > 0)[:, None] & (values > 0)[:, None] & ~problem.alone[:, None]
-    weights = dimension_prices(problem, values, usable)
-    upper = (weights * problem.totals).sum(axis=1) * (1 + _SAFE)
-    lost = problem.needs @ weights.T - values[:, None]
-    quick = _greedy(problem, lost, weights, usable, demand)
-    wanted = costs * (1 + slack)
-    table_sizes, by_table, exact, cells = _by_lattice(problem, values, wanted, upper > wanted, usable)
-    by_table = np.minimum(by_table, demand)
-    reached = np.maximum(wanted, (quick @ values).max(axis=0, initial=0.0))
-    np.maximum.at(reached, table_sizes, by_table @ values)
-    upper = np.where(exact >= 0, np.minimum(upper, exact * (1 + _SAFE)), upper)
-    budget = upper - reached
-    most = np.maximum(np.minimum(upper, reached), lone_most)
-    work = usable.size // 10 + cells // 20 + 1
-    open_sizes = np.flatnonzero((budget > upper * _SAFE) & usable.any(axis=0))
-    most[open_sizes] = np.maximum(upper, lone_most)[open_sizes]
-    found: list[tuple[Column, Column]] = []
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Prices of slots, what nodes cost at the prices of limits, and what proves how much they can be worth at most."""
+
+    problem: CostProblem
+    values: Column
+    costs: Column
+    slots: Column
+    """I × S: slots that a node may hold and that are wanted, of items that are worth something."""
+    weights: Column
+    """S × D: prices of the dimensions."""
+    upper: Column
+    """S: no filling is worth more."""
+    lone: Fillings
+    work: int
+
+
+def ask(problem: CostProblem, values: Column, costs: Column, *, fine: bool = True) -> Asked:
+    """What part slots are worth, which bounds what whole ones are."""
+    usable = (problem.each > 0) & (values > 0)[:, None] & ~problem.alone[:, None]
+    slots = np.where(usable, np.minimum(problem.each, problem.demand[:, None]), 0)
+    worth = np.flatnonzero(usable.any(axis=1))
+    relaxed = relax(problem.needs[worth], values[worth], slots[worth], problem.totals, costs, fine=fine)
+    lone = _alone(problem, values, costs)
+    upper = np.maximum(relaxed.upper * (1 + _SAFE), lone.most)
+    return Asked(problem, values, costs, slots, relaxed.weights, upper, lone, relaxed.work)
+
+
+def quick_fillings(asked: Asked, margin: float, turn: int) -> Fillings:
+    """Many fillings of the sizes that may be worth their cost less this share of it, others at every turn: each begins
+    with an item that loses little there, half of them with one slot and half with half of what fits."""
+    problem, values = asked.problem, asked.values
+    open_sizes = np.flatnonzero(asked.upper > asked.costs * (1 - margin))
+    here = asked.slots[:, open_sizes] > 0
+    lost = problem.needs @ asked.weights[open_sizes].T - values[:, None]
+    items, at = np.nonzero(here & (lost < (_NEAR + margin) * values[:, None]))
+    if not len(items):
+        return Fillings(asked.lone.sizes, asked.lone.slots, asked.upper, 1)
+    count = max(min(_MOST_QUICK, _MOST_ELEMENTS // len(values)), 1)
+    times = max(min(count // len(items), 4), 1)
+    chosen = np.arange(len(items) * times)
+    if len(chosen) > count:
+        step = -(-len(chosen) // count)
+        chosen = chosen[turn % step :: step]
+    items, sizes = np.tile(items, times)[chosen], np.tile(open_sizes[at], times)[chosen]
+    most = asked.slots[items, sizes]
+    given = np.zeros((len(items), len(values)), np.int64)
+    given[np.arange(len(items)), items] = np.where((chosen + turn) % 2 == 0, 1, (most + 1) // 2)
+    kinds = np.flatnonzero(here.any(axis=1))
+    slots = np.zeros((len(items), len(values)), np.int64)
+    slots[:, kinds], looked = fill_all(
+        problem.needs[kinds], values[kinds], asked.slots[kinds][:, sizes].T, problem.totals[sizes],
+        asked.weights[sizes], given[:, kinds], turn,
+    )  # fmt: skip
+    return Fillings(
+        np.concatenate([asked.lone.sizes, sizes]),
+        np.concatenate([asked.lone.slots, slots]),
+        asked.upper,
+        looked // 2 + _QUICK_UNITS,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How exact fillings are looked for."""
+
+    slack: float
+    """By how much more than its cost, as a share, a filling is worth."""
+    most_labels: int
+    allowance: int
+    """Units of work."""
+    thorough: bool
+    """Whether what holds for all fillings matters more than to find some."""
+
+
+def best_fillings(asked: Asked, search: Search) -> Fillings:
+    """Fillings worth more than their size costs, and a bound for all."""
+    slack, most_labels, allowance = search.slack, search.most_labels, search.allowance
+    problem, values = asked.problem, asked.values
+    usable = asked.slots > 0
+    wanted = asked.costs * (1 + slack)
+    open_sizes = asked.upper > wanted
+    table_sizes, by_table, exact, work = _by_lattice(problem, values, wanted, open_sizes, usable)
+    by_table = np.minimum(by_table, problem.demand)
+    lost = problem.needs @ asked.weights.T - values[:, None]
+    reached = wanted.copy()
+    if slack > 0:
+        np.maximum.at(reached, table_sizes, by_table @ values)
+    upper = np.where(exact >= 0, np.minimum(asked.upper, exact * (1 + _SAFE)), asked.upper)
+    most = np.maximum(np.where(open_sizes, upper, asked.upper), asked.lone.most)
+    unproved = np.flatnonzero((upper - reached > upper * _SAFE) & usable.any(axis=0)).tolist()
+    work += usable.size // 10 + 1
+    found: list[tuple[Column, Column]] = [(table_sizes, by_table)]
     room = min(_FEW_LABELS, most_labels)
-    while room and len(open_sizes):
-        unproved: list[int] = []
-        for size in open_sizes.tolist():
-            items = np.flatnonzero(usable[:, size] & (lost[:, size] <= budget[size]))
-            items = _best_items(problem, values, demand, size, items)
-            slots, bound, spent = _searched(problem, values, demand, (size, items, reached[size]), room)
+    while unproved and work < allowance:
+        again: list[int] = []
+        count = 0
+        for size in unproved:
+            items = np.flatnonzero(usable[:, size] & (lost[:, size] <= upper[size] - reached[size]))
+            items = _best_items(asked, size, items)
+            slots, bound, spent = _searched(asked, (size, items, reached[size]), room, allowance // _SHARE)
             work += spent
             found.append((np.full(len(slots), size), slots))
-            most[size] = max(min(bound * (1 + _SAFE), upper[size]), lone_most[size])
+            most[size] = max(min(bound * (1 + _SAFE), upper[size]), asked.lone.most[size])
+            count += len(slots)
             if not len(slots) and bound > reached[size]:
-                unproved.append(size)
-        if room >= most_labels or any(len(rows) for _, rows in found):
+                again.append(size)
+        if room >= most_labels or work > allowance or (count and not search.thorough):
             break
-        open_sizes, room = np.array(unproved, np.int64), min(_WIDER * room, most_labels)
-    every_size = np.arange(len(costs))
-    sizes = np.concatenate([lone_sizes, table_sizes, *(one for one, _ in found), *([every_size] * len(quick))])
-    slots = np.concatenate([lone_slots, by_table, *(rows for _, rows in found), *quick])
-    value = slots @ values
-    better = np.flatnonzero(value > costs[sizes] * (1 + slack))
-    return Fillings(sizes[better], slots[better], value[better], most, work)
+        unproved, room = again, min(_WIDER * room, most_labels)
+    return Fillings(np.concatenate([one for one, _ in found]), np.concatenate([rows for _, rows in found]), most, work)
 
 
 def _searched(
-    problem: CostProblem, values: Column, demand: Column, what: tuple[int, Column, float], most_labels: int
+    asked: Asked, what: tuple[int, Column, float], most_labels: int, allowance: int
 ) -> tuple[Column, float, int]:
     """Fillings of one size by labels, a bound on all of them, and the work."""
+    problem, values = asked.problem, asked.values
     size, items, reached = what
     if not len(items):
         return np.zeros((0, len(values)), np.int64), reached, 0
     node = Node(
-        needs=problem.needs[items], values=values[items], most=np.minimum(problem.each[items, size], demand[items]),
-        total=problem.totals[size], reached=reached,
+        needs=problem.needs[items], values=values[items], most=asked.slots[items, size], total=problem.totals[size],
+        weights=asked.weights[size], reached=reached,
     )  # fmt: skip
-    found = search(node, most_labels, _PER_SIZE)
+    found = find(node, most_labels, allowance, _PER_SIZE)
     slots = np.zeros((len(found.slots), len(values)), np.int64)
     slots[:, items] = found.slots
     return slots, found.bound, found.work
 
 
-def _best_items(problem: CostProblem, values: Column, demand: Column, size: int, items: Column) -> Column:
+def _best_items(asked: Asked, size: int, items: Column) -> Column:
     """These items without those another one, of which enough slots are wanted, replaces on this size."""
-    needs, worth = problem.needs[items], values[items]
-    plenty = problem.each[items, size] <= demand[items]
+    problem = asked.problem
+    needs, worth = problem.needs[items], asked.values[items]
+    plenty = problem.each[items, size] <= problem.demand[items]
     better = (needs[None, :, :] <= needs[:, None, :]).all(axis=2) & (worth[None, :] >= worth[:, None]) & plenty
     better &= ~(better.T & np.tri(len(items), dtype=bool).T)
     np.fill_diagonal(better, val=False)
@@ -111,8 +186,8 @@ def _best_items(problem: CostProblem, values: Column, demand: Column, size: int,
 def _by_lattice(
     problem: CostProblem, values: Column, wanted: Column, open_sizes: Column, usable: Column
 ) -> tuple[Column, Column, Column, int]:
-    """Fillings by tables (sizes, and slots); by size the most that a filling is worth, or -1; and cells worked out."""
-    exact, cells = np.full(len(problem.price), -1.0), 0
+    """Fillings by tables (sizes, and slots); by size the most that a filling is worth, or -1; and the work."""
+    exact, work = np.full(len(problem.price), -1.0), 0
     sizes, slots = [np.zeros(0, np.int64)], [np.zeros((0, len(values)), np.int64)]
     by_items: dict[bytes, list[int]] = {}
     worth = problem.allowed & (values > 0)[:, None] & ~problem.alone[:, None]
@@ -129,17 +204,8 @@ def _by_lattice(
             sizes.append(lattice.sizes[chosen])
             slots.append(rows)
             exact[lattice.sizes] = best
-            cells += lattice.cells
-    return np.concatenate(sizes), np.concatenate(slots), exact, cells
-
-
-def _greedy(problem: CostProblem, lost: Column, weights: Column, usable: Column, demand: Column) -> Column:
-    """Ways × S × I: nodes filled with the items that lose least, by three readings of *least*."""
-    takes = problem.needs @ weights.T
-    share = takes / np.maximum((weights * problem.totals).sum(axis=1), 1e-300)
-    least = lost / np.maximum(takes, 1e-300)
-    ways = (least, lost, np.where(least < 0.02, -share, 1.0 + least))
-    return np.array([fill_by(problem, np.where(usable, way, np.inf), demand) for way in ways])
+            work += lattice.work
+    return np.concatenate(sizes), np.concatenate(slots), exact, work
 
 
 def fill_by(problem: CostProblem, ranks: Column, demand: Column) -> Column:
@@ -159,44 +225,16 @@ def fill_by(problem: CostProblem, ranks: Column, demand: Column) -> Column:
 
 
 _PER_SIZE: Final = 32
+_SHARE: Final = 4
 _FEW_LABELS: Final = 64
 _WIDER: Final = 8
 
 
-def _alone(problem: CostProblem, values: Column, costs: Column, demand: Column) -> tuple[Column, Column, Column]:
-    """Slots that take a whole node: each item's best size when it is worth more; by size the most one is worth."""
-    items = np.flatnonzero(problem.alone & (demand > 0))
-    most: Column = np.zeros(len(costs))
-    sizes: list[int] = []
-    rows: list[Column] = []
-    for item in items.tolist():
-        usable = problem.each[item] > 0
-        most = np.where(usable, np.maximum(most, values[item]), most)
-        ratio = np.where(usable, values[item] / np.maximum(costs, 1e-300), 0.0)
-        best = int(ratio.argmax())
-        if ratio[best] > 1 + 1e-7:
-            row = np.zeros(len(values), np.int64)
-            row[item] = 1
-            sizes.append(best)
-            rows.append(row)
-    slots = np.array(rows, np.int64).reshape(-1, len(values))
-    return np.array(sizes, np.int64), slots, most
-
-
-def dimension_prices(problem: CostProblem, values: Column, usable: Column) -> Column:
-    """S × D: prices of the dimensions, by size, with `w·need ≥ value` for each usable item and the least `w·total`."""
-    count, dimensions = len(problem.price), problem.needs.shape[1]
-    found = np.zeros((count, dimensions))
-    scale = np.maximum(problem.totals.max(axis=0), 1).astype(float)
-    needs, totals = problem.needs / scale, problem.totals / scale
-    known: dict[bytes, Column] = {}
-    for size in range(count):
-        items = np.flatnonzero(usable[:, size])
-        if not len(items):
-            continue
-        key = items.tobytes()
-        if key not in known:
-            known[key] = vertices(needs[items] / values[items, None])
-        choices = known[key]
-        found[size] = choices[int((choices @ totals[size]).argmin())]
-    return found / scale
+def _alone(problem: CostProblem, values: Column, costs: Column) -> Fillings:
+    """Slots that take a whole node: each item's best size; by size the most one is worth."""
+    items = np.flatnonzero(problem.alone)
+    rows = np.zeros((len(items), len(values)), np.int64)
+    rows[np.arange(len(items)), items] = 1
+    usable = problem.each[items] > 0
+    worth = np.where(usable, values[items, None], 0.0)
+    return Fillings((worth / np.maximum(costs, 1e-300)).argmax(axis=1), rows, worth.max(axis=0, initial=0.0), 0)

@@ -40,6 +40,15 @@ class Meter:
         self.left -= units
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """Prices of slots and limits at which no node holds more than it costs, and what they add up to, in coins."""
+
+    value: float
+    slot_prices: Column
+    limit_prices: Column
+
+
 Packing: TypeAlias = "tuple[Filled, ...]"
 
 

@@ -13,8 +13,8 @@ from autoscale_aks.model.plan import Certificate, LimitPrice, SlotPrice
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from autoscale_aks.planning.cost.generation import Bound
     from autoscale_aks.planning.cost.posing import Posed
+    from autoscale_aks.planning.cost.problem import Bound
     from autoscale_aks.planning.placer import Placer
 
 _STEPS: Final = 1 << 24

@@ -7,51 +7,74 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from autoscale_aks.planning.cost.diving import dive
+from autoscale_aks.planning.cost.diving import dive, widened
+from autoscale_aks.planning.cost.improving import improved
+from autoscale_aks.planning.cost.pricing import ask
 from autoscale_aks.planning.cost.problem import Filled, part_of
-from autoscale_aks.planning.cost.rules import RULES, by_value
-from autoscale_aks.planning.cost.solver import Master
+from autoscale_aks.planning.cost.rules import RULES
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from autoscale_aks.planning.cost.generation import Generation
     from autoscale_aks.planning.cost.problem import CostProblem, Meter, Packing
     from autoscale_aks.planning.cost.solver import Solution
     from autoscale_aks.planning.places import Column
 
-_MOST_COLUMNS: Final = 150
-_TREE_NODES: Final = 100
-_FEWEST_NODES: Final = 5
-_SECOND_LOOK: Final = 4_000_000
-"""Units of work that must be left to try with fewer whole columns too."""
-_CLOSE: Final = 1e-4
-"""The search over whole nodes may stop this close to the best, as a share of the whole price."""
-_FAR: Final = 2e-4
-"""Beyond this share above what is good enough whole nodes are searched for too, if there are few columns and items."""
-_MOST_SEARCHED: Final = 1500
-_TREE_UNITS: Final = 16
-"""Work of one node of the search, a column and an item."""
+_MOST_COLUMNS: Final = 300
+_MOST_DIVES: Final = 2
+_NEAR: Final = 0.9
 
 
-def rounded(master: Master, solution: Solution, enough: float, meter: Meter) -> Packing | None:
-    """The cheapest whole packing found; `enough` is the price at which looking further does not pay."""
+def rounded(run: Generation, highspy: Any, enough: float, known: Packing | None) -> Packing | None:
+    """The cheapest whole packing found, or what is known; `enough` is the price at which looking further does not
+    pay."""
+    problem, meter, solution = run.problem, run.meter, run.solution
+    if solution is None:
+        return None
+    sizes = _useful_sizes(problem, solution, known or ())
+    number = {size: at for at, size in enumerate(sizes.tolist())}
+    whole_problem, problem = problem, part_of(problem, sizes)
+    used = [size in number for size, _ in run.master.columns]
+    columns = [(number[size], row) for size, row in run.master.columns if size in number]
+    solution = replace(solution, nodes=solution.nodes[used])
     best: Packing | None = None
-    problem = master.problem
-    for less in (0, 1):
-        whole = np.maximum(np.floor(solution.nodes + 1e-6).astype(np.int64) - less, 0)
-        found = _completed(master, solution, whole, enough, meter)
+    if known is not None:
+        best = tuple(replace(one, size=number[one.size]) for one in known)
+    for turn in range(_MOST_DIVES):
+        whole = np.maximum(np.floor(solution.nodes + 1e-6).astype(np.int64) - turn, 0)
+        found = _completed(problem, highspy, (solution, columns), whole, turn, meter)
         if found is not None and (best is None or problem.cost(found) < problem.cost(best)):
             best = found
-        if meter.left <= _SECOND_LOOK or (best is not None and problem.cost(best) <= enough):
+        if meter.left <= 0 or (best is not None and problem.cost(best) <= enough):
             break
-    return best
+    if best is None:
+        return None
+    best = improved(problem, highspy, best, solution, columns, enough, meter)
+    return trimmed(whole_problem, tuple(replace(one, size=int(sizes[one.size])) for one in best))
 
 
-def _completed(master: Master, solution: Solution, whole: Column, enough: float, meter: Meter) -> Packing | None:
+def _useful_sizes(problem: CostProblem, solution: Solution, known: Packing) -> Column:
+    """Sizes that may be nearly worth their cost, those in use are among them, the cheapest for one slot of each
+    item, with limits and without, and those of what is known."""
+    costs = problem.price + solution.limit_prices @ problem.charges
+    asked = ask(problem, solution.slot_prices, costs)
+    price = np.where(problem.each > 0, costs, np.inf)
+    near = asked.upper >= _NEAR * costs
+    near[price.argmin(axis=1)] = True
+    near[np.where(problem.charges.any(axis=0), np.inf, price).argmin(axis=1)] = True
+    near[[one.size for one in known]] = True
+    return np.flatnonzero(near)
+
+
+def _completed(
+    problem: CostProblem, highspy: Any, parts: tuple[Solution, list[tuple[int, Column]]], whole: Column, turn: int,
+    meter: Meter,
+) -> Packing | None:  # fmt: skip
     """Whole columns, and what they leave over."""
-    problem = master.problem
+    solution, columns = parts
     base = tuple(
-        Filled(size, nodes, slots) for (size, slots), nodes in zip(master.columns, whole.tolist(), strict=True) if nodes
+        Filled(size, nodes, slots) for (size, slots), nodes in zip(columns, whole.tolist(), strict=True) if nodes
     )
     covered = sum((one.slots * one.nodes for one in base), np.zeros(len(problem.demand), np.int64))
     used = sum((problem.charges[:, one.size] * one.nodes for one in base), np.zeros(len(problem.room), np.int64))
@@ -63,41 +86,16 @@ def _completed(master: Master, solution: Solution, whole: Column, enough: float,
         problem, needs=problem.needs[items], demand=left[items], allowed=problem.allowed[items],
         alone=problem.alone[items], room=problem.room - used,
     )  # fmt: skip
-    values = solution.slot_prices[items]
-    tries = [rule(rest) for rule in RULES.values()]
-    tries.append(by_value(rest, values))
     costs = problem.price + solution.limit_prices @ problem.charges
-    columns = _good_columns(rest, master.columns, items, (solution.slot_prices, costs))
-    sizes = _useful_sizes(problem, rest, master, solution)
-    number = {size: index for index, size in enumerate(sizes.tolist())}
-    few = [(number[size], row) for size, row in columns if size in number]
-    dived = dive(part_of(rest, sizes), master.highspy, few, meter)
-    if dived is not None:
-        tries.append(tuple(replace(one, size=int(sizes[one.size])) for one in dived))
-    known = [one for one in tries if one is not None]
-    least = min((rest.cost(one) for one in known), default=None)
-    far = enough * (1 + _FAR) - problem.cost(base)
-    if least is None or (least > far and len(columns) * len(items) <= _MOST_SEARCHED):
-        searched = _search(master.highspy, rest, columns, known, enough * _CLOSE, meter)
-        if searched is not None:
-            known.append(searched)
-    if not known:
+    good = _good_columns(rest, columns, items, (solution.slot_prices, costs))
+    dived = dive(rest, highspy, good, meter, turn)
+    found = [one for one in (dived, *(rule(rest) for rule in RULES.values() if not turn)) if one is not None]
+    if not found:
         return None
-    best = min(known, key=rest.cost)
-    return trimmed(problem, base + tuple(_widened(one, items, len(problem.demand)) for one in best))
-
-
-def _useful_sizes(problem: CostProblem, rest: CostProblem, master: Master, solution: Solution) -> Column:
-    """Sizes that the part solution uses, and the cheapest ones for single slots of what is left."""
-    used = {size for (size, _), nodes in zip(master.columns, solution.nodes.tolist(), strict=True) if nodes > 1e-9}
-    price = np.where(rest.each > 0, problem.price, np.iinfo(np.int64).max)
-    return np.array(sorted(used | set(price.argmin(axis=1).tolist())), np.int64)
-
-
-def _widened(one: Filled, items: Column, count: int) -> Filled:
-    slots = np.zeros(count, np.int64)
-    slots[items] = one.slots
-    return replace(one, slots=slots)
+    best = min(found, key=rest.cost)
+    return trimmed(
+        problem, base + tuple(replace(one, slots=widened(one.slots, items, len(problem.demand))) for one in best)
+    )
 
 
 def _good_columns(
@@ -116,26 +114,6 @@ def _good_columns(
         if len(found) >= _MOST_COLUMNS:
             break
     return list(found.values())
-
-
-def _search(
-    highspy: Any, rest: CostProblem, columns: list[tuple[int, Column]], known: list[Packing], close: float,
-    meter: Meter,
-) -> Packing | None:  # fmt: skip
-    """A branch and bound over the columns and all that rules found."""
-    master = Master(highspy, rest, rest.demand, rest.room)
-    master.add(np.array([size for size, _ in columns], np.int64), np.array([row for _, row in columns], np.int64))
-    for one in (one for packing in known for one in packing):
-        master.add(np.array([one.size]), one.slots[None, :])
-    size = len(master.columns) * len(rest.demand)
-    nodes_allowed = min(max(meter.left // (_TREE_UNITS * max(size, 1)), _FEWEST_NODES), _TREE_NODES)
-    meter.spend(nodes_allowed * size * _TREE_UNITS)
-    least = min((rest.cost(packing) for packing in known), default=0)
-    nodes = master.solve_whole(nodes_allowed, min(max(close / max(least, 1), 1e-5), 0.05))
-    if nodes is None:
-        return None
-    found = zip(master.columns, nodes.tolist(), strict=True)
-    return tuple(Filled(size, count, row) for (size, row), count in found if count)
 
 
 def trimmed(problem: CostProblem, packing: Packing) -> Packing:

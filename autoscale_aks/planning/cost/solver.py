@@ -43,8 +43,10 @@ class Master:
     def __init__(self, highspy: Any, problem: CostProblem, demand: Column, room: Column) -> None:
         self.highspy, self.problem = highspy, problem
         self._demand, self._room = demand, room
-        self._solver = _new_solver(highspy)
-        self._columns: list[tuple[int, Column]] = []
+        self._solver = new_solver(highspy)
+        self.sizes: Column = np.zeros(0, np.int64)
+        self.slots: Column = np.zeros((0, len(demand)), np.int64)
+        self._known: set[tuple[int, bytes]] = set()
         nothing = (np.zeros(0, np.int32), np.zeros(0))
         for slots in demand.tolist():
             self._solver.addRow(float(slots), highspy.kHighsInf, 0, *nothing)
@@ -58,22 +60,41 @@ class Master:
             self._solver.addCol(0.0, 0.0, highspy.kHighsInf, 2, ends, amounts)
 
     def add(self, sizes: Column, slots: Column) -> None:
-        """More columns: fillings of one node."""
-        problem = self.problem
-        for size, row in zip(sizes.tolist(), slots, strict=True):
-            items = np.flatnonzero(row)
-            limits = np.flatnonzero(problem.charges[:, size])
-            index = np.concatenate([items, limits + len(self._demand)]).astype(np.int32)
-            amounts = np.concatenate([row[items].astype(float), problem.charges[limits, size] / self._scale[limits]])
-            price = float(problem.price[size]) / self._cost
-            self._solver.addCol(price, 0.0, self.highspy.kHighsInf, len(index), index, amounts)
-            self._columns.append((size, row))
+        """More columns: fillings of one node, those that are not there yet."""
+        fresh = [
+            index
+            for index, size in enumerate(sizes.tolist())
+            if (key := (size, slots[index].tobytes())) not in self._known and not self._known.add(key)  # type: ignore[func-returns-value]
+        ]
+        fresh = [index for index in fresh if slots[index].any()]
+        if not fresh:
+            return
+        sizes, slots = sizes[fresh], slots[fresh]
+        entries = np.concatenate(
+            [slots.astype(float), (self.problem.charges[:, sizes] / self._scale[:, None]).T], axis=1
+        )
+        column, row = np.nonzero(entries)
+        starts = np.searchsorted(column, np.arange(len(sizes))).astype(np.int32)
+        prices = self.problem.price[sizes] / self._cost
+        endless = np.full(len(sizes), self.highspy.kHighsInf)
+        self._solver.addCols(
+            len(sizes),
+            prices,
+            np.zeros(len(sizes)),
+            endless,
+            len(row),
+            starts,
+            row.astype(np.int32),
+            entries[column, row],
+        )
+        self.sizes = np.concatenate([self.sizes, sizes])
+        self.slots = np.concatenate([self.slots, slots])
 
     def exchanged(self, solution: Solution) -> list[tuple[int, Column]]:
         """Columns that hold the items which slots cover by exchange: with them no exchange is needed."""
         used = np.flatnonzero(solution.nodes > 0).tolist()
         nodes = [float(solution.nodes[index]) for index in used]
-        columns = [self._columns[index] for index in used]
+        columns = [(int(self.sizes[index]), self.slots[index]) for index in used]
         takes = (self.problem.needs / np.maximum(self.problem.totals.max(axis=0, initial=1), 1)).sum(axis=1)
         for index in np.argsort(-takes[self._exchanges[:, 0]], kind="stable").tolist():
             (large, small), flow = self._exchanges[index].tolist(), float(solution.moved[index])
@@ -101,7 +122,10 @@ class Master:
     @property
     def columns(self) -> list[tuple[int, Column]]:
         """All columns so far: size and slots."""
-        return self._columns
+        return list(zip(self.sizes.tolist(), self.slots, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.sizes)
 
     def solve(self) -> Solution | None:
         """The cheapest mix; None when the solver fails or its answer does not hold."""
@@ -129,7 +153,7 @@ class Master:
         """Whole nodes of each column: the best found in `most_nodes` nodes of the search tree, or within `gap`."""
         highspy, solver = self.highspy, self._solver
         self.without_exchanges()
-        count, first = len(self._columns), len(self._exchanges)
+        count, first = len(self.sizes), len(self._exchanges)
         kinds = np.full(count, int(highspy.HighsVarType.kInteger), np.uint8)
         solver.changeColsIntegrality(count, np.arange(first, first + count, dtype=np.int32), kinds)
         solver.setOptionValue("mip_max_nodes", most_nodes)
@@ -144,16 +168,15 @@ class Master:
 
     def _covers(self, nodes: Column, moved: Column) -> bool:
         """HiGHS has been seen to answer zeros: every answer is checked against what was asked."""
-        if len(nodes) != len(self._columns):
+        if len(nodes) != len(self.sizes):
             return False
-        slots = np.array([row for _, row in self._columns])
-        sizes = np.array([size for size, _ in self._columns])
-        covered = (nodes @ slots).astype(float)
+        used = np.flatnonzero(nodes)
+        covered = (nodes[used] @ self.slots[used]).astype(float)
         np.add.at(covered, self._exchanges[:, 1], moved)
         np.subtract.at(covered, self._exchanges[:, 0], moved)
-        used = self.problem.charges[:, sizes] @ nodes
+        charged = self.problem.charges[:, self.sizes[used]] @ nodes[used]
         enough = (covered >= self._demand - _TOLERANCE * np.maximum(self._demand, 1)).all()
-        within = (used <= self._room + _TOLERANCE * np.maximum(np.abs(self._room), 1)).all()
+        within = (charged <= self._room + _TOLERANCE * np.maximum(np.abs(self._room), 1)).all()
         return bool(enough and within)
 
 
@@ -174,7 +197,7 @@ def exchanges(problem: CostProblem) -> Column:
     return np.argwhere(less & ~(steps @ steps > 0))
 
 
-def _new_solver(highspy: Any) -> Any:
+def new_solver(highspy: Any) -> Any:
     """One thread, one seed and no clock: the same input gives the same answer (P5).
 
     HiGHS keeps one pool of threads a process and refuses another number of them; the answer of a refused run is all

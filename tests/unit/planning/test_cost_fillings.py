@@ -1,0 +1,219 @@
+"""Fillings of one node: each is one, none is worth more than the bound, and the best is found (by brute force)."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoscale_aks.planning.cost.generation import Generation
+from autoscale_aks.planning.cost.greedy import fill_all
+from autoscale_aks.planning.cost.labels import Node, find
+from autoscale_aks.planning.cost.pricing import Search, ask, best_fillings, quick_fillings
+from autoscale_aks.planning.cost.problem import CostProblem, Filled, Meter
+from autoscale_aks.planning.cost.relaxing import relax
+from autoscale_aks.planning.cost.rounding import rounded
+from autoscale_aks.planning.cost.sharing import share_out
+from autoscale_aks.planning.cost.solver import exchanges, solver_module
+
+if TYPE_CHECKING:
+    from autoscale_aks.planning.places import Column
+
+PLENTY = 1 << 40
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple[CostProblem, Column]:
+    """A few kinds of slots on a few sizes, and what slots are worth."""
+    dimensions, items, sizes = draw(st.integers(1, 3)), draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    amounts = st.lists(st.integers(0, 5), min_size=dimensions, max_size=dimensions)
+    needs = np.array([draw(amounts.filter(any)) for _ in range(items)])
+    totals = np.array([[draw(st.integers(1, 12)) for _ in range(dimensions)] for _ in range(sizes)])
+    limits = draw(st.integers(0, 1))
+    problem = CostProblem(
+        needs=needs,
+        demand=np.array([draw(st.integers(1, 3)) for _ in range(items)]),
+        allowed=np.array([[draw(st.booleans()) for _ in range(sizes)] for _ in range(items)]),
+        alone=np.array([draw(st.sampled_from([False, False, False, True])) for _ in range(items)]),
+        totals=totals,
+        price=np.array([draw(st.integers(1, 20)) for _ in range(sizes)]),
+        charges=np.ones((limits, sizes), np.int64),
+        room=np.full(limits, draw(st.integers(2, 8)), np.int64),
+        coin=Fraction(1),
+    )
+    return problem, np.array([draw(st.integers(1, 30)) for _ in range(items)], float)
+
+
+def fillings_of(problem: CostProblem, size: int) -> list[tuple[int, ...]]:
+    """All there are, with no more slots than are wanted."""
+    most = np.minimum(problem.each[:, size], problem.demand).tolist()
+    found = []
+    for slots in itertools.product(*(range(count + 1) for count in most)):
+        row = np.array(slots)
+        if problem.alone[row > 0].any():
+            if sum(slots) == 1:
+                found.append(slots)
+        elif (row @ problem.needs <= problem.totals[size]).all():
+            found.append(slots)
+    return found
+
+
+def most_worth(problem: CostProblem, values: Column, size: int) -> float:
+    return max(float(np.array(slots) @ values) for slots in fillings_of(problem, size))
+
+
+def least_price(problem: CostProblem) -> int | None:
+    """The least that whole nodes cost, by trying all ways."""
+    choices = [
+        (int(problem.price[size]), size, np.array(slots))
+        for size in range(len(problem.price))
+        for slots in fillings_of(problem, size)
+        if any(slots)
+    ]
+    best: list[int | None] = [None]
+
+    def buy(left: Column, paid: int, room: Column) -> None:
+        if best[0] is not None and paid >= best[0]:
+            return
+        if not left.any():
+            best[0] = paid
+            return
+        item = int(np.flatnonzero(left)[0])
+        for price, size, slots in choices:
+            charged = problem.charges[:, size]
+            if slots[item] and (charged <= room).all():
+                buy(np.maximum(left - slots, 0), paid + price, room - charged)
+
+    buy(problem.demand.copy(), 0, problem.room.copy())
+    return best[0]
+
+
+@settings(deadline=None)
+@given(problems())
+def test_part_slots_are_worth_no_less_than_whole_ones(case: tuple[CostProblem, Column]) -> None:
+    problem, values = case
+    usable = (problem.each > 0) & ~problem.alone[:, None]
+    most = np.where(usable, np.minimum(problem.each, problem.demand[:, None]), 0)
+    found = relax(problem.needs, values, most, problem.totals, np.zeros(len(problem.price)))
+    for size in range(len(problem.price)):
+        whole = [slots for slots in fillings_of(problem, size) if not problem.alone[np.array(slots) > 0].any()]
+        assert max(float(np.array(slots) @ values) for slots in whole) <= found.upper[size] * (1 + 1e-9)
+
+
+@settings(deadline=None)
+@given(problems(), st.integers(0, 50))
+def test_a_quick_filling_fits_its_node_and_holds_what_it_is_given(case: tuple[CostProblem, Column], turn: int) -> None:
+    problem, values = case
+    most = np.minimum(problem.each, problem.demand[:, None]).T
+    given_slots = np.zeros_like(most)
+    slots, _ = fill_all(problem.needs, values, most, problem.totals, np.ones(problem.totals.shape), given_slots, turn)
+    assert (slots >= given_slots).all()
+    assert (slots <= most).all()
+    assert (slots @ problem.needs <= problem.totals).all()
+
+
+@settings(deadline=None)
+@given(problems(), st.integers(0, 9))
+def test_quick_fillings_are_fillings_whatever_the_turn(case: tuple[CostProblem, Column], turn: int) -> None:
+    problem, values = case
+    found = quick_fillings(ask(problem, values, problem.price.astype(float)), 0.5, turn)
+    for size, slots in zip(found.sizes.tolist(), found.slots, strict=True):
+        if problem.each[slots > 0, size].all():
+            assert tuple(slots.tolist()) in fillings_of(problem, size)
+
+
+@settings(deadline=None)
+@given(problems(), st.sampled_from([1, 8, 64]))
+def test_labels_find_the_best_filling_or_bound_it(case: tuple[CostProblem, Column], labels: int) -> None:
+    problem, values = case
+    size = 0
+    items = np.flatnonzero((problem.each[:, size] > 0) & ~problem.alone)
+    if not len(items):
+        return
+    most = np.minimum(problem.each[items, size], problem.demand[items])
+    node = Node(
+        needs=problem.needs[items], values=values[items], most=most, total=problem.totals[size],
+        weights=np.ones(problem.needs.shape[1]), reached=1.5,
+    )  # fmt: skip
+    found = find(node, labels, PLENTY, 8)
+    best = max(
+        float(np.array(slots) @ values)
+        for slots in fillings_of(problem, size)
+        if not problem.alone[np.array(slots) > 0].any()
+    )
+    assert best <= max(found.bound, node.reached) * (1 + 1e-9)
+    assert (found.slots @ node.needs <= node.total).all()
+    assert (found.slots <= most).all()
+    if labels == 64 and best > node.reached:
+        assert float((found.slots @ node.values).max()) == best
+
+
+@settings(deadline=None)
+@given(problems(), st.sampled_from([(1, 1), (64, PLENTY), (4096, PLENTY)]), st.booleans())
+def test_no_filling_is_worth_more_than_the_bound_however_little_is_searched(
+    case: tuple[CostProblem, Column], effort: tuple[int, int], thorough: bool
+) -> None:
+    problem, values = case
+    asked = ask(problem, values, problem.price.astype(float))
+    found = best_fillings(asked, Search(1e-4, *effort, thorough=thorough))
+    for size in range(len(problem.price)):
+        assert most_worth(problem, values, size) <= found.most[size] * (1 + 1e-9)
+
+
+@settings(deadline=None)
+@given(problems())
+def test_an_exchanged_slot_fits_wherever_the_larger_one_does(case: tuple[CostProblem, Column]) -> None:
+    problem, _ = case
+    for large, small in exchanges(problem).tolist():
+        assert (problem.needs[small] <= problem.needs[large]).all()
+        assert (problem.allowed[small] | ~problem.allowed[large]).all()
+        assert not problem.alone[[large, small]].any()
+
+
+@settings(deadline=None)
+@given(problems())
+def test_whole_nodes_cost_no_less_than_the_least_price_and_bounds_no_more(case: tuple[CostProblem, Column]) -> None:
+    """The bound of shared slots, the bound of columns, the least price, and what is bought, in this order."""
+    problem, _ = case
+    highspy = solver_module()
+    if highspy is None or not (problem.each > 0).any(axis=1).all():
+        return
+    least = least_price(problem)
+    if least is None:
+        return
+    meter = Meter(4_000_000)
+    shared = share_out(problem, highspy, meter)
+    assert shared is not None
+    assert shared.value <= least * (1 + 1e-6)
+    run = Generation(problem, highspy, meter, shared)
+    run.start([])
+    run.run(2_000_000)
+    run.settle()
+    assert shared.value <= run.bound.value <= least * (1 + 1e-6)
+    found = rounded(run, highspy, run.bound.value, None)
+    if found is not None:
+        assert problem.holds(found)
+        assert problem.cost(found) >= least
+
+
+def test_a_few_nodes_at_a_time_reach_the_least_price() -> None:
+    """Alone each pair of 5 and 3 needs a node of 10; three of 5 and three of 3 fit one of 24."""
+    problem = CostProblem(
+        needs=np.array([[5], [3]]), demand=np.array([3, 3]), allowed=np.ones((2, 2), bool), alone=np.zeros(2, bool),
+        totals=np.array([[10], [24]]), price=np.array([5, 11]), charges=np.zeros((0, 2), np.int64),
+        room=np.zeros(0, np.int64), coin=Fraction(1),
+    )  # fmt: skip
+    highspy = solver_module()
+    assert highspy is not None
+    run = Generation(problem, highspy, Meter(4_000_000), share_out(problem, highspy, Meter(1_000_000)))
+    run.start([])
+    run.run(2_000_000)
+    run.settle()
+    three_pairs = (Filled(0, 3, np.array([1, 1])),)
+    found = rounded(run, highspy, run.bound.value, three_pairs)
+    assert found is not None
+    assert problem.cost(found) == least_price(problem) == 11
