@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _START_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 2.0
+_STOP_ROUND_S = 0.01
 _BACKLOG = 2048
 
 
@@ -73,16 +75,27 @@ class _Uvicorn(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, end every pause, break every connection."""
+        loop = asyncio.get_running_loop()
+        for sock in sockets or ():
+            loop.remove_reader(sock)
+        await asyncio.sleep(0)  # asyncio drops, unclosed, what it accepted but has not yet attached to a closed server
         for server in self.servers:
             server.close()
         for sock in sockets or ():
             sock.close()
         self._pauses.release()
-        for connection in tuple(self.server_state.connections):
-            transport: Any = connection.transport
-            transport.abort()
-        if self.server_state.tasks:
-            await asyncio.wait(tuple(self.server_state.tasks), timeout=_STOP_TIMEOUT_S)
+        until = time.monotonic() + _STOP_TIMEOUT_S
+        while time.monotonic() < until:
+            for connection in tuple(self.server_state.connections):
+                transport: Any = connection.transport
+                transport.abort()
+            await asyncio.sleep(0)
+            # what was accepted just before is a task of its own until it is a connection
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            if not others and not self.server_state.connections:
+                break
+            if others:
+                await asyncio.wait(others, timeout=_STOP_ROUND_S)
         await asyncio.sleep(0)
 
     def stop(self) -> None:

@@ -139,7 +139,7 @@ def test_the_page_on_openpbs_is_walked_on_captures_and_a_stand_in(tmp_path: Path
         assert site.state["resources"] == before
         walk.say(prepare)
         made = site.state["resources"]
-        with subprocess.Popen(["sleep", "60"]) as scheduler:
+        with subprocess.Popen(["env", "--default-signal=HUP", "sleep", "60"]) as scheduler:
             (site.path / "sched_priv" / "sched.lock").write_text(f"{scheduler.pid}\n")
             walk.say(reread)
             assert scheduler.wait(10) == -signal.SIGHUP, "the scheduler is told to look at its configuration"

@@ -51,7 +51,7 @@ def test_the_commands_of_the_page_on_rows_run(
     assert {"jobs", "nodes", "buckets"} <= {shlex.split(one)[1] for one in commands} <= set(WITH_ROWS)
     raw = scenario(job("42", iterations=3), arrays=[array("htc", f4())], existing_nodes=[node()])
     for one in commands:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(raw)))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(raw).encode())))
         assert main([*shlex.split(one)[1:], "--scenario", "-"]) == DONE, one
         captured = capsys.readouterr()
         assert captured.out
