@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from autoscale_aks.ledger.records import MachineRecord, MachineState
 from autoscale_aks.reconcile.group_pools import group_pools
+from autoscale_aks.reconcile.held import held_by
 from autoscale_aks.reconcile.join import Joined, Sighting, join_machine
 from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, machine_prefix
 from autoscale_aks.reconcile.table import Action
@@ -38,6 +39,8 @@ class Joiner:
     closing: list[str] = field(default_factory=list)
     registered: set[str] = field(default_factory=set)
     scheduler_names: dict[str, str] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
+    """Machines that were never ready as far as is known → what keeps work off their nodes, where something does."""
 
     @property
     def ready(self) -> Mapping[str, str]:
@@ -66,6 +69,8 @@ class Joiner:
             boot_stages_s=self.world.config.policy.boot_stages.of(record.nodearray),
         )
         self._keep(record, join_machine(seen, self.now))
+        if record.ready_at is None and (why := held_by(cluster_node, scheduler_node)):
+            self.held[record.name] = why
         if scheduler_node is not None:
             self.scheduler_names[record.name] = scheduler_node.name
         if cluster_node is not None or (scheduler_node is not None and scheduler_node.state != "Booting"):

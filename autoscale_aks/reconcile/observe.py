@@ -12,6 +12,7 @@ from autoscale_aks.model.snapshot import NameSeries, Snapshot, Source
 from autoscale_aks.reconcile.catalogue import equip
 from autoscale_aks.reconcile.cloud_view import ask_cloud
 from autoscale_aks.reconcile.fresh_nodes import rules_of_cycle
+from autoscale_aks.reconcile.held import held_notices
 from autoscale_aks.reconcile.joining import Joiner, only_scheduled, unrecorded_machines
 from autoscale_aks.reconcile.lessons import learn
 from autoscale_aks.reconcile.names import machine_prefix, number_of_name
@@ -87,6 +88,7 @@ def observe(world: World) -> Observation:
         proposals=world.ledger.proposals(now - _PROPOSALS_KEPT_S),
         notices=(
             *spared_notices(snapshot.nodes, world.config),
+            *held_notices(snapshot.nodes, joined.held),
             *learned.notices,
             *equipped,
             *measured.notices,
