@@ -33,6 +33,8 @@ class Joiner:
     cloud: CloudView
     protections: Mapping[str, Protection]
     now: float
+    removing: frozenset[str] = frozenset()
+    """Machines whose nodes a person's act has closed, to take them from the scheduler and not to delete them."""
     records: dict[str, MachineRecord] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
@@ -51,7 +53,8 @@ class Joiner:
         """Join one machine and keep what the table says of it."""
         cluster_node = self.cloud.node_of(record.name)
         scheduler_node = self.queue.node_of(record, cluster_node)
-        record = _half_closed(record, scheduler_node)
+        if record.name not in self.removing:
+            record = _half_closed(record, scheduler_node)
         self.records[record.name] = record
         seen = Sighting(
             record=record,

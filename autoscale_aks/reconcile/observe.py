@@ -16,9 +16,10 @@ from autoscale_aks.reconcile.held import held_notices
 from autoscale_aks.reconcile.joining import Joiner, only_scheduled, unrecorded_machines
 from autoscale_aks.reconcile.lessons import learn
 from autoscale_aks.reconcile.names import machine_prefix, number_of_name
-from autoscale_aks.reconcile.observation import Observation
+from autoscale_aks.reconcile.observation import SCHEDULER, Observation
 from autoscale_aks.reconcile.queue_view import QueueView
 from autoscale_aks.reconcile.quota import measure
+from autoscale_aks.reconcile.removals import under_way
 from autoscale_aks.reconcile.requests import sort_requests, with_requests
 from autoscale_aks.reconcile.shrinking import FLAG, Doubts
 from autoscale_aks.reconcile.site_nodes import site_nodes
@@ -53,7 +54,7 @@ def observe(world: World) -> Observation:
     cloud = ask_cloud(world, known, doubts)
     queue.judge(known, cloud, doubts)
     unrecorded = unrecorded_machines(world, cloud, known, now)
-    joined = Joiner(world, queue, cloud, world.ledger.protections(now), now)
+    joined = Joiner(world, queue, cloud, world.ledger.protections(now), now, removing=under_way(world.ledger))
     for record in (*known.values(), *unrecorded, *only_scheduled(world, cloud, queue, known, now)):
         joined.add(record)
     learned = learn(world, joined)
@@ -114,7 +115,7 @@ def _snapshot(world: World, joined: Joiner, learned: Lessons, unseen: Unseen, li
         jobs=queue.state.jobs,
         naming=frozendict({array.name: _series(world, array, joined.records) for array in config.arrays}),
         blocked=replace(cloud.blocked, back_offs=(*world.ledger.back_offs(now), *learned.back_offs)),
-        sources=(Source(name="scheduler", complete=queue.is_complete, detail=queue.doubt), *cloud.sources),
+        sources=(Source(name=SCHEDULER, complete=queue.is_complete, detail=queue.doubt), *cloud.sources),
         problems=(*queue.state.problems, *(world.equipment.problems if world.equipment is not None else ())),
     )
 

@@ -13,9 +13,7 @@ NO_CLOCKS: Final = (math.inf, math.inf, math.inf)
 """Of `BootStages`: no stage has a clock of its own."""
 
 
-def boot_deadline(
-    record: MachineRecord, timeout_s: float, stages_s: tuple[float, float, float] = NO_CLOCKS
-) -> float:
+def boot_deadline(record: MachineRecord, timeout_s: float, stages_s: tuple[float, float, float] = NO_CLOCKS) -> float:
     """When a machine that is not ready is given up, in seconds since the epoch.
 
     `timeout_s` after it was asked for; half of that later, once, for one that reached a further stage in the second
