@@ -174,7 +174,7 @@ def _node(seen: Sighting, ruling: Ruling, stage: Stage, now: float) -> Node:
         keep_alive=seen.is_protected or _is_kept_alive(seen.machine),
         resources=scheduler.resources if scheduler and is_ready else {},
         available=scheduler.available if scheduler and is_ready else {},
-        job_ids=() if _is_on_its_first_way_up(seen, stage) else seen.job_ids,
+        job_ids=() if _is_on_its_first_way_up(seen, ruling) else seen.job_ids,
         create_time=record.asked_at,
         idle_since=record.idle_since,
         boot_deadline=_deadline(seen, ruling, lost_since, now),
@@ -190,9 +190,10 @@ def _is_kept_alive(machine: Machine | None) -> bool:
     return machine is not None and machine.tags.get(KEEP_ALIVE_TAG, "").lower() == "true"
 
 
-def _is_on_its_first_way_up(seen: Sighting, stage: Stage) -> bool:
-    """Work may be assigned to it and cannot run: it protects nothing (user ask T12b)."""
-    return stage is Stage.IN_FLIGHT and seen.record.ready_at is None and _scheduler(seen) is SchedulerSays.ABSENT
+def _is_on_its_first_way_up(seen: Sighting, ruling: Ruling) -> bool:
+    """Work may be assigned to it and cannot run: it protects nothing, least of all a failed one (user ask T12b)."""
+    is_coming = ruling.stage is Stage.IN_FLIGHT or ruling.action is Action.REMOVE
+    return is_coming and seen.record.ready_at is None and _scheduler(seen) is SchedulerSays.ABSENT
 
 
 def _deadline(seen: Sighting, ruling: Ruling, lost_since: float | None, now: float) -> float | None:

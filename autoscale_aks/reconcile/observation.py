@@ -97,6 +97,11 @@ class Observation:
     """What sizes, prices and quota were read from, and how old it is (user ask T27a)."""
 
     @property
+    def failed_in_cloud(self) -> frozenset[str]:
+        """Machines whose creation failed, or whose VM is gone."""
+        return frozenset(node.name for node in self.snapshot.nodes if node.is_failed)
+
+    @property
     def is_scheduler_whole(self) -> bool:
         """Whether the scheduler's answer was whole and believed: only then its silence about a node says something."""
         return all(source.complete for source in self.snapshot.sources if source.name == SCHEDULER)
