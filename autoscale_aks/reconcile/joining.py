@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.ledger.records import MachineRecord, MachineState
 from autoscale_aks.reconcile.group_pools import group_pools
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from autoscale_aks.reconcile.queue_view import QueueView
     from autoscale_aks.reconcile.world import World
     from autoscale_aks.schedulers.port import SchedulerNode
+
+
+_LEAVING: Final = frozenset({MachineState.CLOSING, MachineState.DELETING})
 
 
 @dataclass(slots=True)
@@ -43,6 +46,8 @@ class Joiner:
     scheduler_names: dict[str, str] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     """Machines that were never ready as far as is known → what keeps work off their nodes, where something does."""
+
+    closed_by_others: set[str] = field(default_factory=set)
 
     @property
     def ready(self) -> Mapping[str, str]:
@@ -76,6 +81,8 @@ class Joiner:
             self.held[record.name] = why
         if scheduler_node is not None:
             self.scheduler_names[record.name] = scheduler_node.name
+            if scheduler_node.state == "Closed" and not scheduler_node.closed_by_us and record.state not in _LEAVING:
+                self.closed_by_others.add(record.name)
         if cluster_node is not None or (scheduler_node is not None and scheduler_node.state != "Booting"):
             self.registered.add(record.name)
 
@@ -93,8 +100,7 @@ def _half_closed(record: MachineRecord, node: SchedulerNode | None) -> MachineRe
 
     Its delete protocol goes on, or it would stay closed, and billed, for ever (user asks T13, T33d).
     """
-    is_known = record.state in {MachineState.CLOSING, MachineState.DELETING}
-    if is_known or node is None or node.state != "Closed" or not node.closed_by_us:
+    if record.state in _LEAVING or node is None or node.state != "Closed" or not node.closed_by_us:
         return record
     return replace(record, state=MachineState.CLOSING)
 

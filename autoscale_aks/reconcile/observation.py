@@ -69,6 +69,8 @@ class Observation:
     """Machines that were ready and are not, and since when."""
     scheduler_names: Mapping[str, str] = field(default_factory=frozendict)
     """Machine → the scheduler's name of its node."""
+    closed_by_others: frozenset[str] = frozenset()
+    """Machines whose nodes somebody else has closed, as far as ledger and driver can tell: never opened by us."""
     reports_nodes: bool = True
     """Whether the scheduler shows nodes at all."""
     protections: Mapping[str, Protection] = field(default_factory=frozendict)

@@ -78,6 +78,7 @@ def observe(world: World) -> Observation:
         registered=frozenset(joined.registered),
         lost={node.name: node.lost_since for node in joined.nodes if node.lost_since is not None},
         scheduler_names=joined.scheduler_names,
+        closed_by_others=frozenset(joined.closed_by_others),
         reports_nodes=queue.state.nodes is not None,
         takes_reasons=queue.state.takes_reasons,
         protections=joined.protections,

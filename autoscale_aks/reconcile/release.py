@@ -145,10 +145,14 @@ def _close(
 
 
 def reopen(world: World, seen: Observation, names: list[str]) -> SchedulerError | None:
-    """Take nodes back. When the scheduler fails they stay closing in the ledger, and the next cycle tries again."""
+    """Take nodes back. When the scheduler fails they stay closing in the ledger, and the next cycle tries again.
+
+    What somebody else had closed before us stays as it was.
+    """
     if not names:
         return None
-    known = [seen.scheduler_names[name] for name in names if name in seen.scheduler_names]
+    ours = [name for name in names if name not in seen.closed_by_others]
+    known = [seen.scheduler_names[name] for name in ours if name in seen.scheduler_names]
     try:
         if known:
             world.scheduler.reopen_nodes(known)

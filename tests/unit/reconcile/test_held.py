@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from unit.reconcile.fakes import BOOT_S, BOOTED_S, Site, accepted, claimed
 
+from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.model.plan import ReleaseCause
 
@@ -110,6 +111,18 @@ def test_t14_work_on_a_node_that_is_drained_at_the_first_look_keeps_it(held: Sit
         report = held.cycle()
         assert (report.releases.deleted, report.observation.failed) == ([], ())
         held.advance(BOOT_S)
+
+
+def test_t20_a_node_that_somebody_else_closed_is_never_opened_by_us(held: Site) -> None:
+    """A job is found on the second look: the machine stays, and so does the administrator's word."""
+    held.cycle()
+    held.advance(BOOT_S)
+    looks = held.scheduler.reads
+    held.scheduler.before_read = lambda number: held.scheduler.start("work", NAME) if number == looks + 2 else None
+    report = held.cycle()
+    assert (report.releases.deleted, report.releases.reopened) == ([], [NAME])
+    assert held.scheduler.told("reopen") == []
+    assert held.records()[NAME].state is MachineState.LISTED
 
 
 def test_t03_a_node_that_the_scheduler_finds_down_before_it_has_spoken_is_on_its_way(site: Site) -> None:
