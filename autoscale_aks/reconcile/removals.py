@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FLAG: Final = "removing: "
 """What the ledger's flags of such machines begin with; the value is when it was begun."""
+_SHUT: Final = frozenset({"Closed", "Down"})
+"""Some schedulers keep a forgotten node, down (Slurm)."""
 _LEAVING: Final = frozenset({MachineState.CLOSING, MachineState.DELETING})
 
 
@@ -71,7 +73,7 @@ def _end_known(world: World, seen: Observation, known: dict[str, str], over: lis
     for name, node_name in sorted(known.items()):
         record = seen.records[name]
         node = again.nodes.get(name) or again.nodes.get(node_name) or again.node_of(record, None)
-        is_idle = again.state.complete and node is not None and node.state == "Closed"
+        is_idle = again.state.complete and node is not None and node.state in _SHUT
         is_idle = is_idle and not again.jobs_on(record, node, None) and again.working.isdisjoint({name, node_name})
         (leaving if is_idle else back).append(name)
     if back:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,8 @@ from autoscale_aks.reconcile.acts import acting, remove_nodes
 
 if TYPE_CHECKING:
     from unit.reconcile.fakes import Site
+
+    from autoscale_aks.schedulers.port import SchedulerState
 
 NAMES = ("site-htc-1", "site-htc-2")
 
@@ -87,6 +90,21 @@ def test_a_machine_that_is_closed_by_a_removal_is_not_taken_for_a_half_done_dele
         assert under_way(cut) == frozenset(NAMES)
     cut.scheduler.failing.clear()
     cut.cycle()
+    assert under_way(cut) == frozenset()
+
+
+def test_a_node_that_the_scheduler_keeps_down_when_it_was_forgotten_is_not_opened(cut: Site) -> None:
+    """Slurm keeps nodes of its configuration file: the act died between the last word and the ledger."""
+    real = cut.scheduler.read
+
+    def read() -> SchedulerState:
+        told = real()
+        return replace(told, nodes=tuple(replace(node, state="Down") for node in told.nodes or ()))
+
+    cut.scheduler.read = read  # type: ignore[method-assign]
+    cut.cycle()
+    assert cut.scheduler.told("reopen") == []
+    assert set(cut.scheduler.told("remove")) == nodes(cut)
     assert under_way(cut) == frozenset()
 
 
