@@ -16,6 +16,7 @@
     │   │   └── PoolLimitError     the cluster has all the agent pools it can have
     │   └── ProtocolError          the service answered outside its contract
     ├── LedgerError                the ledger file cannot be used
+    │   └── LedgerBusyError        its writer left no gap to read it in
     └── LockHeldError              another run is the writer
         └── LockLostError          it became the writer while this one was at it
 """
@@ -107,6 +108,10 @@ class ProtocolError(CloudError):
 
 class LedgerError(AutoscaleError):
     """The ledger file cannot be opened, read or migrated."""
+
+
+class LedgerBusyError(LedgerError):
+    """The ledger was locked all the time that a reader could wait; the message says by whom."""
 
 
 class LockHeldError(AutoscaleError):

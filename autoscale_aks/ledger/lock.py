@@ -178,6 +178,14 @@ def holder(path: str | Path) -> dict[str, Any] | None:
             os.close(descriptor)
 
 
+def describe_user(path: str | Path) -> str:
+    """Who keeps the ledger at `path` so busy that it could not be read, and what to do; for messages."""
+    found = holder(path)
+    if found is None:
+        return f"a program that is no writer of it keeps it locked; see which (fuser {path}), end it, and run again"
+    return f"{_describe(_lock_path(path), found)}; run again, and look at that run if it never rests"
+
+
 def _take(descriptor: int) -> bool:
     """Lock for writing. A reader looking at what a killed run left is in the way only for an instant: try again."""
     for _ in range(_ATTEMPTS):

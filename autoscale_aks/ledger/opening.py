@@ -76,12 +76,15 @@ def open_for_writing(path: Path, *, now: float, busy_timeout_s: float) -> Opened
         return Opened(connection, notices, None if made else version)
 
 
-def open_snapshot(path: Path, *, busy_timeout_s: float) -> Opened:
-    """A copy in memory of what the file says now, migrated there when it is older; no file is an empty ledger."""
+def open_snapshot(path: Path, *, patience_s: float) -> Opened:
+    """A copy in memory of what the file says now, migrated there when it is older; no file is an empty ledger.
+
+    Raises LedgerError with a next step; LedgerBusyError, without one, when the file was locked for `patience_s`.
+    """
     memory = sqlite3.connect(":memory:", isolation_level=None)
     try:
         with explained(path):
-            version = load(memory, path, busy_timeout_s)
+            version = load(memory, path, patience_s)
             schema.migrate(memory, schema.MIGRATIONS)
             memory.execute("PRAGMA query_only = ON")
     except BaseException:

@@ -8,7 +8,8 @@ Three cases, told by what stands beside the file:
   reading only (`readonly_shm`), so that nothing is made, repaired or removed.
 - **A rollback journal** (network file systems): under SQLite's shared lock for the milliseconds of the copy. A writer
   keeps readers out from before it syncs its journal until the file is synced, so beside one that never rests the gaps
-  are few and short: they are looked for often, and a reader that meets none in its time says that the file is in use.
+  are few and short: they are looked for every millisecond, because a reader that waits longer each time meets none; one
+  that meets none in its time says who is at it.
 
 What a killed writer left half done, and cannot be read so, is put right in a private copy, as the next writer will do
 in the file.
@@ -24,23 +25,25 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from autoscale_aks.errors import LedgerError
+from autoscale_aks.errors import LedgerBusyError, LedgerError
 from autoscale_aks.ledger import schema
 from autoscale_aks.ledger.connecting import check, connect, copy, refuse_unsafe, shares_memory
 
-_ATTEMPTS: Final = 5
+_ATTEMPTS: Final = 50
+"""Most times that a file which changed while it was read is read again."""
 _JOURNALS: Final = ("-journal", "-wal")
 _BUSY: Final = "database is locked"
-_LOOK_S: Final = 0.1
-"""SQLite waits ever longer, up to 0.1 s, before it looks for a gap again; begun anew, it looks after 1, 2, 5, 10 ms."""
+_LOOK_S: Final = 0.002
+"""SQLite waits ever longer, up to 0.1 s, before it looks for a gap again; begun anew so soon, it looks every 1 ms."""
 _UNUSABLE: Final = ("readonly", "unable to open")
 """What SQLite says of a file that it would have to repair, or to make an index for, and may not."""
 
 
-def load(memory: sqlite3.Connection, path: Path, busy_timeout_s: float) -> int | None:
+def load(memory: sqlite3.Connection, path: Path, patience_s: float) -> int | None:
     """Copy the file into `memory`; its version, or None when there is no file.
 
-    Raises LedgerError when it is no ledger, or never stands still; sqlite3.Error for what SQLite says.
+    A file that is locked is waited for, so many seconds or a little more. Raises LedgerBusyError when it was locked all
+    that time, LedgerError when it is no ledger or never stands still, sqlite3.Error for what SQLite says.
     """
     try:
         size = path.stat().st_size
@@ -50,20 +53,21 @@ def load(memory: sqlite3.Connection, path: Path, busy_timeout_s: float) -> int |
     if not size:
         return 0
     for _ in range(_ATTEMPTS):
-        if _load_once(memory, path, busy_timeout_s):
+        if _load_once(memory, path, patience_s):
             version = schema.read_version(memory, path, len(schema.MIGRATIONS))
             check(memory)
             return version
     raise LedgerError(f"ledger {path} changed each time it was read; run again")
 
 
-def _load_once(memory: sqlite3.Connection, path: Path, busy_timeout_s: float) -> bool:
+def _load_once(memory: sqlite3.Connection, path: Path, patience_s: float) -> bool:
     """Whether the copy is of one moment."""
     if not _companions(path) and shares_memory(path):
         return _load_at_rest(memory, path)
     try:
-        with closing(connect(path, "ro", min(busy_timeout_s, _LOOK_S), "&readonly_shm=1")) as source:
-            _copy_in_a_gap(source, memory, ceil(busy_timeout_s / _LOOK_S))
+        with closing(connect(path, "ro", min(patience_s, _LOOK_S), "&readonly_shm=1")) as source:
+            if not _copy_in_a_gap(source, memory, ceil(patience_s / _LOOK_S)):
+                raise LedgerBusyError(f"ledger {path} could not be read in {patience_s:g} s")
     except sqlite3.OperationalError as error:
         if not any(mark in str(error) for mark in _UNUSABLE):
             raise
@@ -71,17 +75,17 @@ def _load_once(memory: sqlite3.Connection, path: Path, busy_timeout_s: float) ->
     return True
 
 
-def _copy_in_a_gap(source: sqlite3.Connection, memory: sqlite3.Connection, looks: int) -> None:
-    """Copy as soon as no commit is under way. Raises sqlite3.OperationalError when there was one at each look."""
-    for _ in range(looks - 1):
+def _copy_in_a_gap(source: sqlite3.Connection, memory: sqlite3.Connection, looks: int) -> bool:
+    """Copy as soon as no commit is under way; False when there was one at each look."""
+    for _ in range(max(looks, 1)):
         try:
             copy(source, memory)
         except sqlite3.OperationalError as error:
             if _BUSY not in str(error):
                 raise
         else:
-            return
-    copy(source, memory)
+            return True
+    return False
 
 
 def _companions(path: Path) -> list[Path]:

@@ -93,6 +93,11 @@ class MachineRecord:
     """Since when it has no work because the rest of its gang was refused."""
 
     @property
+    def is_asked_for(self) -> bool:
+        """Whether this ledger asked for it; otherwise it was taken in by its marks, and its past is not known."""
+        return bool(self.chunk_id)
+
+    @property
     def is_late(self) -> bool:
         """It came, or may still come, although it was refused or believed gone."""
         return self.error_kind is not None and self.state in {MachineState.REJECTED, MachineState.LISTED}

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from frozendict import frozendict
 
-from autoscale_aks.errors import LedgerError
+from autoscale_aks.errors import LedgerBusyError, LedgerError
+from autoscale_aks.ledger.back_offs import BackOffs
 from autoscale_aks.ledger.explaining import explained
 from autoscale_aks.ledger.guards import Guards
 from autoscale_aks.ledger.history import BESIDE_MOVES, History
+from autoscale_aks.ledger.lock import describe_user
 from autoscale_aks.ledger.observations import Observations
 from autoscale_aks.ledger.opening import identity, open_for_writing, open_snapshot
 from autoscale_aks.ledger.orders import Orders
@@ -33,7 +35,6 @@ from autoscale_aks.ledger.records import (
     storable,
 )
 from autoscale_aks.ledger.stages import Stages
-from autoscale_aks.model.snapshot import BackOff
 from autoscale_aks.units import natural_key
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 _BUSY_TIMEOUT_S: Final = 10.0
+"""How long a writer waits for another process that has the file."""
+READ_PATIENCE_S: Final = 30.0
+"""How long a reader looks for a gap beside a writer that never rests: as long as a person waits for a verb."""
 _KEPT_CYCLES: Final = 1000
 _NOT_BEFORE: Final = "not before"
 _NAMES_A_QUERY: Final = 500
@@ -86,16 +90,10 @@ _SEEN_INTO: Final[Mapping[MachineState, str]] = frozendict(
     }
 )
 """By the state moved to: from which states that is legal is part of the statement."""
-_BACK_OFF: Final = """
-    INSERT INTO back_offs (key, code, until, nodearray, vm_size, zone, spot, reason, added_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (key) DO UPDATE SET until = excluded.until, reason = excluded.reason, added_at = excluded.added_at
-    WHERE back_offs.until IS NOT NULL AND (excluded.until IS NULL OR excluded.until >= back_offs.until)
-"""
 
 
 @final
-class Ledger(Guards, Observations, Stages, History, Orders):
+class Ledger(BackOffs, Guards, Observations, Stages, History, Orders):
     """The open ledger; a context manager. All times are seconds since the epoch, and arguments.
 
     Assumes one writer at a time: hold a `WriterLock` while writing. Readers need no lock and see one moment.
@@ -112,17 +110,23 @@ class Ledger(Guards, Observations, Stages, History, Orders):
 
     @classmethod
     def open(
-        cls, path: str | Path, *, now: float, read_only: bool = False, busy_timeout_s: float = _BUSY_TIMEOUT_S
+        cls, path: str | Path, *, now: float, read_only: bool = False, busy_timeout_s: float | None = None
     ) -> Ledger:
         """Open the ledger at `path`, making it (file 0600, directory 0700) when there is none.
 
         `read_only` neither makes nor changes anything: it answers from a copy in memory taken now. A damaged file
-        is set aside by a writing run, which says so in `notices`. Raises LedgerError with a next step.
+        is set aside by a writing run, which says so in `notices`. `busy_timeout_s`: how long another process that has
+        the file is waited for (None: 10 s to write, `READ_PATIENCE_S` to read). Raises LedgerError with a next step.
         """
         place = Path(path)
         if read_only:
-            return cls(place, open_snapshot(place, busy_timeout_s=busy_timeout_s), read_only=True)
-        return cls(place, open_for_writing(place, now=now, busy_timeout_s=busy_timeout_s), read_only=False)
+            patience_s = READ_PATIENCE_S if busy_timeout_s is None else busy_timeout_s
+            try:
+                return cls(place, open_snapshot(place, patience_s=patience_s), read_only=True)
+            except LedgerBusyError as error:
+                raise LedgerBusyError(f"{error}: {describe_user(place)}") from error
+        wait_s = _BUSY_TIMEOUT_S if busy_timeout_s is None else busy_timeout_s
+        return cls(place, open_for_writing(place, now=now, busy_timeout_s=wait_s), read_only=False)
 
     @property
     def in_place(self) -> bool:
@@ -263,47 +267,7 @@ class Ledger(Guards, Observations, Stages, History, Orders):
         with self._writing() as connection:
             return connection.execute(query, (older_than,)).rowcount
 
-    # Back-offs and throttling
-
-    def back_offs(self, now: float) -> tuple[BackOff, ...]:
-        """Those still in force, in a stable order."""
-        return tuple(self.back_off_reasons(now))
-
-    def back_off_reasons(self, now: float) -> Mapping[BackOff, str]:
-        """Those still in force, each with its reason."""
-        query = """SELECT code, until, nodearray, vm_size, zone, spot, reason FROM back_offs
-                   WHERE until IS NULL OR until > ? ORDER BY key"""
-        return frozendict(
-            {
-                BackOff(
-                    code=code,
-                    until=until,
-                    nodearray=nodearray,
-                    vm_size=vm_size,
-                    zone=zone,
-                    spot=None if spot is None else bool(spot),
-                ): reason
-                for code, until, nodearray, vm_size, zone, spot, reason in self._read(query, now)
-            }
-        )
-
-    def add_back_off(self, back_off: BackOff, reason: str, now: float) -> None:
-        """Do not ask there again until `back_off.until`; None is for ever, and the later of two moments wins."""
-        what = (back_off.nodearray, back_off.vm_size, back_off.zone, back_off.spot)
-        key = json.dumps([back_off.code, *what])
-        with self._writing() as connection:
-            connection.execute("DELETE FROM back_offs WHERE until <= ?", (now,))
-            row = (key, back_off.code, back_off.until, *what, storable(reason), now)
-            connection.execute(_BACK_OFF, row)
-
-    def clear_back_offs(
-        self, *, code: str | None = None, nodearray: str | None = None, vm_size: str | None = None
-    ) -> int:
-        """Ask again at once: drop the back-offs with these values (None: any value); how many."""
-        query = """DELETE FROM back_offs WHERE (:code IS NULL OR code = :code)
-                   AND (:nodearray IS NULL OR nodearray = :nodearray) AND (:vm_size IS NULL OR vm_size = :vm_size)"""
-        with self._writing() as connection:
-            return connection.execute(query, {"code": code, "nodearray": nodearray, "vm_size": vm_size}).rowcount
+    # Throttling, and what was learned
 
     def not_before(self) -> float | None:
         """The service's `Retry-After` as a moment, for all processes; None: it set none."""

@@ -109,12 +109,14 @@ class BootStages:
     """From the request until the VM is made."""
     registered: Timeout | None = None
     """From then until its node is known."""
+    ready: Timeout | None = None
+    """From then until the node takes work."""
 
-    def of(self, nodearray: str | None) -> tuple[float, float]:
-        """Both, in seconds, for one node array; infinite where there is no clock."""
-        clocks = (self.provisioned, self.registered)
-        provisioned_s, registered_s = (math.inf if one is None else one.of(nodearray) for one in clocks)
-        return provisioned_s, registered_s
+    def of(self, nodearray: str | None) -> tuple[float, float, float]:
+        """All three, in seconds, for one node array; infinite where there is no clock."""
+        clocks = (self.provisioned, self.registered, self.ready)
+        provisioned_s, registered_s, ready_s = (math.inf if one is None else one.of(nodearray) for one in clocks)
+        return provisioned_s, registered_s, ready_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

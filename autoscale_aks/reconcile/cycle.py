@@ -19,6 +19,7 @@ from autoscale_aks.reconcile.new_nodes import add_nodes
 from autoscale_aks.reconcile.observe import observe
 from autoscale_aks.reconcile.recording import record_proposals, record_sightings, record_wants
 from autoscale_aks.reconcile.release import Releases, release
+from autoscale_aks.reconcile.removals import finish_removals
 from autoscale_aks.reconcile.requests import in_the_schedulers_words, powered_policy, settle
 
 if TYPE_CHECKING:
@@ -122,6 +123,8 @@ def run_cycle(world: World, progress: Progress | None = None, *, until: float | 
     if progress is not None:
         progress.planned(decided)
     notices = record_sightings(world, seen)
+    if world.halted() is None:
+        notices += finish_removals(world, seen)
     if seen.requested.wanted:
         world.ledger.readmit(seen.requested.names)
     policy = effective_policy(world, seen.requested)

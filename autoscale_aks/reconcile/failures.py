@@ -71,16 +71,26 @@ def full_regions(
 
 
 def overdue_machines(
-    nodes: Iterable[Node], records: Mapping[str, MachineRecord], now: float
+    nodes: Iterable[Node], records: Mapping[str, MachineRecord], held: Mapping[str, str], now: float
 ) -> tuple[LaunchOutcome, ...]:
-    """Machines that had their time to boot and did not, with how far they got (user ask T12e)."""
+    """Machines that had their time to boot and did not, with how far they got (user ask T12e).
+
+    `held`: machine → what keeps work off its node (`held.held_by`), where something does.
+    """
     return tuple(
         LaunchOutcome(
             name=node.name,
             state=LaunchState.REJECTED,
             kind=FaultKind.UNKNOWN,
             code=_OVERDUE,
-            message=f"not ready in time; it got as far as {stage_of(records[node.name])}",
+            message="; ".join(
+                part
+                for part in (
+                    f"not ready in time; it got as far as {stage_of(records[node.name])}",
+                    held.get(node.name),
+                )
+                if part
+            ),
         )
         for node in nodes
         if node.stage is Stage.IN_FLIGHT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +9,7 @@ from frozendict import frozendict
 
 from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.model.node import Node, Stage
-from autoscale_aks.reconcile.stages import boot_deadline
+from autoscale_aks.reconcile.stages import NO_CLOCKS, boot_deadline
 from autoscale_aks.reconcile.table import (
     Action,
     Age,
@@ -52,6 +51,10 @@ _KNOWN: Final[Mapping[MachineState, LedgerSays]] = frozendict(
 )
 
 
+_ANSWERED: Final = frozenset({MachineState.ACCEPTED, MachineState.UNKNOWN, MachineState.DELETING})
+"""States whose change is the moment from which a list may lag: a request may leave long after it was written down."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
     """Everything known of one machine at one instant. None: that source does not know it."""
@@ -71,7 +74,7 @@ class Sighting:
     is_protected: bool = False
     boot_timeout_s: float | None = None
     """None: rules about booting do not apply."""
-    boot_stages_s: tuple[float, float] = (math.inf, math.inf)
+    boot_stages_s: tuple[float, float, float] = NO_CLOCKS
     """The clocks of single stages (`BootStages`)."""
 
 
@@ -91,7 +94,7 @@ def join_machine(seen: Sighting, now: float) -> Joined:
 
 def cell_of(seen: Sighting, now: float) -> Cell:
     """The table's cell of a machine."""
-    return Cell(_cloud(seen), _cluster(seen), _scheduler(seen), _KNOWN[seen.record.state], _age(seen, now))
+    return Cell(_cloud(seen), _cluster(seen), _scheduler(seen), _ledger(seen), _age(seen, now))
 
 
 def _cloud(seen: Sighting) -> CloudSays:
@@ -133,12 +136,23 @@ def _scheduler(seen: Sighting) -> SchedulerSays:
     return SchedulerSays.BUSY if seen.job_ids else SchedulerSays.READY
 
 
+def _ledger(seen: Sighting) -> LedgerSays:
+    record, said = seen.record, _KNOWN[seen.record.state]
+    if said not in {LedgerSays.ASKED, LedgerSays.LISTED}:
+        return said
+    is_adopted = said is LedgerSays.LISTED and (not record.is_asked_for or record.ready_at is not None)
+    has_worked = bool(seen.job_ids) and _scheduler(seen) in {SchedulerSays.CLOSED, SchedulerSays.DOWN}
+    return LedgerSays.FOUND if is_adopted or has_worked else said
+
+
 def _age(seen: Sighting, now: float) -> Age:
     record = seen.record
     if record.state is MachineState.READY:
         since = record.lost_since if record.lost_since is not None else now
+    elif record.state in _ANSWERED:
+        since = max(record.asked_at, record.updated_at)
     else:
-        since = record.updated_at if record.state is MachineState.DELETING else record.asked_at
+        since = record.asked_at
     return Age.YOUNG if now - since <= VISIBILITY_GRACE_S else Age.OLD
 
 
@@ -160,7 +174,7 @@ def _node(seen: Sighting, ruling: Ruling, stage: Stage, now: float) -> Node:
         keep_alive=seen.is_protected or _is_kept_alive(seen.machine),
         resources=scheduler.resources if scheduler and is_ready else {},
         available=scheduler.available if scheduler and is_ready else {},
-        job_ids=() if _is_on_its_first_way_up(seen, stage) else seen.job_ids,
+        job_ids=() if _is_on_its_first_way_up(seen, ruling) else seen.job_ids,
         create_time=record.asked_at,
         idle_since=record.idle_since,
         boot_deadline=_deadline(seen, ruling, lost_since, now),
@@ -176,9 +190,10 @@ def _is_kept_alive(machine: Machine | None) -> bool:
     return machine is not None and machine.tags.get(KEEP_ALIVE_TAG, "").lower() == "true"
 
 
-def _is_on_its_first_way_up(seen: Sighting, stage: Stage) -> bool:
-    """Work may be assigned to it and cannot run: it protects nothing (user ask T12b)."""
-    return stage is Stage.IN_FLIGHT and seen.record.ready_at is None and _scheduler(seen) is SchedulerSays.ABSENT
+def _is_on_its_first_way_up(seen: Sighting, ruling: Ruling) -> bool:
+    """Work may be assigned to it and cannot run: it protects nothing, least of all a failed one (user ask T12b)."""
+    is_coming = ruling.stage is Stage.IN_FLIGHT or ruling.action is Action.REMOVE
+    return is_coming and seen.record.ready_at is None and _scheduler(seen) is SchedulerSays.ABSENT
 
 
 def _deadline(seen: Sighting, ruling: Ruling, lost_since: float | None, now: float) -> float | None:

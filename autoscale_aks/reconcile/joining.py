@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.ledger.records import MachineRecord, MachineState
 from autoscale_aks.reconcile.group_pools import group_pools
+from autoscale_aks.reconcile.held import held_by
 from autoscale_aks.reconcile.join import Joined, Sighting, join_machine
 from autoscale_aks.reconcile.names import GROUP_TAG, NODEARRAY_TAG, PLAN_TAG, machine_prefix
 from autoscale_aks.reconcile.table import Action
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from autoscale_aks.schedulers.port import SchedulerNode
 
 
+_LEAVING: Final = frozenset({MachineState.CLOSING, MachineState.DELETING})
+
+
 @dataclass(slots=True)
 class Joiner:
     """Every machine once, whichever sources know it (user ask T03a)."""
@@ -32,12 +36,18 @@ class Joiner:
     cloud: CloudView
     protections: Mapping[str, Protection]
     now: float
+    removing: frozenset[str] = frozenset()
+    """Machines whose nodes a person's act has closed, to take them from the scheduler and not to delete them."""
     records: dict[str, MachineRecord] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     closing: list[str] = field(default_factory=list)
     registered: set[str] = field(default_factory=set)
     scheduler_names: dict[str, str] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
+    """Machines that were never ready as far as is known → what keeps work off their nodes, where something does."""
+
+    closed_by_others: set[str] = field(default_factory=set)
 
     @property
     def ready(self) -> Mapping[str, str]:
@@ -48,7 +58,8 @@ class Joiner:
         """Join one machine and keep what the table says of it."""
         cluster_node = self.cloud.node_of(record.name)
         scheduler_node = self.queue.node_of(record, cluster_node)
-        record = _half_closed(record, scheduler_node)
+        if record.name not in self.removing:
+            record = _half_closed(record, scheduler_node)
         self.records[record.name] = record
         seen = Sighting(
             record=record,
@@ -66,8 +77,12 @@ class Joiner:
             boot_stages_s=self.world.config.policy.boot_stages.of(record.nodearray),
         )
         self._keep(record, join_machine(seen, self.now))
+        if record.ready_at is None and (why := held_by(cluster_node, scheduler_node)):
+            self.held[record.name] = why
         if scheduler_node is not None:
             self.scheduler_names[record.name] = scheduler_node.name
+            if scheduler_node.state == "Closed" and not scheduler_node.closed_by_us and record.state not in _LEAVING:
+                self.closed_by_others.add(record.name)
         if cluster_node is not None or (scheduler_node is not None and scheduler_node.state != "Booting"):
             self.registered.add(record.name)
 
@@ -85,8 +100,7 @@ def _half_closed(record: MachineRecord, node: SchedulerNode | None) -> MachineRe
 
     Its delete protocol goes on, or it would stay closed, and billed, for ever (user asks T13, T33d).
     """
-    is_known = record.state in {MachineState.CLOSING, MachineState.DELETING}
-    if is_known or node is None or node.state != "Closed" or not node.closed_by_us:
+    if record.state in _LEAVING or node is None or node.state != "Closed" or not node.closed_by_us:
         return record
     return replace(record, state=MachineState.CLOSING)
 

@@ -60,7 +60,7 @@ def learn(world: World, joined: Joiner) -> Lessons:
     holds = region_holds(config.arrays, full_regions(made, records, config))
     rule = config.policy.spot_evictions
     evicted = spot_holds(config.arrays, ledger.evictions(EVICTED, now - rule.window_s), rule) if rule.count else {}
-    failed = (*made, *overdue_machines(joined.nodes, records, now))
+    failed = (*made, *overdue_machines(joined.nodes, records, joined.held, now))
     known = ledger.circuits()
     turned = turned_circuits(known, failed, joined.ready, records, config, now)
     gate = _gates(world, joined, {one.key: one for one in (*known, *turned)}.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from frozendict import frozendict
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from autoscale_aks.model.launch import LaunchOutcome
     from autoscale_aks.model.snapshot import BackOff, Snapshot, Source
     from autoscale_aks.schedulers.port import NodeRequest
+
+
+SCHEDULER: Final = "scheduler"
+"""The name of that source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,8 @@ class Observation:
     """Machines that were ready and are not, and since when."""
     scheduler_names: Mapping[str, str] = field(default_factory=frozendict)
     """Machine → the scheduler's name of its node."""
+    closed_by_others: frozenset[str] = frozenset()
+    """Machines whose nodes somebody else has closed, as far as ledger and driver can tell: never opened by us."""
     reports_nodes: bool = True
     """Whether the scheduler shows nodes at all."""
     protections: Mapping[str, Protection] = field(default_factory=frozendict)
@@ -91,3 +97,13 @@ class Observation:
     """Counter of Azure → what others than us use of it, for the next look."""
     references: tuple[Source, ...] = ()
     """What sizes, prices and quota were read from, and how old it is (user ask T27a)."""
+
+    @property
+    def failed_in_cloud(self) -> frozenset[str]:
+        """Machines whose creation failed, or whose VM is gone."""
+        return frozenset(node.name for node in self.snapshot.nodes if node.is_failed)
+
+    @property
+    def is_scheduler_whole(self) -> bool:
+        """Whether the scheduler's answer was whole and believed: only then its silence about a node says something."""
+        return all(source.complete for source in self.snapshot.sources if source.name == SCHEDULER)

@@ -12,12 +12,14 @@ from autoscale_aks.model.snapshot import NameSeries, Snapshot, Source
 from autoscale_aks.reconcile.catalogue import equip
 from autoscale_aks.reconcile.cloud_view import ask_cloud
 from autoscale_aks.reconcile.fresh_nodes import rules_of_cycle
+from autoscale_aks.reconcile.held import held_notices
 from autoscale_aks.reconcile.joining import Joiner, only_scheduled, unrecorded_machines
 from autoscale_aks.reconcile.lessons import learn
 from autoscale_aks.reconcile.names import machine_prefix, number_of_name
-from autoscale_aks.reconcile.observation import Observation
+from autoscale_aks.reconcile.observation import SCHEDULER, Observation
 from autoscale_aks.reconcile.queue_view import QueueView
 from autoscale_aks.reconcile.quota import measure
+from autoscale_aks.reconcile.removals import under_way
 from autoscale_aks.reconcile.requests import sort_requests, with_requests
 from autoscale_aks.reconcile.shrinking import FLAG, Doubts
 from autoscale_aks.reconcile.site_nodes import site_nodes
@@ -52,7 +54,7 @@ def observe(world: World) -> Observation:
     cloud = ask_cloud(world, known, doubts)
     queue.judge(known, cloud, doubts)
     unrecorded = unrecorded_machines(world, cloud, known, now)
-    joined = Joiner(world, queue, cloud, world.ledger.protections(now), now)
+    joined = Joiner(world, queue, cloud, world.ledger.protections(now), now, removing=under_way(world.ledger))
     for record in (*known.values(), *unrecorded, *only_scheduled(world, cloud, queue, known, now)):
         joined.add(record)
     learned = learn(world, joined)
@@ -76,6 +78,7 @@ def observe(world: World) -> Observation:
         registered=frozenset(joined.registered),
         lost={node.name: node.lost_since for node in joined.nodes if node.lost_since is not None},
         scheduler_names=joined.scheduler_names,
+        closed_by_others=frozenset(joined.closed_by_others),
         reports_nodes=queue.state.nodes is not None,
         takes_reasons=queue.state.takes_reasons,
         protections=joined.protections,
@@ -87,6 +90,7 @@ def observe(world: World) -> Observation:
         proposals=world.ledger.proposals(now - _PROPOSALS_KEPT_S),
         notices=(
             *spared_notices(snapshot.nodes, world.config),
+            *held_notices(snapshot.nodes, joined.held),
             *learned.notices,
             *equipped,
             *measured.notices,
@@ -112,7 +116,7 @@ def _snapshot(world: World, joined: Joiner, learned: Lessons, unseen: Unseen, li
         jobs=queue.state.jobs,
         naming=frozendict({array.name: _series(world, array, joined.records) for array in config.arrays}),
         blocked=replace(cloud.blocked, back_offs=(*world.ledger.back_offs(now), *learned.back_offs)),
-        sources=(Source(name="scheduler", complete=queue.is_complete, detail=queue.doubt), *cloud.sources),
+        sources=(Source(name=SCHEDULER, complete=queue.is_complete, detail=queue.doubt), *cloud.sources),
         problems=(*queue.state.problems, *(world.equipment.problems if world.equipment is not None else ())),
     )
 

@@ -89,15 +89,21 @@ def _record_stages(world: World, seen: Observation) -> None:
 
 
 def _remove_gone(world: World, seen: Observation) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Notices, and the machines that are done with. One whose node the scheduler still has is told of again."""
+    """Notices, and the machines that are done with. One whose node the scheduler has, or may have, is told of again."""
+    hidden = set() if seen.is_scheduler_whole else {name for name in seen.gone if _had_a_node(seen, name)}
+    gone = tuple(name for name in seen.gone if name in seen.scheduler_names or name not in hidden)
     known = {name: seen.scheduler_names[name] for name in seen.gone if name in seen.scheduler_names}
     try:
         if known:
             world.scheduler.remove_nodes(list(known.values()))
     except SchedulerError as error:
         notice = f"the scheduler could not be told of {len(known)} nodes that are gone: {error}"
-        return (notice,), tuple(name for name in seen.gone if name not in known)
-    return (), seen.gone
+        return (notice,), tuple(name for name in gone if name not in known)
+    return (), gone
+
+
+def _had_a_node(seen: Observation, name: str) -> bool:
+    return seen.reports_nodes and seen.records[name].registered_at is not None
 
 
 def record_wants(world: World, seen: Observation, found: Launched) -> None:

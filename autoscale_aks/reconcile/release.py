@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _WHY: Final = "idle: released"
 """What the scheduler is told when a node is closed."""
+_NOT_UP: Final = frozenset({"Down", "Booting"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +69,14 @@ def release(world: World, seen: Observation, plan: Plan, wishes: Wishes | None =
     guarded = {node.name for node in seen.snapshot.nodes if node.keep_alive}
     guarded.update(world.ledger.protections(world.clock.now()))
     _spare(world, seen, [name for name in seen.closing if name in guarded], done)
-    # A failed machine runs nothing; a late one may join and take a job at any moment, so it is looked at again too.
-    at_once = [name for name, cause in causes.items() if cause is ReleaseCause.FAILED and name not in guarded]
-    overdue = {name for name, cause in causes.items() if cause is ReleaseCause.BOOT_TIMEOUT}
+    # A failed machine that the scheduler does not know runs nothing. One that it knows may take a job at any moment,
+    # as a late one may (an extension that failed leaves a VM that works), so both are closed and looked at again.
+    failed = {name for name, cause in causes.items() if cause is ReleaseCause.FAILED}
+    at_once = [name for name in causes if name in failed and name not in guarded and name not in seen.scheduler_names]
+    overdue = {name for name, cause in causes.items() if cause is ReleaseCause.BOOT_TIMEOUT} | failed
     sent_away = [name for name in seen.requested.unwanted if name in seen.records and name not in causes]
     overdue.update(sent_away)
-    needs_closing = [*(name for name, cause in causes.items() if cause is not ReleaseCause.FAILED), *sent_away]
+    needs_closing = [*(name for name in causes if name not in failed or name in seen.scheduler_names), *sent_away]
     wishes = Wishes(drained=frozenset(world.ledger.drains())) if wishes is None else wishes
     drained = [node.name for node in seen.snapshot.nodes if node.name in wishes.drained and _may_close(node)]
     names = [name for name in dict.fromkeys((*needs_closing, *seen.closing, *drained)) if name not in guarded]
@@ -115,6 +118,7 @@ def _close(
         done.kept.update(dict.fromkeys(names, str(error)))
         return []
     open_still = set(known.values()) - shut
+    open_still -= _dead(again, seen, open_still)
     working = again.working
     busy = {
         name
@@ -141,10 +145,14 @@ def _close(
 
 
 def reopen(world: World, seen: Observation, names: list[str]) -> SchedulerError | None:
-    """Take nodes back. When the scheduler fails they stay closing in the ledger, and the next cycle tries again."""
+    """Take nodes back. When the scheduler fails they stay closing in the ledger, and the next cycle tries again.
+
+    What somebody else had closed before us stays as it was.
+    """
     if not names:
         return None
-    known = [seen.scheduler_names[name] for name in names if name in seen.scheduler_names]
+    ours = [name for name in names if name not in seen.closed_by_others]
+    known = [seen.scheduler_names[name] for name in ours if name in seen.scheduler_names]
     try:
         if known:
             world.scheduler.reopen_nodes(known)
@@ -171,6 +179,13 @@ def _has_job(again: QueueView, working: frozenset[str], seen: Observation, name:
     if any(again.state.running.get(known) for known in names) or again.jobs_on(record, node, None):
         return True
     return not working.isdisjoint(names)
+
+
+def _dead(again: QueueView, seen: Observation, names: Iterable[str]) -> set[str]:
+    """Those whose creation failed, or whose VM is gone, and whose nodes are not up: closed or not, they take no job."""
+    failed = seen.failed_in_cloud
+    nodes = {name: again.nodes.get(name) or again.nodes.get(seen.scheduler_names[name]) for name in names}
+    return {name for name, node in nodes.items() if name in failed and (node is None or node.state in _NOT_UP)}
 
 
 def _is_told(again: QueueView, seen: Observation, name: str, wishes: Wishes) -> bool:

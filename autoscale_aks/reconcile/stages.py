@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from autoscale_aks.ledger.records import MachineRecord
 
 
-def boot_deadline(
-    record: MachineRecord, timeout_s: float, stages_s: tuple[float, float] = (math.inf, math.inf)
-) -> float:
+NO_CLOCKS: Final = (math.inf, math.inf, math.inf)
+"""Of `BootStages`: no stage has a clock of its own."""
+
+
+def boot_deadline(record: MachineRecord, timeout_s: float, stages_s: tuple[float, float, float] = NO_CLOCKS) -> float:
     """When a machine that is not ready is given up, in seconds since the epoch.
 
     `timeout_s` after it was asked for; half of that later, once, for one that reached a further stage in the second
     half of its time: it is visibly advancing. Nothing else moves the deadline. A stage with a clock of its own
-    (`stages_s`: to be provisioned since the request, to be registered since then) may end it before.
+    (`stages_s`: to be provisioned since the request, to be registered since then, to be ready since then) may end it
+    before.
     """
     regular = record.asked_at + timeout_s
     half = record.asked_at + timeout_s / 2
@@ -26,10 +29,12 @@ def boot_deadline(
     return min(whole, _stage_deadline(record, *stages_s))
 
 
-def _stage_deadline(record: MachineRecord, provisioned_s: float, registered_s: float) -> float:
+def _stage_deadline(record: MachineRecord, provisioned_s: float, registered_s: float, ready_s: float) -> float:
     """When the clock of the stage that it is in ends; infinite for none."""
-    if record.registered_at is not None or record.ready_at is not None:
+    if record.ready_at is not None:
         return math.inf
+    if record.registered_at is not None:
+        return record.registered_at + ready_s
     if record.provisioned_at is not None:
         return record.provisioned_at + registered_s
     return record.asked_at + provisioned_s

@@ -66,6 +66,8 @@ class LedgerSays(enum.Enum):
     """Intended, accepted, or of unknown outcome."""
     REFUSED = "refused"
     LISTED = "listed"
+    FOUND = "found"
+    """Listed, and whether it ever was ready nobody saw: taken in by its marks, or work was on it at the first look."""
     READY = "ready"
     CLOSING = "closing"
     DELETING = "deleting"
@@ -143,13 +145,17 @@ _LISTED: Final = frozenset({CloudSays.MAKING, CloudSays.MADE})
 _MAYBE: Final = _LISTED | {CloudSays.UNSEEN}
 """It is there, or may be."""
 _UP: Final = frozenset({ClusterSays.READY})
+_CORDONED: Final = frozenset({ClusterSays.CORDONED})
 _NOT_DENIED: Final = frozenset({ClusterSays.NOT_ASKED, ClusterSays.SILENT, ClusterSays.READY})
 _WORKS: Final = frozenset({SchedulerSays.NOT_ASKED, SchedulerSays.READY})
 _BUSY: Final = frozenset({SchedulerSays.BUSY})
 _HIDDEN: Final = frozenset({SchedulerSays.HIDDEN})
 _CLOSED: Final = frozenset({SchedulerSays.CLOSED})
 _DOWN: Final = frozenset({SchedulerSays.DOWN})
+_FOUND: Final = frozenset({LedgerSays.FOUND})
+_EARLY: Final = _FOUND | {LedgerSays.ASKED, LedgerSays.LISTED}
 _WAS_READY: Final = frozenset({LedgerSays.READY})
+_MAY_HAVE_BEEN_READY: Final = _FOUND | _WAS_READY
 _YOUNG: Final = frozenset({Age.YOUNG})
 
 _CREATING: Final = Ruling(Stage.IN_FLIGHT, "Creating")
@@ -168,14 +174,14 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(cloud=frozenset({CloudSays.FAILED}), ruling=Ruling(Stage.EXISTING, "Failed", Action.REMOVE)),
     Row(
         cloud=frozenset({CloudSays.ABSENT}),
-        ledger=frozenset({LedgerSays.ASKED, LedgerSays.LISTED}),
+        ledger=_EARLY,
         age=_YOUNG,
         ruling=_CREATING,
     ),
     Row(
         cloud=frozenset({CloudSays.ABSENT}),
         scheduler=_BUSY | _HIDDEN,
-        ledger=frozenset({LedgerSays.ASKED, LedgerSays.LISTED, LedgerSays.READY, LedgerSays.CLOSING}),
+        ledger=_EARLY | {LedgerSays.READY, LedgerSays.CLOSING},
         ruling=_MISSING,
     ),
     Row(cloud=frozenset({CloudSays.ABSENT}), ruling=Ruling(None, "Gone", Action.FORGET)),
@@ -184,8 +190,9 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(cloud=_MAYBE, ledger=frozenset({LedgerSays.DELETING}), age=_YOUNG, ruling=_LEAVING),
     Row(cloud=_LISTED, ledger=frozenset({LedgerSays.DELETING}), ruling=_DRAINING),
     Row(cloud=_MAYBE, ledger=frozenset({LedgerSays.DELETING}), ruling=_LEAVING),
-    # What an administrator took out of use is neither capacity nor a failure: nothing is done to it.
-    Row(cloud=_MAYBE, cluster=frozenset({ClusterSays.CORDONED}), ruling=_SHUT),
+    # What was in use and an administrator took out of it is neither capacity nor a failure: nothing is done to it.
+    Row(cloud=_MAYBE, cluster=_CORDONED, scheduler=_BUSY | _HIDDEN, ruling=_SHUT),
+    Row(cloud=_MAYBE, cluster=_CORDONED, ledger=_MAY_HAVE_BEEN_READY, ruling=_SHUT),
     # Where work runs is a machine, whatever else is said of it.
     Row(cloud=_MAYBE, scheduler=_BUSY, ruling=_READY),
     Row(cloud=_MAYBE, scheduler=_HIDDEN, ruling=_SHUT),
@@ -206,11 +213,11 @@ TABLE: Final[tuple[Row, ...]] = (
     ),
     Row(cloud=_MAYBE, ledger=_WAS_READY, age=_YOUNG, ruling=_REJOINING),
     Row(cloud=_MAYBE, ledger=_WAS_READY, ruling=_LOST),
-    # On its first way up.
+    # On its first way up: a node that nobody lets work, for whatever reason, has its time to boot and no more.
     Row(cloud=_LISTED, cluster=_UP, scheduler=_WORKS, ruling=_READY),
-    Row(cloud=_LISTED, cluster=_UP, scheduler=_CLOSED, ruling=_SHUT),
-    Row(cloud=_LISTED, cluster=_UP, scheduler=_DOWN, ruling=_LOST),
-    Row(cloud=_LISTED, cluster=_UP, ruling=_JOINING),
+    Row(cloud=_LISTED, cluster=_UP, scheduler=_CLOSED, ledger=_FOUND, ruling=_SHUT),
+    Row(cloud=_LISTED, cluster=_UP, scheduler=_DOWN, ledger=_FOUND, ruling=_LOST),
+    Row(cloud=_LISTED, cluster=_UP | _CORDONED, ruling=_JOINING),
     Row(
         cloud=frozenset({CloudSays.MADE}),
         cluster=frozenset({ClusterSays.NOT_ASKED}),
@@ -221,12 +228,14 @@ TABLE: Final[tuple[Row, ...]] = (
         cloud=frozenset({CloudSays.MADE}),
         cluster=frozenset({ClusterSays.NOT_ASKED}),
         scheduler=_CLOSED,
+        ledger=_FOUND,
         ruling=_SHUT,
     ),
     Row(
         cloud=frozenset({CloudSays.MADE}),
         cluster=frozenset({ClusterSays.NOT_ASKED}),
         scheduler=_DOWN,
+        ledger=_FOUND,
         ruling=_LOST,
     ),
     Row(cloud=frozenset({CloudSays.MADE}), cluster=frozenset({ClusterSays.NOT_ASKED}), ruling=_JOINING),

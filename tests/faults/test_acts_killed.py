@@ -138,6 +138,10 @@ def remove(site: MortalSite, **how: str) -> Run:
     check_settled(site, how)
     check_work(site, how)
     assert set(busy) <= site.joined(), how
+    assert site.closed() == set(), f"{how}: closed, and neither forgotten nor open again"
+    if "scheduler.close_nodes:after" in run.steps:
+        assert set(idle[:2]) <= site.alive(), f"{how}: removed from the scheduler is not deleted"
+        assert not set(idle[:2]) & site.joined(), f"{how}: what was begun is finished"
     for name in site.alive() - site.joined():  # what was removed is lost to the loop unless somebody joins it again
         (site.directory / "joined" / name).touch()
     empty(site, how)
@@ -148,8 +152,9 @@ STORIES = [
     (create, {"ledger.record_intents:after", "PUT machines:before", "PUT machines:after", "scheduler.add_nodes:after"}),
     (delete, {"ledger.record_seen:after", "scheduler.close_nodes:after", "POST htc:before", "POST htc:after"}),
     (drain, {"ledger.drain:after", "scheduler.close_nodes:after", "POST htc:after"}),
-    (remove, {"scheduler.close_nodes:after", "scheduler.read:after", "scheduler.remove_nodes:after"}),
-]
+    (remove, {"ledger.set_flags:after", "scheduler.close_nodes:after", "scheduler.read:after",
+              "scheduler.remove_nodes:after"}),
+]  # fmt: skip
 every_story = pytest.mark.parametrize(("story", "steps"), STORIES, ids=[story.__name__ for story, _ in STORIES])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from autoscale_aks.reconcile import removals
 from autoscale_aks.reconcile.new_nodes import describe_nodes
 from autoscale_aks.reconcile.queue_view import QueueView
 
@@ -47,7 +48,10 @@ def join_nodes(world: World, act: Act, nodes: Sequence[Node]) -> Membership:
 
 
 def remove_nodes(world: World, act: Act, nodes: Sequence[Node], *, force: bool) -> Membership:
-    """Close, look for work again, and let the scheduler forget; the machines stay. Raises SchedulerError."""
+    """Close, look for work again, and let the scheduler forget; the machines stay. Raises SchedulerError.
+
+    What is cut short after the first close is ended by the next cycle (`removals`).
+    """
     found = Membership()
     names: dict[str, str] = {}
     for node in nodes:
@@ -60,6 +64,7 @@ def remove_nodes(world: World, act: Act, nodes: Sequence[Node], *, force: bool) 
             names[known] = node.name
     if not names:
         return found
+    removals.begin(world, names.values())
     told = {node.name: frozenset(node.job_ids) for node in nodes}
     shut = set(world.scheduler.close_nodes(tuple(names), "removed by hand"))
     again = QueueView.of(world.scheduler.read())
@@ -80,6 +85,7 @@ def remove_nodes(world: World, act: Act, nodes: Sequence[Node], *, force: bool) 
         world.scheduler.reopen_nodes(back)
     if leaving:
         world.scheduler.remove_nodes(leaving)
+    removals.end(world.ledger, names.values())
     found.done = [names[known] for known in leaving]
     act.summary |= {"removed": len(leaving)}
     return found

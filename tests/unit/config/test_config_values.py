@@ -197,10 +197,11 @@ def test_the_schema_s_defaults_of_what_guards_a_cycle_are_the_program_s() -> Non
 
 
 def test_clocks_of_boot_stages_are_read_and_hold_for_the_node_arrays_that_are_named() -> None:
-    found = parsed({**SMALL, "policy": {"boot_stages": {"provisioned": 9, "registered": {"htc": 7}}}}).policy
-    assert found.boot_stages.of("htc") == (9.0, 7.0)
-    assert found.boot_stages.of("hpc") == (9.0, math.inf)
-    assert Policy().boot_stages.of("htc") == (math.inf, math.inf)
+    stages = {"provisioned": 9, "registered": {"htc": 7}, "ready": 5}
+    found = parsed({**SMALL, "policy": {"boot_stages": stages}}).policy
+    assert found.boot_stages.of("htc") == (9.0, 7.0, 5.0)
+    assert found.boot_stages.of("hpc") == (9.0, math.inf, 5.0)
+    assert Policy().boot_stages.of("htc") == (math.inf, math.inf, math.inf)
 
 
 def test_a_node_array_s_minimum_headroom_and_cap_are_read() -> None:

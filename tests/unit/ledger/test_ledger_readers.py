@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
+import sqlite3
 import stat
 from typing import TYPE_CHECKING
 
 import pytest
 from ledger_cases import NOW, bytes_and_times, child, journal, machine, machines
 
-from autoscale_aks.ledger import connecting
+from autoscale_aks.errors import LedgerBusyError
+from autoscale_aks.ledger import connecting, reading
 from autoscale_aks.ledger.store import Ledger
 
 if TYPE_CHECKING:
@@ -227,3 +230,82 @@ def test_a_log_left_by_a_killed_run_does_not_speak_of_a_ledger_begun_anew(
             ledger.record_intents(machines(1, 3), {"htc": 4}, NOW)
     with Ledger.open(log, now=NOW, read_only=True) as ledger:
         assert len(ledger.machines()) == 3
+
+
+BUSY = """
+import time
+import sys
+from autoscale_aks.ledger.store import Ledger
+
+with Ledger.open(sys.argv[1], now=0.0) as ledger:
+    print("at work", flush=True)
+    while True:
+        ledger._connection.execute("BEGIN EXCLUSIVE")
+        time.sleep(0.01)
+        ledger._connection.execute("COMMIT")
+        time.sleep(0.0002)
+"""
+
+HOLDING = """
+import os, sys
+from autoscale_aks.ledger.lock import Writer, WriterLock
+from autoscale_aks.ledger.store import Ledger
+
+if sys.argv[2] == "with the lock":
+    WriterLock(sys.argv[1], Writer(owner="ann", now=0.0, pid=os.getpid(), host="head")).acquire()
+with Ledger.open(sys.argv[1], now=0.0) as ledger:
+    ledger._connection.execute("BEGIN EXCLUSIVE")
+    print("locked", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def rollback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A ledger on a network file system."""
+    journal.use_rollback(monkeypatch)
+    place = tmp_path / "state" / "ledger.db"
+    with Ledger.open(place, now=NOW) as ledger:
+        ledger.record_intents(machines(1, 3), {"htc": 4}, NOW)
+    return place
+
+
+def test_beside_a_writer_that_never_rests_every_reader_finds_a_gap(rollback: Path) -> None:
+    with child(BUSY, rollback) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "at work\n"
+        for _ in range(10):
+            with Ledger.open(rollback, now=NOW, read_only=True) as ledger:
+                assert len(ledger.machines()) == 3
+
+
+def test_a_reader_looks_for_a_gap_thousands_of_times_before_it_gives_up(
+    rollback: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer on a slow disk leaves one for a millisecond in a second: who looks ten times a second meets none."""
+    looks, real = itertools.count(1), reading.copy
+
+    def copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+        if next(looks) < 10_000:
+            raise sqlite3.OperationalError("database is locked")
+        real(source, target)
+
+    monkeypatch.setattr(reading, "copy", copy)
+    with Ledger.open(rollback, now=NOW, read_only=True) as ledger:
+        assert len(ledger.machines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("with the lock", r"in 0\.05 s: another run \(ann, process {pid} on head\) is the writer since 1970-"),
+        ("by hand", r"in 0\.05 s: a program that is no writer of it keeps it locked; see which \(fuser "),
+    ],
+)
+def test_a_reader_that_finds_no_gap_in_its_time_says_who_holds_the_ledger(rollback: Path, how: str, said: str) -> None:
+    with child(HOLDING, rollback, how) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "locked\n"
+        writer.send_signal(signal.SIGSTOP)
+        with pytest.raises(LedgerBusyError, match=said.format(pid=writer.pid)):
+            Ledger.open(rollback, now=NOW, read_only=True, busy_timeout_s=0.05)

@@ -104,6 +104,8 @@ class FakeScheduler:
         """Method → message of the SchedulerError it raises."""
         self.wont_close: set[str] = set()
         self.complete = True
+        self.tells_who_closed = False
+        """Whether it says of a closed node that this program closed it."""
         self.reports_nodes = True
         self.joins: Callable[[str], bool] = lambda _: True
         """Whether the node of a machine has joined, once it is ready."""
@@ -162,6 +164,7 @@ class FakeScheduler:
                         name=machine.node_name,
                         machine=machine.name,
                         state="Closed" if machine.node_name in self.closed else "Ready",
+                        closed_by_us=self.tells_who_closed and machine.node_name in self.closed,
                         available={"ncpus": 0} if jobs else {},
                         job_ids=jobs,
                     )

@@ -78,14 +78,15 @@ def test_t12a_visible_progress_late_in_its_time_gives_a_machine_one_extension(
     [
         ({}, 100.0),
         ({"provisioned_at": ASKED + 90.0}, 290.0),
-        ({"provisioned_at": ASKED + 90.0, "registered_at": ASKED + 280.0}, 1000.0),
+        ({"provisioned_at": ASKED + 90.0, "registered_at": ASKED + 280.0}, 330.0),
         ({"provisioned_at": ASKED + 900.0}, 1100.0),
+        ({"provisioned_at": ASKED + 90.0, "registered_at": ASKED + 280.0, "ready_at": ASKED + 300.0}, 1000.0),
     ],
 )
 def test_t12a_a_stage_may_have_a_clock_of_its_own_which_ends_a_boot_before_its_time(
     reached: dict[str, Any], deadline: float
 ) -> None:
-    assert boot_deadline(replace(RECORD, **reached), 1000.0, (100.0, 200.0)) == ASKED + deadline
+    assert boot_deadline(replace(RECORD, **reached), 1000.0, (100.0, 200.0, 50.0)) == ASKED + deadline
 
 
 def test_t12a_a_machine_that_is_not_provisioned_in_its_stage_s_time_is_replaced(make_site: Callable[..., Site]) -> None:
@@ -96,6 +97,23 @@ def test_t12a_a_machine_that_is_not_provisioned_in_its_stage_s_time_is_replaced(
     site.advance(90)
     assert site.cycle().releases.deleted == []
     site.advance(15)
+    report = site.cycle()
+    assert (report.releases.deleted, accepted(report)) == ([NAME], ["site-htc-2"])
+
+
+def test_t12a_a_node_that_is_known_and_takes_no_work_in_its_stage_s_time_is_replaced(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site(policy={"boot_stages": {"ready": {"default": 90}}})
+    site.fault(kind="node_never_ready", names=(NAME,))
+    site.scheduler.submit("work")
+    site.cycle()
+    site.advance(45)
+    site.cycle()
+    assert site.records()[NAME].registered_at == site.clock.now()
+    site.advance(90)
+    assert site.cycle().releases.deleted == []
+    site.advance(1)
     report = site.cycle()
     assert (report.releases.deleted, accepted(report)) == ([NAME], ["site-htc-2"])
 

@@ -49,7 +49,9 @@ def sight(state: MachineState = MachineState.LISTED, asked_s_ago: float = 500.0,
         "scheduler_reports_nodes": True,
         **more,
     }
-    return Sighting(record=replace(RECORD, state=state, asked_at=NOW - asked_s_ago), **given_)
+    asked_at = NOW - asked_s_ago
+    moved_at = asked_at if state in ASKED_STATES else NOW
+    return Sighting(record=replace(RECORD, state=state, asked_at=asked_at, updated_at=moved_at), **given_)
 
 
 def verdict(seen: Sighting) -> tuple[Stage, str] | None:
@@ -168,7 +170,7 @@ def test_ready_where_the_scheduler_reports_no_nodes_exists() -> None:
 
 @pytest.mark.parametrize("state", ["Closed", "Down"])
 def test_ready_and_closed_in_the_scheduler_exists_and_offers_nothing(state: str) -> None:
-    node = join_machine(sight(scheduler_node=replace(SCHEDULED, state=state)), NOW).node
+    node = join_machine(sight(MachineState.READY, scheduler_node=replace(SCHEDULED, state=state)), NOW).node
     assert node is not None
     assert (node.stage, node.is_ready, node.offers(NOW, 1e9)) == (Stage.EXISTING, False, False)
 
@@ -211,15 +213,63 @@ def test_law_every_combination_of_sources_is_one_node_or_none(seen: Sighting) ->
         assert not node.offers(NOW, None)
 
 
-@pytest.mark.parametrize("state", [MachineState.LISTED, MachineState.READY])
-@pytest.mark.parametrize("asked_s_ago", [100.0, 1e6])
-@pytest.mark.parametrize("jobs", [(), ("job",)])
+CORDONED = replace(READY, ready=False, cordoned=True)
+
+
+@pytest.mark.parametrize(
+    ("state", "asked_s_ago", "jobs"),
+    [
+        (MachineState.READY, 100.0, ()),
+        (MachineState.READY, 1e6, ()),
+        (MachineState.READY, 1e6, ("job",)),
+        (MachineState.LISTED, 1e6, ("job",)),
+    ],
+)
 def test_t20_a_node_that_an_administrator_cordoned_is_closed_however_long_it_is_so(
     state: MachineState, asked_s_ago: float, jobs: tuple[str, ...]
 ) -> None:
-    cordoned = replace(READY, ready=False, cordoned=True)
+    cordoned = CORDONED
     seen = sight(state, cluster_node=cordoned, asked_s_ago=asked_s_ago, job_ids=jobs, boot_timeout_s=600.0)
     node = join_machine(seen, NOW).node
     assert node is not None
     assert (node.stage, node.state, node.job_ids) == (Stage.EXISTING, "Closed", jobs)
     assert (node.lost_since, node.boot_deadline) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"cluster_node": CORDONED},
+        {"cluster_node": CORDONED, "scheduler_node": replace(SCHEDULED, state="Closed")},
+        {"scheduler_node": replace(SCHEDULED, state="Closed")},
+        {"scheduler_node": replace(SCHEDULED, state="Down")},
+        {"scheduler_node": replace(SCHEDULED, state="Closed"), "reads_cluster_nodes": False, "cluster_node": None},
+        {"scheduler_node": replace(SCHEDULED, state="Down"), "reads_cluster_nodes": False, "cluster_node": None},
+    ],
+)
+def test_t12_a_node_that_is_kept_from_its_first_work_has_its_time_to_boot_and_no_more(held: dict[str, Any]) -> None:
+    seen = sight(asked_s_ago=500.0, boot_timeout_s=600.0, **held)
+    node = join_machine(seen, NOW).node
+    assert node is not None
+    assert (node.stage, node.boot_deadline, node.lost_since) == (Stage.IN_FLIGHT, NOW + 100.0, None)
+
+
+@pytest.mark.parametrize("held", [{"cluster_node": CORDONED}, {"scheduler_node": replace(SCHEDULED, state="Closed")}])
+@pytest.mark.parametrize("past", [{"chunk_id": ""}, {"ready_at": NOW - 400.0}])
+def test_t20_a_closed_machine_of_whose_past_the_ledger_knows_nothing_stays(
+    held: dict[str, Any], past: dict[str, Any]
+) -> None:
+    """It was taken in by its marks, or taken back: an administrator may have closed it after months of work."""
+    seen = sight(asked_s_ago=1e6, boot_timeout_s=600.0, **held)
+    node = join_machine(replace(seen, record=replace(seen.record, **past)), NOW).node
+    assert node is not None
+    assert (node.stage, node.state, node.boot_deadline) == (Stage.EXISTING, "Closed", None)
+
+
+@pytest.mark.parametrize("state", [MachineState.ACCEPTED, MachineState.UNKNOWN])
+def test_t03_a_request_that_left_long_after_its_intent_has_the_whole_grace_of_the_list(state: MachineState) -> None:
+    """A throttled burst may last minutes: its last machines are not missing because its first were asked for then."""
+    late = unlisted(state, asked_s_ago=600.0)
+    answered = replace(late.record, updated_at=NOW - VISIBILITY_GRACE_S)
+    assert verdict(replace(late, record=answered)) == (Stage.IN_FLIGHT, "Creating")
+    assert verdict(late) is None

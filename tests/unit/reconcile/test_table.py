@@ -103,13 +103,29 @@ def test_law_no_silence_of_a_source_loses_a_machine_that_was_ready() -> None:
             assert (decide(cell).stage, decide(cell).state) == (Stage.EXISTING, "Ready")
 
 
-def test_t20_law_what_an_administrator_cordoned_is_neither_capacity_nor_lost_nor_on_its_way_up() -> None:
-    there = {CloudSays.MAKING, CloudSays.MADE, CloudSays.UNSEEN}
+THERE = {CloudSays.MAKING, CloudSays.MADE, CloudSays.UNSEEN}
+
+
+def test_t20_law_what_was_in_use_and_an_administrator_cordoned_is_neither_capacity_nor_lost_nor_on_its_way_up() -> None:
+    used = {LedgerSays.READY, LedgerSays.FOUND}
     leaving = {LedgerSays.CLOSING, LedgerSays.DELETING}
     for cell in CELLS:
-        if cell.cluster is ClusterSays.CORDONED and cell.cloud in there and cell.ledger not in leaving:
+        if cell.cluster is not ClusterSays.CORDONED or cell.cloud not in THERE or cell.ledger in leaving:
+            continue
+        if cell.ledger in used or cell.scheduler in {SchedulerSays.BUSY, SchedulerSays.HIDDEN}:
             assert (decide(cell).stage, decide(cell).state) == (Stage.EXISTING, "Closed")
             assert decide(cell).action is Action.KEEP
+
+
+def test_t12_law_what_was_never_ready_and_runs_no_work_has_a_boot_deadline_whoever_keeps_work_off_it() -> None:
+    """A node that is cordoned, closed or down from its first moment on bills for nothing, and so may all after it."""
+    for cell in CELLS:
+        never_ready = cell.ledger in {LedgerSays.ASKED, LedgerSays.LISTED} and cell.cloud in THERE
+        is_held = cell.scheduler in {SchedulerSays.CLOSED, SchedulerSays.DOWN} or (
+            cell.cluster is ClusterSays.CORDONED and cell.scheduler not in {SchedulerSays.BUSY, SchedulerSays.HIDDEN}
+        )
+        if never_ready and is_held:
+            assert decide(cell).stage is Stage.IN_FLIGHT
 
 
 def test_law_a_machine_that_is_leaving_is_never_capacity_again_by_being_seen() -> None:
