@@ -135,10 +135,10 @@ class PbsScheduler:
         return closed
 
     def reopen_nodes(self, names: Sequence[str]) -> None:
-        """Take the offline mark away and nothing else. Raises when one stays closed."""
+        """Take our offline mark away and nothing else: an administrator's stays. Raises when one of ours stays."""
         wanted = tuple(checked_names(names))
         known = self._records() if wanted else {}
-        offline = [name for name in wanted if name in known and known[name].is_offline]
+        offline = [name for name in wanted if name in known and known[name].is_closed_by_us]
         failures = try_chunks(offline, NODES_AT_ONCE, self._commands.reopen)
         if failures:
             after = self._records()

@@ -155,10 +155,11 @@ class SlurmScheduler:
         return closed
 
     def reopen_nodes(self, names: Sequence[str]) -> None:
-        """Take the drain away and nothing else: a node that is down stays down. Raises when one stays closed."""
+        """Take our drain away and nothing else: a node that is down stays down, and what an administrator has drained
+        stays drained. Raises when one of ours stays closed."""
         wanted = tuple(checked_names(names, reserved=_RESERVED))
         known = self._node_records() if wanted else {}
-        drained = [name for name in wanted if name in known and "DRAIN" in known[name].flags]
+        drained = [name for name in wanted if name in known and is_closed_by_us(known[name])]
         failures = self._update(drained, "state=undrain")
         if failures:
             after = self._node_records()

@@ -15,6 +15,7 @@ from autoscale_aks.errors import ConfigError, SchedulerError
 from autoscale_aks.schedulers.openpbs.commands import CaptureRunner
 from autoscale_aks.schedulers.openpbs.driver import PbsScheduler
 from autoscale_aks.schedulers.openpbs.listing import cut_objects
+from autoscale_aks.schedulers.openpbs.nodes import MARK
 from autoscale_aks.schedulers.openpbs.settings import read_settings
 from autoscale_aks.schedulers.process import Answer
 from autoscale_aks.schedulers.registry import build_scheduler, known_types
@@ -114,10 +115,11 @@ def test_one_refused_node_does_not_keep_the_others_open() -> None:
 
 
 def test_reopening_takes_the_mark_and_the_comment_away() -> None:
-    pbs = FakePbs({"a": node(state="offline"), "b": node()})
-    scheduler(pbs).reopen_nodes(["a", "b", "unknown"])
+    ours, theirs = node(state="offline", comment=f"{MARK}: idle"), node(state="offline", comment="broken fan")
+    pbs = FakePbs({"a": ours, "b": node(), "theirs": theirs})
+    scheduler(pbs).reopen_nodes(["a", "b", "theirs", "unknown"])
     assert pbs.changes() == [("pbsnodes", "-C", "", "-r", "a")]
-    assert states(pbs) == {"a": "Ready", "b": "Ready"}
+    assert states(pbs) == {"a": "Ready", "b": "Ready", "theirs": "Closed"}, "an administrator's mark stays"
 
 
 def test_a_node_is_made_closed_given_its_resources_and_opened() -> None:

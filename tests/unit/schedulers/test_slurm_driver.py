@@ -105,11 +105,14 @@ def test_many_nodes_go_in_several_commands() -> None:
 
 def test_reopening_takes_the_drain_away_and_nothing_else() -> None:
     absent = "DOWN+CLOUD+DRAIN+POWERED_DOWN"
-    slurm = FakeSlurm({"a": "IDLE+DRAIN", "b": IDLE, "gone": absent})
-    scheduler(slurm).reopen_nodes(["a", "b", "gone", "unknown"])
+    reasons = {"a": "autoscale: idle", "gone": "autoscale: idle", "theirs": "broken fan"}
+    slurm = FakeSlurm({"a": "IDLE+DRAIN", "b": IDLE, "gone": absent, "theirs": "IDLE+DRAIN"}, reasons=reasons)
+    scheduler(slurm).reopen_nodes(["a", "b", "gone", "theirs", "unknown"])
     assert slurm.changes() == [("update", "nodename=a,gone", "state=undrain")]
     without = "DOWN+CLOUD+POWERED_DOWN"
-    assert slurm.nodes == {"a": "IDLE", "b": IDLE, "gone": without}, "a node without a machine stays down"
+    assert (slurm.nodes["a"], slurm.nodes["b"]) == ("IDLE", IDLE)
+    assert slurm.nodes["gone"] == without, "a node without a machine stays down"
+    assert slurm.nodes["theirs"] == "IDLE+DRAIN", "an administrator's drain stays"
 
 
 def test_new_nodes_are_made_as_the_site_says_and_known_ones_left_alone() -> None:
