@@ -59,6 +59,8 @@ def render_miss(miss: Miss) -> str:
         return f"needs {format_value(miss.wanted)} nodes in one placement group, at most {most}{where}"
     if miss.note == "too little":
         return f"asks {miss.criterion} {format_value(miss.wanted)}, largest offers {format_value(miss.offered)}{where}"
+    if miss.offered is None:
+        return f"asks {miss.criterion} {format_value(miss.wanted)}, which no new machine has{where}"
     return f"asks {miss.criterion} {format_value(miss.wanted)}, nearest offers {format_value(miss.offered)}{where}"
 
 
