@@ -6,6 +6,7 @@ QOS and association limits need an accounting database, which is not part of the
 
 from __future__ import annotations
 
+import getpass
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -86,8 +87,8 @@ def rig() -> Iterator[SlurmRig]:
     gres = f"NodeName=pattern-1,big-1 Name=gpu Type=t4 File={FAKE_GPU_DEVICES[0]}\n"
     with SlurmRig(nodes, PARTITIONS, gres_conf=gres, extra=EXTRA) as running:
         running.mark_absent("work-[1-4]")
-        running.run(["scontrol", "create", "reservation", "reservationname=later", "nodes=work-1", "users=root",
-                     "starttime=now+3600", "duration=60"])  # fmt: skip
+        running.run(["scontrol", "create", "reservation", "reservationname=later", "nodes=work-1",
+                     f"users={getpass.getuser()}", "starttime=now+3600", "duration=60"])  # fmt: skip
         running.run(["scontrol", "create", "reservation", "reservationname=taken", "licenses=ansys:2",
                      "flags=LICENSE_ONLY", "users=nobody", "starttime=now", "duration=60"])  # fmt: skip
         make(running, "grown-1", "feature=grown")
