@@ -15,6 +15,7 @@ import numpy as np
 from autoscale_aks.planning.cost.greedy import fill_all
 from autoscale_aks.planning.cost.labels import Node, find
 from autoscale_aks.planning.cost.lattice import fill_lattice, make_lattice
+from autoscale_aks.planning.cost.pairing import exchange_pairs
 from autoscale_aks.planning.cost.relaxing import relax
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ _SAFE: Final = 1e-9
 _MOST_QUICK: Final = 1200
 _MOST_ELEMENTS: Final = 250_000
 _QUICK_UNITS: Final = 15_000
+_PAIRED: Final = 300
+_TIMES: Final = 4
+"""How many quick fillings are made better by pairs, and how often."""
 _NEAR: Final = 0.03
 """Share of its worth that an item may lose on a size to begin a filling of it."""
 
@@ -95,12 +99,27 @@ def quick_fillings(asked: Asked, margin: float, turn: int) -> Fillings:
         problem.needs[kinds], values[kinds], asked.slots[kinds][:, sizes].T, problem.totals[sizes],
         asked.weights[sizes], given[:, kinds], turn,
     )  # fmt: skip
+    best = _best_of_each(slots[:, kinds], slots @ values / asked.costs[sizes])
+    for more in range(_TIMES):
+        slots[np.ix_(best, kinds)], elements = exchange_pairs(
+            problem.needs[kinds], values[kinds], asked.slots[kinds][:, sizes[best]].T, problem.totals[sizes[best]],
+            slots[np.ix_(best, kinds)], turn * _TIMES + more,
+        )  # fmt: skip
+        looked += elements // 20
     return Fillings(
         np.concatenate([asked.lone.sizes, sizes]),
         np.concatenate([asked.lone.slots, slots]),
         asked.upper,
         looked // 2 + _QUICK_UNITS,
     )
+
+
+def _best_of_each(slots: Column, worth: Column) -> Column:
+    """Numbers of the fillings worth most, of each item the best that hold it first."""
+    order = np.argsort(-worth, kind="stable")
+    rank = np.cumsum(slots[order] > 0, axis=0)
+    first = np.where(slots[order] > 0, rank, len(order)).min(axis=1)
+    return order[np.argsort(first, kind="stable")[:_PAIRED]]
 
 
 @dataclass(frozen=True, slots=True)
