@@ -149,7 +149,7 @@ def test_an_empty_node_gets_the_pair_that_is_worth_most(case: tuple[CostProblem,
     problem, values = case
     items, total = len(values), problem.totals[:1]
     pairs = [np.bincount(pair, minlength=items) for pair in itertools.product(range(items), repeat=2)]
-    pairs += list(np.eye(items, dtype=np.int64)) + [np.zeros(items, np.int64)]
+    pairs += [*np.eye(items, dtype=np.int64), np.zeros(items, np.int64)]
     best = max(float(row @ values) for row in pairs if (row @ problem.needs <= total[0]).all())
     empty = np.zeros((1, items), np.int64)
     found, _ = exchange_pairs(problem.needs, values, empty + 2, total, empty, turn)
