@@ -40,9 +40,11 @@ _FIRST_LABELS: Final = 1 << 12
 _MOST_LABELS: Final = 1 << 18
 _WIDER: Final = 8
 _NEW_UNITS: Final = 12_000
-_SOLVE_UNITS: Final = 8_000
-_LP_STEP: Final = 200
-"""Work units of a new program, of a solve, and of one simplex step in it."""
+_PAIR_UNITS: Final = 3
+_SOLVE_UNITS: Final = 5_000
+_LP_STEP: Final = (100, 2)
+"""Work units of a new program, of each pair of its items (`exchanges`), of a solve, and of one simplex step
+in it, and that for each of its items."""
 
 
 class Generation:
@@ -54,7 +56,7 @@ class Generation:
         self.master = Master(highspy, problem, problem.demand, problem.room)
         self.solution: Solution | None = None
         self._turn = 0
-        meter.spend(_NEW_UNITS)
+        meter.spend(_NEW_UNITS + _PAIR_UNITS * len(problem.demand) ** 2)
 
     def start(self, columns: Iterable[tuple[int, Column]]) -> None:
         """First columns: each item alone on its cheapest size, these, and what is quickly found at the bound's
@@ -177,7 +179,8 @@ class Generation:
     def _solve(self) -> None:
         self.solution = self.master.solve()
         if self.solution is not None:
-            self.meter.spend(_SOLVE_UNITS + self.solution.work * _LP_STEP + 20 * len(self.master))
+            step = _LP_STEP[0] + _LP_STEP[1] * len(self.problem.demand)
+            self.meter.spend(_SOLVE_UNITS + self.solution.work * step + 20 * len(self.master))
 
     def _note(self, prices: Column, limit_prices: Column, found: Fillings, costs: Column) -> bool:
         """Farley's bound: slot prices divided by the most that a node is worth of its cost; whether it is better."""

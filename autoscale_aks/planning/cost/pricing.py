@@ -158,6 +158,8 @@ def best_fillings(asked: Asked, search: Search) -> Fillings:
         again: list[int] = []
         count = 0
         for size in unproved:
+            if work > allowance:
+                break
             items = np.flatnonzero(usable[:, size] & (lost[:, size] <= upper[size] - reached[size]))
             items = _best_items(asked, size, items)
             slots, bound, spent = _searched(asked, (size, items, reached[size]), room, allowance // _SHARE)
