@@ -39,10 +39,10 @@ _ABOVE: Final = 1.01
 _FIRST_LABELS: Final = 1 << 12
 _MOST_LABELS: Final = 1 << 18
 _WIDER: Final = 8
-_NEW_UNITS: Final = 12_000
+_NEW_UNITS: Final = 25_000
 _PAIR_UNITS: Final = 3
-_SOLVE_UNITS: Final = 5_000
-_LP_STEP: Final = (100, 2)
+_SOLVE_UNITS: Final = 8_000
+_LP_STEP: Final = (150, 2)
 """Work units of a new program, of each pair of its items (`exchanges`), of a solve, and of one simplex step
 in it, and that for each of its items."""
 
