@@ -42,7 +42,7 @@ _WIDER: Final = 8
 _NEW_UNITS: Final = 25_000
 _PAIR_UNITS: Final = 3
 _SOLVE_UNITS: Final = 8_000
-_LP_STEP: Final = (150, 2)
+_LP_STEP: Final = (150, 3)
 """Work units of a new program, of each pair of its items (`exchanges`), of a solve, and of one simplex step
 in it, and that for each of its items."""
 
@@ -180,7 +180,7 @@ class Generation:
         self.solution = self.master.solve()
         if self.solution is not None:
             step = _LP_STEP[0] + _LP_STEP[1] * len(self.problem.demand)
-            self.meter.spend(_SOLVE_UNITS + self.solution.work * step + 20 * len(self.master))
+            self.meter.spend(_SOLVE_UNITS + self.solution.work * step + 40 * len(self.master))
 
     def _note(self, prices: Column, limit_prices: Column, found: Fillings, costs: Column) -> bool:
         """Farley's bound: slot prices divided by the most that a node is worth of its cost; whether it is better."""
