@@ -1,6 +1,6 @@
 """Fillings made better two slots at a time: two are taken out, and of all pairs of items the one that is worth most
-where they were is put in. Quick fillings (`cost.greedy`) leave a few hundredths of a node empty; pairs leave a tenth
-of that."""
+where they were is put in. Quick fillings (`cost.greedy`) are made from the best item on and end with what happens to
+fit."""
 
 from __future__ import annotations
 
