@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _SHARE: Final = 0.7
 """Share of the work that looking for columns may take; the rest makes nodes whole."""
+_MORE: Final = 0.2
+_WIDE: Final = 5e-3
+"""Share of the work that is added while part nodes and bound are further apart than this: whole nodes gain less."""
 _GOOD: Final = 5e-5
 """Relative gap at which whole nodes are good enough."""
 
@@ -40,6 +43,8 @@ def generate(
     cheapest = sorted(packings, key=problem.cost)[:_KEPT]
     run.start([(one.size, one.slots) for packing in cheapest for one in packing])
     run.run(int(work * _SHARE))
+    if run.solution is not None and run.solution.value > run.bound.value * (1 + _WIDE):
+        run.run(int(work * _MORE))
     run.settle()
     if run.solution is None:
         return None, run.bound

@@ -22,6 +22,8 @@ _ROUNDS: Final = 3
 """How often fillings are looked for at each step."""
 _COLUMNS_AN_ITEM: Final = 4
 _FEWEST_COLUMNS: Final = 60
+_BEYOND: Final = 0.02
+"""What share of its worth a node made whole may hold beyond what is left, unless it is the first of its step."""
 _AT_ONCE: Final = 12
 """One in so many part nodes, the largest parts, is made whole at every step."""
 
@@ -63,11 +65,15 @@ def dive(
             return _finished(tuple(found), rest, items, len(left))
         at = run.best_columns(_COLUMNS_AN_ITEM * len(items) + _FEWEST_COLUMNS)
         columns = [(int(run.master.sizes[index]), widened(run.master.slots[index], items, len(left))) for index in at]
+        prices, made = np.zeros(len(left)), len(found)
+        prices[items] = run.solution.slot_prices
         for index, wanted in _whole(run.solution.nodes[at], SURE[turn % len(SURE)]):
             size, row = columns[index]
             charged = problem.charges[:, size]
             allowed = int((room[charged > 0] // charged[charged > 0]).min()) if charged.any() else wanted
             nodes = min(wanted, allowed)
+            if len(found) > made and np.maximum(row * nodes - left, 0) @ prices > _BEYOND * (row @ prices) * nodes:
+                continue
             if nodes > 0 and (row * (left > 0)).any():
                 found.append(Filled(size, nodes, row))
                 paid += int(problem.price[size]) * nodes

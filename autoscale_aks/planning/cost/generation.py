@@ -30,7 +30,6 @@ _STALLED: Final = 0.05
 _EARLY: Final = 0.3
 _LITTLE: Final = ((0.02, 2e-4), (0.1, 1e-3))
 """Parts of a node, and of the whole price, that are little in the first part of the work, and later."""
-_TOWARD: Final = 0.0
 _START_MARGIN: Final = 3e-2
 _EACH: Final = 2
 _BEST: Final = 50
@@ -40,10 +39,12 @@ _ABOVE: Final = 1.01
 _FIRST_LABELS: Final = 1 << 12
 _MOST_LABELS: Final = 1 << 18
 _WIDER: Final = 8
-_NEW_UNITS: Final = 12_000
+_NEW_UNITS: Final = 25_000
+_PAIR_UNITS: Final = 3
 _SOLVE_UNITS: Final = 8_000
-_LP_STEP: Final = 200
-"""Work units of a new program, of a solve, and of one simplex step in it."""
+_LP_STEP: Final = (150, 3)
+"""Work units of a new program, of each pair of its items (`exchanges`), of a solve, and of one simplex step
+in it, and that for each of its items."""
 
 
 class Generation:
@@ -55,7 +56,7 @@ class Generation:
         self.master = Master(highspy, problem, problem.demand, problem.room)
         self.solution: Solution | None = None
         self._turn = 0
-        meter.spend(_NEW_UNITS)
+        meter.spend(_NEW_UNITS + _PAIR_UNITS * len(problem.demand) ** 2)
 
     def start(self, columns: Iterable[tuple[int, Column]]) -> None:
         """First columns: each item alone on its cheapest size, these, and what is quickly found at the bound's
@@ -94,13 +95,10 @@ class Generation:
             self._solve()
 
     def run(self, work: int) -> None:
-        """Look for columns until the bound is met or `work` is used up; first for fillings worth much more than they
-        cost, which few labels find and prove.
-
-        Looked for is at prices between those of the part nodes and those of the bound, which no node holds more of than
-        it costs: what is found there is worth something at the former in most cases, and the bound rises steadily.
+        """Look for columns at the prices of the part nodes until the bound is met or `work` is used up; first for
+        fillings worth much more than they cost, which few labels find and prove.
         """
-        labels, toward, until, stalled = _FIRST_LABELS, _TOWARD, self.meter.left - work, False
+        labels, until, stalled = _FIRST_LABELS, self.meter.left - work, False
         while self.solution is not None and self.meter.left > until:
             used = 1 - (self.meter.left - until) / work
             if self._met(used):
@@ -108,34 +106,28 @@ class Generation:
             solution, before = self.solution, self.bound.value
             slack = max(_ENOUGH, min(_COARSEST, _PART * (solution.value / max(before, 1.0) - 1)))
             search = Search(slack, labels, self.meter.left - until, thorough=stalled)
-            open_ = self._look(solution, toward, search)
+            open_ = self._look(solution, search)
             stalled = self._stalled(solution, before)
-            if self.solution is not solution:
-                toward = _TOWARD
-            elif self.bound.value > before * (1 + 0.1 * slack):
+            if self.solution is not solution or self.bound.value > before * (1 + 0.1 * slack):
                 continue
-            elif toward:
-                toward = 0.0 if toward < 0.5 else toward / 2
-            elif open_ and labels < _MOST_LABELS:
+            if open_ and labels < _MOST_LABELS:
                 labels *= _WIDER
             else:
                 break
 
-    def _look(self, solution: Solution, toward: float, search: Search) -> bool:
+    def _look(self, solution: Solution, search: Search) -> bool:
         """One round; whether some size is left that may hold more than it costs."""
-        problem = self.problem
-        prices, limit_prices = self._between(solution, toward)
+        problem, prices, limit_prices = self.problem, solution.slot_prices, solution.limit_prices
         costs = problem.price + limit_prices @ problem.charges
-        real = problem.price + solution.limit_prices @ problem.charges
         asked = ask(problem, prices, costs)
         self._turn += 1
         found = quick_fillings(asked, 0.0, self._turn)
         self.meter.spend(asked.work + found.work)
-        added = self._add(found, found.slots @ solution.slot_prices / real[found.sizes], 1 + 1e-6)
+        added = self._add(found, found.slots @ prices / costs[found.sizes], 1 + 1e-6)
         if added < max(len(problem.demand) // _FEW, 1):
             found = best_fillings(asked, search)
             self.meter.spend(found.work)
-            added += self._add(found, found.slots @ solution.slot_prices / real[found.sizes], 1 + 1e-6)
+            added += self._add(found, found.slots @ prices / costs[found.sizes], 1 + 1e-6)
         self._note(prices, limit_prices, found, costs)
         if added:
             self._solve()
@@ -167,14 +159,6 @@ class Generation:
         part, most = _LITTLE[used > _EARLY]
         return self.solution.value - self.bound.value <= max(_ENOUGH * least, min(part * a_node, most * least))
 
-    def _between(self, solution: Solution, toward: float) -> tuple[Column, Column]:
-        """Prices of slots and of limits, this share of the way from the part nodes' to the bound's."""
-        bound = self.bound
-        return (
-            toward * bound.slot_prices + (1 - toward) * solution.slot_prices,
-            toward * bound.limit_prices + (1 - toward) * solution.limit_prices,
-        )
-
     def best_columns(self, most: int) -> Column:
         """Numbers of the columns that lose least at the prices of the part nodes; those in use are among them."""
         solution = self.solution
@@ -195,7 +179,8 @@ class Generation:
     def _solve(self) -> None:
         self.solution = self.master.solve()
         if self.solution is not None:
-            self.meter.spend(_SOLVE_UNITS + self.solution.work * _LP_STEP + 20 * len(self.master))
+            step = _LP_STEP[0] + _LP_STEP[1] * len(self.problem.demand)
+            self.meter.spend(_SOLVE_UNITS + self.solution.work * step + 40 * len(self.master))
 
     def _note(self, prices: Column, limit_prices: Column, found: Fillings, costs: Column) -> bool:
         """Farley's bound: slot prices divided by the most that a node is worth of its cost; whether it is better."""

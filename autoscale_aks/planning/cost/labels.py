@@ -37,8 +37,9 @@ _NEAR: Final = (1.0, 0.9, 1.1, 0.7, 1.4)
 """Multiples of the node's own prices that are tried as prices of what is left."""
 _STEP_UNITS: Final = 800
 _LABEL_UNITS: Final = 4
-_CORNER_UNITS: Final = 12_000
-"""Work of a step, of each label it looks at, and of new corners."""
+_CORNER_UNITS: Final = 320
+_FEW_ITEMS: Final = 20
+"""Work of a step, of each label it looks at, and of new corners: an item's, and what they take with none as items."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ def find(node: Node, most_labels: int, allowance: int, most_found: int) -> Found
     order = np.flatnonzero(spare)
     order = order[np.argsort(-(node.needs[order] / scale).max(axis=1), kind="stable")]
     prices, above = _tails(node, order, spare, scale)
-    work = _CORNER_UNITS * _PARTS
+    work = _CORNER_UNITS * (_FEW_ITEMS + len(order))
     fine = np.argsort(node.total / np.maximum(np.gcd.reduce(node.needs, axis=0), 1), kind="stable")
     left: Column = start[None, :].astype(float)
     needs = node.needs.astype(float)

@@ -15,6 +15,7 @@ import numpy as np
 from autoscale_aks.planning.cost.greedy import fill_all
 from autoscale_aks.planning.cost.labels import Node, find
 from autoscale_aks.planning.cost.lattice import fill_lattice, make_lattice
+from autoscale_aks.planning.cost.pairing import exchange_pairs
 from autoscale_aks.planning.cost.relaxing import relax
 
 if TYPE_CHECKING:
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
 
 _SAFE: Final = 1e-9
 """Relative margin by which bounds computed in floats are moved to the safe side."""
-_MOST_QUICK: Final = 1200
 _MOST_ELEMENTS: Final = 250_000
 _QUICK_UNITS: Final = 15_000
+_PAIR_UNITS: Final = 8_000
+_EFFORT: Final = (1200, 300, 4)
+_LITTLE: Final = (400, 120, 3)
+"""How many quick fillings, how many of them are made better by pairs, and how often; and in dives."""
 _NEAR: Final = 0.03
 """Share of its worth that an item may lose on a size to begin a filling of it."""
 
@@ -56,6 +60,8 @@ class Asked:
     """S: no filling is worth more."""
     lone: Fillings
     work: int
+    effort: tuple[int, int, int]
+    """How many quick fillings, how many of them are made better by pairs, and how often."""
 
 
 def ask(problem: CostProblem, values: Column, costs: Column, *, fine: bool = True) -> Asked:
@@ -66,7 +72,9 @@ def ask(problem: CostProblem, values: Column, costs: Column, *, fine: bool = Tru
     relaxed = relax(problem.needs[worth], values[worth], slots[worth], problem.totals, costs, fine=fine)
     lone = _alone(problem, values, costs)
     upper = np.maximum(relaxed.upper * (1 + _SAFE), lone.most)
-    return Asked(problem, values, costs, slots, relaxed.weights, upper, lone, relaxed.work)
+    return Asked(
+        problem, values, costs, slots, relaxed.weights, upper, lone, relaxed.work, _EFFORT if fine else _LITTLE
+    )
 
 
 def quick_fillings(asked: Asked, margin: float, turn: int) -> Fillings:
@@ -79,7 +87,8 @@ def quick_fillings(asked: Asked, margin: float, turn: int) -> Fillings:
     items, at = np.nonzero(here & (lost < (_NEAR + margin) * values[:, None]))
     if not len(items):
         return Fillings(asked.lone.sizes, asked.lone.slots, asked.upper, 1)
-    count = max(min(_MOST_QUICK, _MOST_ELEMENTS // len(values)), 1)
+    many, paired, repeats = asked.effort
+    count = max(min(many, _MOST_ELEMENTS // len(values)), 1)
     times = max(min(count // len(items), 4), 1)
     chosen = np.arange(len(items) * times)
     if len(chosen) > count:
@@ -95,12 +104,27 @@ def quick_fillings(asked: Asked, margin: float, turn: int) -> Fillings:
         problem.needs[kinds], values[kinds], asked.slots[kinds][:, sizes].T, problem.totals[sizes],
         asked.weights[sizes], given[:, kinds], turn,
     )  # fmt: skip
+    best = _best_of_each(slots[:, kinds], slots @ values / asked.costs[sizes], paired)
+    for more in range(repeats):
+        slots[np.ix_(best, kinds)], elements = exchange_pairs(
+            problem.needs[kinds], values[kinds], asked.slots[kinds][:, sizes[best]].T, problem.totals[sizes[best]],
+            slots[np.ix_(best, kinds)], turn * repeats + more,
+        )  # fmt: skip
+        looked += elements // 25 + _PAIR_UNITS
     return Fillings(
         np.concatenate([asked.lone.sizes, sizes]),
         np.concatenate([asked.lone.slots, slots]),
         asked.upper,
         looked // 2 + _QUICK_UNITS,
     )
+
+
+def _best_of_each(slots: Column, worth: Column, count: int) -> Column:
+    """Numbers of the fillings worth most, of each item the best that hold it first."""
+    order = np.argsort(-worth, kind="stable")
+    rank = np.cumsum(slots[order] > 0, axis=0)
+    first = np.where(slots[order] > 0, rank, len(order)).min(axis=1)
+    return order[np.argsort(first, kind="stable")[:count]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +163,8 @@ def best_fillings(asked: Asked, search: Search) -> Fillings:
         again: list[int] = []
         count = 0
         for size in unproved:
+            if work > allowance:
+                break
             items = np.flatnonzero(usable[:, size] & (lost[:, size] <= upper[size] - reached[size]))
             items = _best_items(asked, size, items)
             slots, bound, spent = _searched(asked, (size, items, reached[size]), room, allowance // _SHARE)

@@ -89,7 +89,7 @@ def _completed(
     costs = problem.price + solution.limit_prices @ problem.charges
     good = _good_columns(rest, columns, items, (solution.slot_prices, costs))
     dived = dive(rest, highspy, good, meter, turn)
-    found = [one for one in (dived, *(rule(rest) for rule in RULES.values() if not turn)) if one is not None]
+    found = [dived] if dived is not None else [one for rule in RULES.values() if (one := rule(rest)) is not None]
     if not found:
         return None
     best = min(found, key=rest.cost)

@@ -149,23 +149,6 @@ class Master:
             moved,
         )
 
-    def solve_whole(self, most_nodes: int, gap: float) -> Column | None:
-        """Whole nodes of each column: the best found in `most_nodes` nodes of the search tree, or within `gap`."""
-        highspy, solver = self.highspy, self._solver
-        self.without_exchanges()
-        count, first = len(self.sizes), len(self._exchanges)
-        kinds = np.full(count, int(highspy.HighsVarType.kInteger), np.uint8)
-        solver.changeColsIntegrality(count, np.arange(first, first + count, dtype=np.int32), kinds)
-        solver.setOptionValue("mip_max_nodes", most_nodes)
-        solver.setOptionValue("mip_rel_gap", gap)
-        solver.setOptionValue("mip_max_improving_sols", 50)
-        solver.run()
-        found = solver.getSolution()
-        if not found.value_valid or len(found.col_value) != first + count:
-            return None
-        nodes = np.round(np.array(found.col_value[first:])).astype(np.int64)
-        return nodes if self._covers(nodes, np.zeros(first)) else None
-
     def _covers(self, nodes: Column, moved: Column) -> bool:
         """HiGHS has been seen to answer zeros: every answer is checked against what was asked."""
         if len(nodes) != len(self.sizes):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from autoscale_aks.planning.cost.generation import Generation
 from autoscale_aks.planning.cost.greedy import fill_all
 from autoscale_aks.planning.cost.labels import Node, find
+from autoscale_aks.planning.cost.pairing import exchange_pairs
 from autoscale_aks.planning.cost.pricing import Search, ask, best_fillings, quick_fillings
 from autoscale_aks.planning.cost.problem import CostProblem, Filled, Meter
 from autoscale_aks.planning.cost.relaxing import relax
@@ -124,6 +125,35 @@ def test_quick_fillings_are_fillings_whatever_the_turn(case: tuple[CostProblem, 
     for size, slots in zip(found.sizes.tolist(), found.slots, strict=True):
         if problem.each[slots > 0, size].all():
             assert tuple(slots.tolist()) in fillings_of(problem, size)
+
+
+@settings(deadline=None)
+@given(problems(), st.integers(0, 20))
+def test_an_exchange_of_pairs_keeps_a_filling_and_never_loses_worth(
+    case: tuple[CostProblem, Column], turn: int
+) -> None:
+    problem, values = case
+    for size in range(len(problem.price)):
+        most = np.where(problem.alone, 0, np.minimum(problem.each[:, size], problem.demand))
+        before = np.array([row for row in fillings_of(problem, size) if (np.array(row) <= most).all()])
+        totals, limits = (np.repeat(row[None, :], len(before), axis=0) for row in (problem.totals[size], most))
+        found, _ = exchange_pairs(problem.needs, values, limits, totals, before, turn)
+        assert (found <= most).all()
+        assert (found @ problem.needs <= totals).all()
+        assert (found @ values >= before @ values).all()
+
+
+@settings(deadline=None)
+@given(problems(), st.integers(0, 20))
+def test_an_empty_node_gets_the_pair_that_is_worth_most(case: tuple[CostProblem, Column], turn: int) -> None:
+    problem, values = case
+    items, total = len(values), problem.totals[:1]
+    pairs = [np.bincount(pair, minlength=items) for pair in itertools.product(range(items), repeat=2)]
+    pairs += [*np.eye(items, dtype=np.int64), np.zeros(items, np.int64)]
+    best = max(float(row @ values) for row in pairs if (row @ problem.needs <= total[0]).all())
+    empty = np.zeros((1, items), np.int64)
+    found, _ = exchange_pairs(problem.needs, values, empty + 2, total, empty, turn)
+    assert float(found[0] @ values) == best
 
 
 @settings(deadline=None)
