@@ -40,6 +40,7 @@ SLURMD = "slurmd"
 ADDRESS = "127.0.0.1"
 # Below Linux's ephemeral ports (32768 and up), so that no outgoing connection can take one from us.
 PORTS = range(20000, 32000)
+BLOCK = 1000
 NODE_MARK = "SLURM_RIG_NODE"
 COMMAND_TIMEOUT_S = 60.0
 # In gres.conf a GPU has to be a character device and any will do; these need neither root nor mknod.
@@ -135,6 +136,7 @@ class SlurmRig:
         self._autoboot = autoboot
         self._cluster = cluster
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        self._claim: socket.socket | None = None
         self.directory = Path()
         self.env: dict[str, str] = {}
 
@@ -186,6 +188,9 @@ class SlurmRig:
         if conf:
             _kill_with_environment(f"SLURM_CONF={conf}")
             shutil.rmtree(self.directory, ignore_errors=True)
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
 
     # -- machines
 
@@ -255,7 +260,7 @@ class SlurmRig:
         # Host lists are counted by scontrol, which wants a configuration: the first one has any port.
         conf.write_text(self._head(PORTS.start))
         counts = [len(self.expand(line.names)) for line in self._nodes]
-        first = _free_ports(2 + sum(counts))
+        self._claim, first = _claim_ports(2 + sum(counts))
         lines = [self._head(first), *self._extra]
         port = first + 2
         for node, count in zip(self._nodes, counts, strict=True):
@@ -333,15 +338,23 @@ def _require(name: str) -> str:
     return path
 
 
-def _free_ports(count: int) -> int:
-    """Return the first of `count` consecutive ports nobody listens on."""
-    first = PORTS.start + os.getpid() * 37 % (len(PORTS) // 2)
-    while first + count <= PORTS.stop:
-        taken = next((port for port in range(first, first + count) if not _is_free(port)), None)
-        if taken is None:
-            return first
-        first = taken + 1
-    raise SlurmRigError(f"no {count} consecutive free ports")
+def _claim_ports(count: int) -> tuple[socket.socket, int]:
+    """The first of `count` consecutive ports that are ours until the socket is closed.
+
+    A machine's port is bound only when it boots; until then nobody else may count it as free. So a block of ports has
+    a name on this host (an abstract address), and who holds the name holds the block.
+    """
+    for first in range(PORTS.start, PORTS.stop - BLOCK + 1, BLOCK):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0slurm-rig-{first}")
+        except OSError:
+            claim.close()
+            continue
+        if count <= BLOCK and all(map(_is_free, range(first, first + count))):
+            return claim, first
+        claim.close()
+    raise SlurmRigError(f"no {count} consecutive free ports in a block of {BLOCK}")
 
 
 def _is_free(port: int) -> bool:
