@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -171,7 +172,8 @@ def test_t09e_an_old_quota_binds_for_a_quarter_of_an_hour_and_then_no_more(make_
     site.advance(600)
     seen, plan = site.demand()
     assert len(claimed(plan)) == 2
-    assert any("quota of eastus2 is 600 s old" in notice for notice in seen.notices)
+    told = re.compile(r"quota of eastus2 is 60[0-5] s old")  # retries in the background take emulated seconds, too
+    assert any(told.match(notice) for notice in seen.notices), seen.notices
     site.advance(301)
     seen, plan = site.demand()
     assert len(claimed(plan)) == 5

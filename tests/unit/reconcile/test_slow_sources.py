@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 HANGS_S = 60.0
 """Longer than any of these tests takes, unless somebody waits for what hangs."""
+PATIENCE_S = 2.0
+"""Long enough for what does not hang, on a machine that does other things, too."""
 
 
 @dataclass
@@ -80,7 +82,7 @@ def patient(site: Site, seconds: float) -> Any:
 
 
 @contextmanager
-def resident(site: Site, seconds: float = 0.05) -> Iterator[World]:
+def resident(site: Site, seconds: float = PATIENCE_S) -> Iterator[World]:
     with wiring.opened_world(patient(site, seconds), site.clock, Gate(site.clock.now)) as world:
         yield world
 
@@ -114,7 +116,7 @@ def test_a_cycle_ends_while_a_list_hangs_tells_of_it_and_uses_the_packaged_facts
     assert len(accepted(report)) == 1
     assert (offered(report).vcpu_count, offered(report).price) == (4, price)  # no packaged price here: unknown, not 0
     (said,) = [notice for notice in report.observation.notices if notice.startswith(what)]
-    assert "could not be read: no answer within 0.05 s" in said
+    assert "could not be read: no answer within 2 s" in said
     assert "the packaged table is used" in said  # where it has a price, for prices
     assert what not in {source.name for source in report.observation.references}
 
@@ -146,7 +148,7 @@ def test_everything_is_asked_for_at_once_however_many_locations(make_site: Calla
 def test_a_run_of_a_cron_job_keeps_what_comes_soon_after_it(make_site: Callable[..., Site], hold: Hold) -> None:
     site = priced(make_site)
     hold.words = ("/skus?",)
-    with wiring.writing_world(patient(site, 0.05), site.clock) as world:
+    with wiring.writing_world(patient(site, PATIENCE_S), site.clock) as world:
         run_cycle(world)
         hold.open.set()
     hold.open.clear()
@@ -154,7 +156,7 @@ def test_a_run_of_a_cron_job_keeps_what_comes_soon_after_it(make_site: Callable[
     with resident(site) as world:
         report = run_cycle(world)
     (source,) = [one for one in report.observation.references if one.name == "VM sizes of eastus2"]
-    assert source.age_s == pytest.approx(301, abs=5)
+    assert source.age_s == pytest.approx(301, abs=15)
 
 
 def test_the_next_run_does_not_wait_again_for_a_list_that_hung(make_site: Callable[..., Site], hold: Hold) -> None:
@@ -167,7 +169,7 @@ def test_the_next_run_does_not_wait_again_for_a_list_that_hung(make_site: Callab
     with resident(site, seconds=HANGS_S / 2) as world:
         report = run_cycle(world)
     assert not hold.waiting
-    assert any("no answer within 0.05 s" in notice for notice in report.observation.notices)
+    assert any("no answer within 2 s" in notice for notice in report.observation.notices)
     site.advance(300)
     with resident(site) as world:
         run_cycle(world)
