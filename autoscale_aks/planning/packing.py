@@ -408,6 +408,27 @@ class State:
                 self.opened.append(row)
             self.next_node += length
 
+    def name_node(self, bucket: int) -> tuple[int, int]:
+        """Number of one new node's name, and the key of its row; the node itself comes with `add_named`."""
+        array = self.space.buckets[bucket].array.name
+        number = self.names.take_one(array)
+        series, live = self.names.series[array], self._keys_of(bucket)
+        before = bisect_left(live, natural_key(f"{series.prefix}{number}")) if live else 0
+        return number, new_key(before, number - series.start)
+
+    def add_named(self, buckets: Sequence[int], names: Sequence[int]) -> None:
+        """Number new nodes that have their names, one after the other; those with names in a row are noted as one."""
+        if not buckets:
+            return
+        bucket, name = np.array(buckets, np.int64), np.array(names, np.int64)
+        begins = np.ones(len(bucket), bool)
+        begins[1:] = (bucket[1:] != bucket[:-1]) | (name[1:] != name[:-1] + 1)
+        starts = np.flatnonzero(begins)
+        counts = np.diff(starts, append=len(bucket))
+        columns = (self.next_node + starts, counts, bucket[starts], name[starts])
+        self.new_nodes.extend(map(NewNodes, *(column.tolist() for column in columns)))
+        self.next_node += len(bucket)
+
     def _keys_of(self, bucket: int) -> list[tuple[tuple[int, int, str], ...]]:
         """Natural keys of the bucket's live nodes, in order."""
         if bucket not in self.live_keys:

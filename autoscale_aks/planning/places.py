@@ -57,6 +57,13 @@ class PlaceIndex:
             if amount is not None and amount > bound[place]:
                 bound[place] = amount
 
+    def extend(self, rows: Sequence[int], places: Sequence[int], free: Sequence[Column]) -> None:
+        """`add` of many rows."""
+        for row, place in zip(rows, places, strict=True):
+            self.added.setdefault(place, []).append(row)
+        for dimension, column in enumerate(free):
+            np.maximum.at(self._bound(dimension, max(places) + 1), np.array(places), column)
+
     def rows_of(self, place: int, keys: Column) -> Column:
         """Rows of a place that may take work, nodes by natural name (`keys`)."""
         rows = self.rows.get(place, _NO_ROWS)

@@ -95,6 +95,8 @@ def _complete(snapshot: Snapshot, policy: Policy, demand: Demand, placer: Placer
 
 
 def _warnings(jobs: Sequence[Job], demand: Demand) -> list[Problem]:
+    if not any(job_class.warning for job_class in demand.classes):
+        return []
     found = zip(jobs, demand.class_of, strict=True)
     return [
         replace(job_class.warning, path=f"{job.path}.{job_class.warning.path}")

@@ -44,6 +44,15 @@ class NameBook:
         """A copy on which names can be tried."""
         return NameBook(self.series, dict(self.next_number))
 
+    def take_one(self, array: str) -> int:
+        """The lowest free number."""
+        series = self.series[array]
+        number = self.next_number.get(array, series.start)
+        while number in series.taken:
+            number += 1
+        self.next_number[array] = number + 1
+        return number
+
     def take(self, array: str, count: int) -> list[tuple[int, int]]:
         """The lowest free numbers as `(first, length)` ranges."""
         series = self.series[array]

@@ -1,20 +1,21 @@
 """Thousands of small jobs of few shapes, one after the other (contract matching.md A1, A2).
 
-Each would look at every row of the table. Here a class walks along its rows: capacity only shrinks, so that a row
-that was refused once stays refused. What the jobs take is kept in plain lists, which single reads and writes are
-fastest on, and put into the table in one go.
+Each would look at every row of the table. Here a class walks along its rows (`walks`). What the jobs take, and the
+nodes that are opened for them, are kept in plain lists, which single reads and writes are fastest on, and put into the
+table in one go.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from autoscale_aks.planning.nodestate import MIXED, NodeState
+from autoscale_aks.planning.nodestate import EMPTY, MIXED
 from autoscale_aks.planning.records import Span
+from autoscale_aks.planning.table import UNDEFINED, RowFacts, place_index
+from autoscale_aks.planning.walks import begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.packing import State
     from autoscale_aks.planning.places import Column
     from autoscale_aks.planning.routes import Route
-    from autoscale_aks.planning.views import PartView
+    from autoscale_aks.planning.walks import Walk
 
 MOST_SLOTS: Final = 4
 """A job of more slots is better placed on all rows at once."""
 _JOBS_A_CLASS: Final = 16
 """Walking pays when classes come again so often."""
+_FEW_TAKERS: Final = 8
+"""New nodes that one class in so many has room on are made known to these at once, others to all in their turn."""
 
 
 def is_worthwhile(demand: Demand) -> bool:
@@ -37,52 +40,19 @@ def is_worthwhile(demand: Demand) -> bool:
 
 
 @dataclass(slots=True)
-class _Walk:
-    """One class's way: rows it could use when it began, and rows that appeared since."""
+class _Opening:
+    """What new nodes of a bucket hold, what is left beside one slot of the class they are opened for, and whose slots
+    have room there."""
 
-    view: PartView
-    route: Route
-    needs: list[tuple[list[int], int]]
-    """Column of what is left, and what a slot takes of it."""
-    rows: list[int]
-    keys: list[int]
-    seen: int
-    """How many of the state's `opened` rows were looked at."""
-    position: int = 0
-    later: list[tuple[int, int]] = field(default_factory=list)
-    """Heap of (order, row)."""
-    launches: int = 0
-    """How many of the launchable buckets are used up."""
+    bucket: int
+    totals: list[int]
+    left: list[int]
+    takers: list[Walk] = field(default_factory=list)
 
-    def next_row(self, state: State) -> int | None:
-        """The first row that takes a slot; None when there is none."""
-        if self.seen < len(state.opened):
-            self._look_at_new_rows(state)
-        while True:
-            from_later = self.later and (self.position >= len(self.rows) or self.later[0][0] < self.keys[self.position])
-            if from_later:
-                row = self.later[0][1]
-            elif self.position < len(self.rows):
-                row = self.rows[self.position]
-            else:
-                return None
-            for column, amount in self.needs:
-                if column[row] < amount:
-                    break
-            else:
-                return row
-            if from_later:
-                heappop(self.later)
-            else:
-                self.position += 1
-
-    def _look_at_new_rows(self, state: State) -> None:
-        table, kinds = state.table, self.view.groups[0].kinds
-        for row in state.opened[self.seen :]:
-            rank = int(self.route.ranks[table.place[row]])
-            if rank >= 0 and (kinds is None or kinds[table.kind[row]]):
-                heappush(self.later, (table.sort_key(row, rank), row))
-        self.seen = len(state.opened)
+    def join(self, walk: Walk) -> None:
+        """Among the takers, where a slot has room."""
+        if walk.first_orders[self.bucket] >= 0 and all(self.left[number] >= amount for number, amount in walk.asks):
+            self.takers.append(walk)
 
 
 @dataclass(slots=True)
@@ -95,9 +65,21 @@ class Singles:
     """By dimension and row, what is left."""
     _count: list[int] = field(init=False)
     """By row, how many nodes it stands for."""
-    _walks: dict[int, _Walk] = field(default_factory=dict)
+    _walks: dict[int, Walk] = field(default_factory=dict)
     _jobs: list[int] = field(default_factory=list)
     _rows: list[int] = field(default_factory=list)
+    _named: tuple[list[int], list[int]] = field(default_factory=lambda: ([], []))
+    """Buckets and numbers of the names of new nodes that the state does not have yet."""
+    _pending: list[RowFacts] = field(default_factory=list)
+    """Rows that the table does not have yet."""
+    _rest_of: dict[int, int] = field(default_factory=dict)
+    """Row → the row of those that were split off it."""
+    _openings: dict[tuple[int, int], _Opening] = field(default_factory=dict)
+    """By class and bucket."""
+    _new_rows: list[int] = field(default_factory=list)
+    """Rows that many have room on: each class looks at them in its turn, when few of them have room left."""
+    _facts: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Their buckets and keys."""
 
     def __post_init__(self) -> None:
         table = self.state.table
@@ -108,15 +90,18 @@ class Singles:
         """A job's slots; returns how many were placed."""
         walk = self._walks.get(job_class.id)
         if walk is None:
-            walk = self._walks[job_class.id] = self._begin(job_class.parts[0])
+            walk = self._begin(job_class)
         placed = 0
         while placed < wanted:
-            row = walk.next_row(self.state)
-            if row is None or self._count[row] != 1:
-                row = self._open(walk) if row is None else self._split(row)
+            if walk.seen < len(self._new_rows):
+                walk.look(self._new_rows, self._facts)
+            row = walk.next_row(self._rest_of)
+            if row is None:
+                row = self._open(job_class.id, walk)
                 if row is None:
                     break
-                continue
+            elif self._count[row] != 1:
+                self._split(row)
             for column, amount in walk.needs:
                 column[row] -= amount
             self._jobs.append(job)
@@ -124,45 +109,85 @@ class Singles:
             placed += 1
         return placed
 
-    def _begin(self, part: Part) -> _Walk:
-        state, route = self.state, self.route_of(part)
-        view, table = state.view(part), state.table
-        capacity = view.capacity(table, 1)
-        here = np.where(route.ranks[table.place[: table.size]] >= 0, capacity, 0)
-        rows = table.in_order(np.flatnonzero(here), route.ranks)
-        needs = [(self.left[dimension], amount) for dimension, amount in view.needs]
-        return _Walk(view, route, needs, rows.tolist(), table.sort_keys(rows, route.ranks).tolist(), len(state.opened))
+    def _begin(self, job_class: JobClass) -> Walk:
+        self._enter()
+        part = job_class.parts[0]
+        walk = begin(self.state, part, self.route_of(part), self.left, len(self._new_rows))
+        for opening in self._openings.values():
+            opening.join(walk)
+        self._walks[job_class.id] = walk
+        return walk
 
-    def _split(self, row: int) -> int:
+    def _split(self, row: int) -> None:
         """Make the first node of a row a row of its own; nothing was placed on the row yet."""
-        rest = self.state.table.split(row, 1)
-        if rest is not None:
-            self.state.opened.append(rest)
-            self._read(rest)
+        table = self.state.table
+        at = row - table.size
+        facts = self._pending[at] if at >= 0 else table.facts(row)
+        self._rest_of[row] = len(self._count)
+        self._pending.append(facts._replace(first=facts.first + 1, key=facts.key + 1))
+        self._count.append(self._count[row] - 1)
+        for column in self.left:
+            column.append(column[row])
         self._count[row] = 1
-        return row
+        if at < 0:
+            table.count[row] = 1
 
-    def _open(self, walk: _Walk) -> int | None:
+    def _open(self, class_id: int, walk: Walk) -> int | None:
         """One new node of the best bucket that limits allow; None when there is none."""
-        state, launchable = self.state, walk.route.launchable
+        limits, launchable = self.state.limits, walk.launchable
         while walk.launches < len(launchable):
             bucket = launchable[walk.launches]
-            if state.limits.available(bucket):
-                state.limits.take(bucket, 1)
-                state.open_nodes(bucket, 1, NodeState(state.space.totals(state.space.empty[bucket])))
-                self._read(state.opened[-1])
-                return state.opened[-1]
+            if limits.available(bucket):
+                limits.take(bucket, 1)
+                opening = self._openings.get((class_id, bucket))
+                return self._add(opening or self._make_opening(class_id, walk, bucket))
             walk.launches += 1
         return None
 
-    def _read(self, row: int) -> None:
-        """A row that was added to the table."""
-        for column, amounts in zip(self.left, self.state.table.free, strict=True):
-            column.append(int(amounts[row]))
-        self._count.append(int(self.state.table.count[row]))
+    def _make_opening(self, class_id: int, opener: Walk, bucket: int) -> _Opening:
+        space = self.state.space
+        totals = [UNDEFINED if total is None else total for total in space.totals(space.empty[bucket])]
+        left = list(totals)
+        for number, amount in opener.asks:
+            left[number] -= amount
+        opening = self._openings[class_id, bucket] = _Opening(bucket, totals, left)
+        for walk in self._walks.values():
+            opening.join(walk)
+        return opening
+
+    def _add(self, opening: _Opening) -> int:
+        """A new node, for the opener's slot and then for all who have room beside it."""
+        row, bucket, state = len(self._count), opening.bucket, self.state
+        name, key = state.name_node(bucket)
+        buckets, names = self._named
+        self._pending.append(
+            RowFacts(state.next_node + len(names), place_index(bucket), key, state.space.empty[bucket], EMPTY)
+        )
+        buckets.append(bucket)
+        names.append(name)
+        self._count.append(1)
+        for column, total in zip(self.left, opening.totals, strict=True):
+            column.append(total)
+        if len(opening.takers) * _FEW_TAKERS > len(self._walks):
+            self._new_rows.append(row)
+            self._facts[row] = bucket, key
+        else:
+            for walk in opening.takers:
+                walk.meet(row, bucket, key)
+        return row
+
+    def _enter(self) -> None:
+        """Put new rows into the table."""
+        if self._pending:
+            table, size = self.state.table, self.state.table.size
+            table.extend(self._pending, self._count[size:], [column[size:] for column in self.left])
+            self.state.opened.extend(range(size, table.size))
+            self.state.add_named(*self._named)
+            self._pending, self._named = [], ([], [])
 
     def flush(self) -> None:
         """Put what was placed into the table and the record."""
+        self._enter()
         if not self._rows:
             return
         table = self.state.table

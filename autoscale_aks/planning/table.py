@@ -8,11 +8,11 @@ the columns hold Python integers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from autoscale_aks.planning.nodestate import NodeState
+from autoscale_aks.planning.nodestate import OPEN, NodeState
 from autoscale_aks.planning.places import Column, PlaceIndex
 
 if TYPE_CHECKING:
@@ -45,6 +45,18 @@ class LiveRows:
     tenants: Column
     free: list[Column]
     """By dimension."""
+
+
+class RowFacts(NamedTuple):
+    """What a new row is, beside how many nodes it stands for and what each of them has left; it is open to all."""
+
+    first: int
+    """Number of its first node."""
+    place: int
+    """Index of the place."""
+    key: int
+    profile: Profile
+    tenant: int
 
 
 @dataclass(slots=True)
@@ -114,6 +126,28 @@ class NodeTable:
         self.set_state(row, state)
         self.index.add(row, place_index(place), state.free)
         return row
+
+    def extend(self, rows: Sequence[RowFacts], counts: Sequence[int], free: Sequence[Sequence[int]]) -> None:
+        """New rows, and by dimension what a node of each has left."""
+        size, stop = self.size, self.size + len(rows)
+        while stop > len(self.first):
+            self._grow()
+        firsts, places, keys, profiles, tenants = zip(*rows, strict=True)
+        self.first[size:stop], self.count[size:stop] = firsts, counts
+        self.place[size:stop], self.key[size:stop], self.tenant[size:stop] = places, keys, tenants
+        self.kind[size:stop] = [profile.kind.id for profile in profiles]
+        self.hold[size:stop] = OPEN
+        self.profiles.extend(profiles)
+        for column, left in zip(self.free, free, strict=True):
+            column[size:stop] = left
+        self.size = stop
+        self.index.extend(range(size, stop), places, [column[size:stop] for column in self.free])
+
+    def facts(self, row: int) -> RowFacts:
+        """What a row is."""
+        return RowFacts(
+            int(self.first[row]), int(self.place[row]), int(self.key[row]), self.profiles[row], int(self.tenant[row])
+        )
 
     def _grow(self) -> None:
         for name in ("first", "count", "place", "key", "kind", "tenant", "hold"):

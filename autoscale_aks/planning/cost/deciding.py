@@ -189,10 +189,13 @@ def price_of(placer: Placer) -> Fraction | None:
 
 
 def _price(state: State) -> Fraction | None:
-    total = Fraction(0)
+    nodes: dict[int, int] = {}
     for made in state.new_nodes:
-        price = state.space.buckets[made.bucket].offering.price
+        nodes[made.bucket] = nodes.get(made.bucket, 0) + made.count
+    total = Fraction(0)
+    for bucket, count in nodes.items():
+        price = state.space.buckets[bucket].offering.price
         if price is None:
             return None
-        total += price * made.count
+        total += price * count
     return total
