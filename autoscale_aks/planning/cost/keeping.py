@@ -17,7 +17,7 @@ from autoscale_aks.planning.records import Span
 from autoscale_aks.planning.table import place_index
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from autoscale_aks.planning.demand import JobClass, Part
     from autoscale_aks.planning.packing import State
@@ -216,25 +216,45 @@ def _items(placer: Placer, bought: Entries, buckets: Column) -> tuple[list[Item]
     demand, router = placer.demand, placer.router
     classes = np.fromiter((-1 if one is None else one.id for one in demand.class_of), np.int64, len(demand.class_of))
     class_of = classes[bought.job]
-    scores = np.zeros(len(class_of), np.int64)
+    levels, level_of = np.zeros(1, np.int64), np.zeros(len(class_of), np.int64)
     by_id = {one.id: one for one in demand.classes}
-    for class_id in np.unique(class_of).tolist():
-        by_bucket = router.scores(by_id[class_id].parts[0])
-        if by_bucket is not None:
-            mine = class_of == class_id
-            scores[mine] = by_bucket[buckets[mine]]
-    keys, item_of = np.unique(np.stack([class_of, scores], axis=1), axis=0, return_inverse=True)
-    item_of = item_of.reshape(-1)
-    jobs = len(demand.class_of)
-    owners, owner_of = np.unique(item_of * max(jobs, 1) + bought.job, return_inverse=True)
-    slots = np.zeros(len(owners), np.int64)
-    np.add.at(slots, owner_of.reshape(-1), bought.nodes * bought.each)
-    starts = np.searchsorted(owners // max(jobs, 1), np.arange(len(keys) + 1))
+    scored = {one: router.scores(by_id[one].parts[0]) for one in np.flatnonzero(np.bincount(class_of)).tolist()}
+    if any(by_bucket is not None for by_bucket in scored.values()):
+        levels, level_of = np.unique(_scores(class_of, buckets, scored), return_inverse=True)
+    codes = class_of * len(levels) + level_of.reshape(-1)
+    present = np.flatnonzero(np.bincount(codes))
+    number = np.zeros(int(present[-1]) + 1 if len(present) else 0, np.int64)
+    number[present] = np.arange(len(present))
+    item_of = number[codes]
+    jobs = max(len(demand.class_of), 1)
+    owners, slots = _sums(item_of * jobs + bought.job, bought.nodes * bought.each)
+    keys = [(code // len(levels), int(levels[code % len(levels)])) for code in present.tolist()]
+    starts = np.searchsorted(owners, np.arange(len(keys) + 1) * jobs)
     items = [
-        Item(by_id[class_id], score, owners[first:stop] % max(jobs, 1), slots[first:stop])
-        for (class_id, score), first, stop in zip(keys.tolist(), starts[:-1], starts[1:], strict=True)
+        Item(by_id[class_id], score, owners[first:stop] % jobs, slots[first:stop])
+        for (class_id, score), first, stop in zip(keys, starts[:-1], starts[1:], strict=True)
     ]
     return items, item_of
+
+
+def _scores(class_of: Column, buckets: Column, scored: Mapping[int, Column | None]) -> Column:
+    """By entry, the preference score of its class where it is."""
+    found = np.zeros(len(class_of), np.int64)
+    for class_id, by_bucket in scored.items():
+        if by_bucket is not None:
+            mine = class_of == class_id
+            found[mine] = by_bucket[buckets[mine]]
+    return found
+
+
+def _sums(keys: Column, amounts: Column) -> tuple[Column, Column]:
+    """Each key once, in order, and the sum of its amounts."""
+    if not len(keys):
+        return keys, amounts
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    return keys[starts], np.add.reduceat(amounts[order], starts)
 
 
 def _rows(
