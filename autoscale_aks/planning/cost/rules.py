@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from frozendict import frozendict
 
-from autoscale_aks.planning.cost.pricing import fill_by
 from autoscale_aks.planning.cost.problem import Filled
+from autoscale_aks.planning.cost.quick import QuickFillings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,7 +71,8 @@ def by_value(problem: CostProblem, values: Column) -> Packing | None:
     """Again and again the size whose best quick filling is worth most for its price, as often as slots last."""
     left, room = problem.demand.copy(), problem.room.copy()
     takes = (problem.needs / np.maximum(problem.totals.max(axis=0), 1)).max(axis=1)
-    ranks = (-takes)[:, None] - 1e-9 * (values / np.maximum(takes, 1e-300))[:, None]
+    order = np.argsort(-takes - 1e-9 * (values / np.maximum(takes, 1e-300)), kind="stable")
+    fillings = QuickFillings(problem, order)
     found: list[Filled] = []
     for _ in range(_MOST_ROUNDS):
         if not left.any():
@@ -80,11 +81,11 @@ def by_value(problem: CostProblem, values: Column) -> Packing | None:
         open_sizes = usable.any(axis=0) & (problem.charges <= room[:, None]).all(axis=0)
         if not open_sizes.any():
             return None
-        slots = fill_by(problem, np.where(usable & ~problem.alone[:, None], ranks, np.inf), left)
-        slots = _with_lone(problem, slots, left, values)
+        fillings.renew(left)
+        slots = _with_lone(problem, fillings.slots, left, values)
         worth = np.where(open_sizes, slots @ values, -1.0) / np.maximum(problem.price, 1)
         size = int(worth.argmax())
-        row = slots[size]
+        row = slots[size].copy()
         here = row > 0
         if worth[size] < 0 or not here.any():
             return None
@@ -100,7 +101,9 @@ def by_value(problem: CostProblem, values: Column) -> Packing | None:
 
 def _with_lone(problem: CostProblem, slots: Column, left: Column, values: Column) -> Column:
     """Sizes that nothing else fills get a slot that takes the whole node."""
-    for item in np.flatnonzero(problem.alone & (left > 0)).tolist():
+    items = np.flatnonzero(problem.alone & (left > 0)).tolist()
+    slots = slots.copy() if items else slots
+    for item in items:
         better = (problem.each[item] > 0) & (slots @ values < values[item])
         slots[better] = 0
         slots[better, item] = 1
