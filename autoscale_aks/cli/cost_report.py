@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autoscale_aks.cli.output import money, table
-from autoscale_aks.reports.cost import binding_limits, bucket_rows, rule_rows
+from autoscale_aks.reports.cost import binding_limits, bucket_rows, rule_rows, share_text
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -31,7 +31,7 @@ def print_cost(plan: Plan, out: Console) -> None:
     if certificate is None:
         out.print("No bound: it needs the objective cost, existing-first, and a price of every size that is bought.")
         return
-    tried = [(row.name, money(row.price_per_hour), share(row.over_bound)) for row in rule_rows(certificate)]
+    tried = [(row.name, money(row.price_per_hour), _share(row.over_bound)) for row in rule_rows(certificate)]
     out.print(table("Against the least price", ("", "$/h", "over the bound"), tried, right=(1, 2)))
     if certificate.kept:
         out.print(
@@ -48,6 +48,6 @@ def print_cost(plan: Plan, out: Console) -> None:
         out.print("No limit makes what is placed dearer.")
 
 
-def share(over: Fraction | None) -> str:
-    """`1.25 %`, or nothing."""
-    return "" if over is None else f"{float(over) * 100:,.3f} %"
+def _share(over: Fraction | None) -> str:
+    """`1.250 %`, or nothing."""
+    return "" if over is None else share_text(over)

@@ -58,7 +58,7 @@ def certificate_text(certificate: Certificate) -> str:
     if certificate.gap <= _NOTHING_MORE:
         proof = "which is the least it can be"
     else:
-        proof = f"at most {_percent(certificate.gap)} more than the least there can be (lower bound ${bound})"
+        proof = f"at most {share_text(certificate.gap)} more than the least there can be (lower bound ${bound})"
     kept = (
         f"; ${price_text(certificate.kept)} of it stands as placed, no price decides on it" if certificate.kept else ""
     )
@@ -68,10 +68,10 @@ def certificate_text(certificate: Certificate) -> str:
 _NOTHING_MORE: Final = Fraction(1, 10**6)
 
 
-def _percent(share: Fraction) -> str:
-    """Rounded up, so that what is proved is not said better than it is."""
-    steps = math.ceil(share * 100_000)
-    return f"{steps / 1000:.3f} %"
+def share_text(share: Fraction) -> str:
+    """`1.250 %`. Rounded up, so that what is proved is not said better than it is; nothing is said of a millionth."""
+    steps = math.ceil(share * 100_000) if share > _NOTHING_MORE else 0
+    return f"{steps / 1000:,.3f} %"
 
 
 def bucket_rows(plan: Plan) -> tuple[CostRow, ...]:
