@@ -15,7 +15,7 @@ import numpy as np
 from autoscale_aks.planning.nodestate import EMPTY, MIXED
 from autoscale_aks.planning.records import Span
 from autoscale_aks.planning.table import UNDEFINED, RowFacts, place_index
-from autoscale_aks.planning.walks import begin
+from autoscale_aks.planning.walks import NewRows, begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,8 @@ MOST_SLOTS: Final = 4
 """A job of more slots is better placed on all rows at once."""
 _JOBS_A_CLASS: Final = 16
 """Walking pays when classes come again so often."""
-_FEW_TAKERS: Final = 8
-"""New nodes that one class in so many has room on are made known to these at once, others to all in their turn."""
+_FEW: Final = 6
+"""New nodes on which so many classes have room, or fewer, are kept apart for these."""
 
 
 def is_worthwhile(demand: Demand) -> bool:
@@ -41,18 +41,18 @@ def is_worthwhile(demand: Demand) -> bool:
 
 @dataclass(slots=True)
 class _Opening:
-    """What new nodes of a bucket hold, what is left beside one slot of the class they are opened for, and whose slots
-    have room there."""
+    """What new nodes of a bucket hold, what is left beside one slot of the class they are opened for, and which walks
+    know of them: those that have room there, or all."""
 
     bucket: int
     totals: list[int]
     left: list[int]
-    takers: list[Walk] = field(default_factory=list)
+    new: NewRows
+    is_common: bool = False
 
-    def join(self, walk: Walk) -> None:
-        """Among the takers, where a slot has room."""
-        if walk.first_orders[self.bucket] >= 0 and all(self.left[number] >= amount for number, amount in walk.asks):
-            self.takers.append(walk)
+    def suits(self, walk: Walk) -> bool:
+        """Whether a slot has room."""
+        return walk.first_orders[self.bucket] >= 0 and all(self.left[number] >= amount for number, amount in walk.asks)
 
 
 @dataclass(slots=True)
@@ -76,10 +76,8 @@ class Singles:
     """Row → the row of those that were split off it."""
     _openings: dict[tuple[int, int], _Opening] = field(default_factory=dict)
     """By class and bucket."""
-    _new_rows: list[int] = field(default_factory=list)
-    """Rows that many have room on: each class looks at them in its turn, when few of them have room left."""
-    _facts: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Their buckets and keys."""
+    _common: dict[int, NewRows] = field(default_factory=dict)
+    """By bucket, new rows that many classes have room on."""
 
     def __post_init__(self) -> None:
         table = self.state.table
@@ -93,8 +91,6 @@ class Singles:
             walk = self._begin(job_class)
         placed = 0
         while placed < wanted:
-            if walk.seen < len(self._new_rows):
-                walk.look(self._new_rows, self._facts)
             row = walk.next_row(self._rest_of)
             if row is None:
                 row = self._open(job_class.id, walk)
@@ -112,9 +108,12 @@ class Singles:
     def _begin(self, job_class: JobClass) -> Walk:
         self._enter()
         part = job_class.parts[0]
-        walk = begin(self.state, part, self.route_of(part), self.left, len(self._new_rows))
+        walk = begin(self.state, part, self.route_of(part), self.left)
         for opening in self._openings.values():
-            opening.join(walk)
+            if not opening.is_common and opening.suits(walk):
+                walk.join(opening.new)
+        for new in self._common.values():
+            walk.join(new)
         self._walks[job_class.id] = walk
         return walk
 
@@ -150,9 +149,15 @@ class Singles:
         left = list(totals)
         for number, amount in opener.asks:
             left[number] -= amount
-        opening = self._openings[class_id, bucket] = _Opening(bucket, totals, left)
-        for walk in self._walks.values():
-            opening.join(walk)
+        opening = self._openings[class_id, bucket] = _Opening(bucket, totals, left, NewRows(bucket, self.left))
+        suited = [walk for walk in self._walks.values() if opening.suits(walk)]
+        if len(suited) > _FEW:
+            opening.is_common, suited = True, []
+            if bucket not in self._common:
+                self._common[bucket], suited = opening.new, list(self._walks.values())
+            opening.new = self._common[bucket]
+        for walk in suited:
+            walk.join(opening.new)
         return opening
 
     def _add(self, opening: _Opening) -> int:
@@ -168,12 +173,8 @@ class Singles:
         self._count.append(1)
         for column, total in zip(self.left, opening.totals, strict=True):
             column.append(total)
-        if len(opening.takers) * _FEW_TAKERS > len(self._walks):
-            self._new_rows.append(row)
-            self._facts[row] = bucket, key
-        else:
-            for walk in opening.takers:
-                walk.meet(row, bucket, key)
+        if opening.new.readers:
+            opening.new.append(row, key, opening.left)
         return row
 
     def _enter(self) -> None:

@@ -1,18 +1,18 @@
 """One class's way along its rows, slot by slot (contract matching.md A1, A2).
 
-Capacity only shrinks, so that a row that was refused once stays refused and a walk never comes back. Rows that appear
-behind it are put on its way where they still have room for the class.
+Capacity only shrinks, so that a row that was refused once stays refused and a walk never comes back. New nodes of a
+place come in the order in which they are tried there: all classes share one list of them, each with its own mark.
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from autoscale_aks.planning.table import KEY_BITS
+from autoscale_aks.planning.table import KEY_BITS, place_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,13 +22,79 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.places import Column
     from autoscale_aks.planning.routes import Route
 
-ELSEWHERE = -1
+ELSEWHERE: Final = -1
 """Order of a bucket where the class cannot be."""
+_BLOCK: Final = 32
+"""Rows that are passed over together where none of them can have enough."""
+_FEW: Final = 8
+"""Rows that are sooner looked at one by one."""
+_NEVER: Final = 1 << 62
+
+
+@dataclass(slots=True)
+class NewRows:
+    """Rows of new nodes of a bucket on which the same classes may have room, in the order of their keys."""
+
+    bucket: int
+    left: Sequence[list[int]]
+    """By dimension and row, what is left."""
+    rows: list[int] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    bounds: list[list[int]] = field(default_factory=list)
+    """By block and dimension, the most that any of its rows has left."""
+    readers: int = 0
+    """How many walks go along them."""
+
+    def append(self, row: int, key: int, left: Sequence[int]) -> None:
+        """A new row, of which so much will be left when somebody looks."""
+        if len(self.rows) % _BLOCK:
+            bound = self.bounds[-1]
+            for dimension, amount in enumerate(left):
+                if amount > bound[dimension]:
+                    bound[dimension] = amount
+        else:
+            self.bounds.append(list(left))
+        self.rows.append(row)
+        self.keys.append(key)
+
+    def first(self, at: int, walk: Walk) -> int:
+        """Index of the first row from `at` on that has room for a slot; their number when there is none."""
+        rows, stop = self.rows, len(self.rows)
+        while at < stop:
+            block = at // _BLOCK
+            bound = self.bounds[block]
+            end = min(block * _BLOCK + _BLOCK, stop)
+            for dimension, amount in walk.asks:
+                if bound[dimension] < amount:
+                    break
+            else:
+                found = rows[at:end]
+                for column, amount in walk.needs:
+                    found = [row for row in found if column[row] >= amount]
+                if found:
+                    return rows.index(found[0], at)
+                if end - at > _BLOCK // 2:
+                    self._look_again(block)
+            at = end
+        return stop
+
+    def _look_again(self, block: int) -> None:
+        rows = self.rows[block * _BLOCK : block * _BLOCK + _BLOCK]
+        self.bounds[block] = [max(map(column.__getitem__, rows)) for column in self.left]
+
+
+@dataclass(slots=True)
+class _Way:
+    """How far a class is along the new rows of a bucket, and the order of the first of them on its walk."""
+
+    order: int
+    new: NewRows
+    position: int
 
 
 @dataclass(slots=True)
 class Walk:
-    """Rows that the class could use when it began, and new ones that had room for it."""
+    """Rows that the class could use when it began, and ways along new ones."""
 
     asks: tuple[tuple[int, int], ...]
     """Dimension, and what a slot takes of it."""
@@ -39,8 +105,6 @@ class Walk:
     """Of the rows, as they are tried."""
     born: int
     """Rows from this one on appeared since it began."""
-    seen: int
-    """How many of the common list of new rows were looked at."""
     first_orders: list[int]
     """By bucket, the order of the first new node there; ELSEWHERE where the class cannot be."""
     launchable: list[int]
@@ -48,51 +112,58 @@ class Walk:
     launches: int = 0
     """How many of them are used up."""
     _position: int = 0
-    _later: list[tuple[int, int]] = field(default_factory=list)
-    """Heap of (order, row): new rows."""
+    _ways: list[_Way] = field(default_factory=list)
+    """Best first."""
+
+    def join(self, new: NewRows) -> None:
+        """Go along the new rows of a bucket too, from those on that are yet to come."""
+        order = self.first_orders[new.bucket]
+        if order >= 0:
+            insort(self._ways, _Way(order, new, len(new.rows)), key=_order)
+            new.readers += 1
 
     def next_row(self, rest_of: Mapping[int, int]) -> int | None:
         """The first row that takes a slot; None when there is none. `rest_of` says what was split off a row: it
         follows at once."""
-        while True:
-            from_later = self._later and (
-                self._position >= len(self.rows) or self._later[0][0] < self.orders[self._position]
-            )
-            if from_later:
-                row = self._later[0][1]
-            elif self._position < len(self.rows):
-                row = self.rows[self._position]
-            else:
-                return None
+        order = self._pass_over(rest_of)
+        best = self.rows[self._position] if order < _NEVER else None
+        for way in self._ways:
+            if way.order > order:
+                break
+            rows, at = way.new.rows, way.position
+            stop = len(rows)
+            while at < stop:
+                row = rows[at]
+                for column, amount in self.needs:
+                    if column[row] < amount:
+                        break
+                else:
+                    if way.order + way.new.keys[at] < order:
+                        order, best = way.order + way.new.keys[at], row
+                    break
+                at += 1
+                if stop - at > _FEW:
+                    at = way.new.first(at, self)
+            way.position = at
+        return best
+
+    def _pass_over(self, rest_of: Mapping[int, int]) -> int:
+        """Come to the first row of the beginning that takes a slot; returns its order."""
+        while self._position < len(self.rows):
+            row = self.rows[self._position]
             for column, amount in self.needs:
                 if column[row] < amount:
                     break
             else:
-                return row
-            if from_later:
-                heappop(self._later)
-            elif rest_of.get(row, -1) >= self.born:
+                return self.orders[self._position]
+            if rest_of.get(row, -1) >= self.born:
                 self.rows[self._position] = rest_of[row]
             else:
                 self._position += 1
-
-    def meet(self, row: int, bucket: int, key: int) -> None:
-        """Put a new row on the way, of a bucket where the class may be."""
-        heappush(self._later, (self.first_orders[bucket] + key, row))
-
-    def look(self, new_rows: Sequence[int], facts: Mapping[int, tuple[int, int]]) -> None:
-        """Put those of the common list on the way that have room now. `facts` says bucket and key of a row."""
-        found = new_rows[self.seen :]
-        self.seen = len(new_rows)
-        for column, amount in self.needs:
-            found = [row for row in found if column[row] >= amount]
-        for row in found:
-            bucket, key = facts[row]
-            if self.first_orders[bucket] >= 0:
-                self.meet(row, bucket, key)
+        return _NEVER
 
 
-def begin(state: State, part: Part, route: Route, left: Sequence[list[int]], new_rows: int) -> Walk:
+def begin(state: State, part: Part, route: Route, left: Sequence[list[int]]) -> Walk:
     """A walk over all rows of the table that may take the part. `left` is what is left by dimension and row."""
     table, view = state.table, state.view(part)
     capacity = view.capacity(table, 1)
@@ -104,15 +175,18 @@ def begin(state: State, part: Part, route: Route, left: Sequence[list[int]], new
         rows=rows.tolist(),
         orders=table.sort_keys(rows, route.ranks).tolist(),
         born=table.size,
-        seen=new_rows,
         first_orders=_first_orders(state, route, view.groups[0].kinds).tolist(),
         launchable=route.launchable,
     )
 
 
 def _first_orders(state: State, route: Route, kinds: Column) -> Column:
-    ranks = route.ranks[2:]
+    ranks = route.ranks[place_index(0) :]
     allowed = ranks >= 0
     if kinds is not None:
         allowed &= kinds[np.array([profile.kind.id for profile in state.space.empty], np.int64)]
     return np.where(allowed, ranks << KEY_BITS, ELSEWHERE)
+
+
+def _order(way: _Way) -> int:
+    return way.order
