@@ -50,8 +50,7 @@ class NewRows:
         if len(self.rows) % _BLOCK:
             bound = self.bounds[-1]
             for dimension, amount in enumerate(left):
-                if amount > bound[dimension]:
-                    bound[dimension] = amount
+                bound[dimension] = max(bound[dimension], amount)
         else:
             self.bounds.append(list(left))
         self.rows.append(row)
