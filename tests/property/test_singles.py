@@ -50,7 +50,7 @@ def offering(cores: int, gib: int, **more: Any) -> dict[str, Any]:
 needs = st.tuples(st.integers(1, 7), st.sampled_from([1, 2, 5, 9]))
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
     st.lists(needs, min_size=2, max_size=9, unique=True),
     st.lists(st.integers(0, 8), min_size=40, max_size=120),
