@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.packing import State
     from autoscale_aks.planning.places import Column
     from autoscale_aks.planning.routes import Route
+    from autoscale_aks.planning.views import PartView
 
 ELSEWHERE: Final = -1
 """Order of a bucket where the class cannot be."""
@@ -174,14 +175,16 @@ def begin(state: State, part: Part, route: Route, left: Sequence[list[int]]) -> 
         rows=rows.tolist(),
         orders=table.sort_keys(rows, route.ranks).tolist(),
         born=table.size,
-        first_orders=_first_orders(state, route, view.groups[0].kinds).tolist(),
+        first_orders=_first_orders(state, route, view).tolist(),
         launchable=route.launchable,
     )
 
 
-def _first_orders(state: State, route: Route, kinds: Column) -> Column:
+def _first_orders(state: State, route: Route, view: PartView) -> Column:
     ranks = route.ranks[place_index(0) :]
-    allowed = ranks >= 0
+    if not view.groups:
+        return np.full(len(ranks), ELSEWHERE)
+    allowed, kinds = ranks >= 0, view.groups[0].kinds
     if kinds is not None:
         allowed &= kinds[np.array([profile.kind.id for profile in state.space.empty], np.int64)]
     return np.where(allowed, ranks << KEY_BITS, ELSEWHERE)
