@@ -6,7 +6,6 @@ search over part fillings that the tables do not rule out (`cost_search`). No co
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import gcd
 from typing import Any
 
@@ -14,13 +13,16 @@ import numpy as np
 
 from benchmarks.cost_bounds import Filling, trimmed
 from benchmarks.cost_search import searched
-from benchmarks.cost_tables import Grid, bound_by, units_of
+from benchmarks.cost_tables import Grid, best_priced, units_of
 
 Item = tuple[tuple[int, ...], int, int]
 """What a slot takes, what it is worth, and how many of it there are."""
 Total = tuple[int, ...]
-LEVELS = ((1 << 15, 1 << 9), (1 << 18, 1 << 10), (1 << 21, 1 << 11), (1 << 23, 1 << 12), (1 << 26, 1 << 14))
-"""Cells of a table, and part fillings in a search, one after the other until it is decided."""
+Level = tuple[int, int, int]
+LEVELS: tuple[Level, ...] = (
+    (1 << 15, 24, 1 << 9), (1 << 18, 12, 1 << 10), (1 << 21, 8, 1 << 11), (1 << 23, 6, 1 << 12), (1 << 26, 4, 1 << 14),
+)  # fmt: skip
+"""Cells of a table, how many prices are tried, and part fillings in a search: one after the other until it is decided."""
 MOST_BYTES = 800_000_000
 """Of all tables of a search."""
 _LARGEST = 1 << 60
@@ -28,7 +30,7 @@ _SCALES = (0.0, 0.02, 0.1, 0.3, 0.6, 0.8, 0.9, 0.95, 1.0, 1.05, 1.2)
 """Of the best prices without a table: those that tables are tried with."""
 
 
-def exceeds(items: list[Item], total: Total, cost: int, levels: tuple[tuple[int, int], ...] = LEVELS) -> bool | None:
+def exceeds(items: list[Item], total: Total, cost: int, levels: tuple[Level, ...] = LEVELS) -> bool | None:
     """Whether some filling of a node is worth more than `cost`; None when that is too much to find out."""
     fit = fitting(items, total)
     if any(worth * most > cost for _, worth, most in fit):
@@ -71,33 +73,25 @@ def _filling(items: list[Item], worth: list[int], total: Total, cost: int) -> Fi
     return filling.take(np.argsort(-size, kind="stable"))
 
 
-def _decided(filling: Filling, levels: tuple[tuple[int, int], ...]) -> bool | None:
+def _decided(filling: Filling, levels: tuple[Level, ...]) -> bool | None:
     """By bounds, then by tables and searches that grow."""
     filling, prices = trimmed(filling)
     scales = _SCALES
-    for most_cells, most_parts in levels:
+    for most_cells, tries, most_parts in levels:
         if not len(filling.worth):
             return False
         units = units_of(filling, most_cells)
         if not prices[units > 1].any():
             scales = (0.0,)
-        grids = [Grid.priced(units, prices * scale) for scale in scales]
-        found = [bound_by(filling, grid) for grid in grids]
-        least = min(range(len(grids)), key=lambda number: found[number][0])
-        if found[least][0] <= filling.cost:
+        found, filling = best_priced(filling, units, prices, scales, tries)
+        best, bound = found[0]
+        if bound <= filling.cost or not len(filling.worth):
             return False
-        most = np.minimum.reduce([most for _, most in found])
-        filling = replace(filling, most=most).take(most > 0)
         units = units_of(filling, min(most_cells, MOST_BYTES // (8 * len(filling.worth) + 8)))
-        verdict = searched(filling, Grid.priced(units, prices * scales[least]), most_parts)
+        verdict = searched(filling, Grid.priced(units, prices * best), most_parts)
         if verdict is not None:
             return verdict
-        scales = _nearer(scales, least)
+        tried = sorted(scale for scale, _ in found)
+        at = tried.index(best)
+        scales = tuple(dict.fromkeys([best, *tried[max(at - 1, 0) : at + 2], 0.0]))
     return None
-
-
-def _nearer(scales: tuple[float, ...], best: int) -> tuple[float, ...]:
-    """Between the best one and its neighbours; finer tables like lower prices best, and none at all in the end."""
-    below, above = scales[max(best - 1, 0)], scales[min(best + 1, len(scales) - 1)]
-    middle = scales[best]
-    return tuple(sorted({0.0, (below + middle) / 2, middle, (middle + above) / 2}))

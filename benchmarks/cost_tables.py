@@ -57,42 +57,59 @@ def units_of(filling: Filling, most_cells: int) -> Any:
 def last_table(filling: Filling, grid: Grid) -> Any:
     """By amounts: the most that items are worth beyond what they pay for."""
     table = np.zeros(filling.room // grid.units + 1, np.int64)
-    for needs, worth, most in _entries(filling, grid):
-        _add(table, needs, worth, most)
+    for item in _entries(filling, grid):
+        _add(table, *item)
     return table
 
 
 def all_tables(filling: Filling, grid: Grid) -> list[Any]:
     """By number: the table of the items from this number on; the last one is of none."""
     tables = [np.zeros(filling.room // grid.units + 1, np.int64)]
-    for needs, worth, most in reversed(_entries(filling, grid)):
+    for item in reversed(_entries(filling, grid)):
         table = tables[-1]
-        if worth > 0 and most:
+        if item[1] > 0:
             table = table.copy()
-            _add(table, needs, worth, most)
+            _add(table, *item)
         tables.append(table)
     return tables[::-1]
 
 
-def _entries(filling: Filling, grid: Grid) -> list[tuple[list[int], int, int]]:
-    """By item: cells it takes, what it is worth beyond what it pays, and how many there are."""
+def _entries(filling: Filling, grid: Grid) -> list[tuple[list[int], int, int | None]]:
+    """By item: cells it takes, what it is worth beyond what it pays, and how many there are; None: as many as fit."""
     beyond = filling.worth - filling.needs @ grid.prices
-    return list(zip((filling.needs // grid.units).tolist(), beyond.tolist(), filling.most.tolist(), strict=True))
+    fit = np.where(filling.needs > 0, filling.room // np.maximum(filling.needs, 1), filling.most.max() + 1).min(axis=1)
+    cells = (filling.needs // grid.units).tolist()
+    most = [
+        None if there >= enough and steps[0] else there
+        for there, enough, steps in zip(filling.most.tolist(), fit.tolist(), cells, strict=True)
+    ]
+    return list(zip(cells, beyond.tolist(), most, strict=True))
 
 
-def _add(table: Any, needs: list[int], worth: int, most: int) -> None:
-    """Up to so many of an item, in pieces whose partial sums are all numbers up to it."""
+def _add(table: Any, needs: list[int], worth: int, most: int | None) -> None:
+    """So many of an item: each on what is there already if as many as fit may be had, or else in pieces whose partial
+    sums are all numbers up to it. Row by row, for rows stay in the processor's cache.
+    """
     if worth <= 0:
         return
-    piece = 1
-    while most:
-        count = min(piece, most)
-        most, piece = most - count, piece * 2
+    if most is None:
+        _add_rows(table, needs, worth, range(needs[0], len(table)))
+        return
+    fit = min([(extent - 1) // need for need, extent in zip(needs, table.shape, strict=True) if need], default=most)
+    rest, piece = min(most, fit), 1
+    while rest:
+        count = min(piece, rest)
+        rest, piece = rest - count, piece * 2
         steps = [need * count for need in needs]
-        if all(step < extent for step, extent in zip(steps, table.shape, strict=True)):
-            to = table[tuple(slice(step, None) for step in steps)]
-            of = table[tuple(slice(0, extent - step) for step, extent in zip(steps, table.shape, strict=True))]
-            np.maximum(to, of + worth * count, out=to)
+        _add_rows(table, steps, worth * count, range(len(table) - 1, steps[0] - 1, -1))
+
+
+def _add_rows(table: Any, steps: list[int], worth: int, rows: range) -> None:
+    """One more of something in all of these rows, in this order: upwards it may be in a cell's base already."""
+    _, high, wide = steps
+    for row in rows:
+        to, of = table[row, high:, wide:], table[row - steps[0], : table.shape[1] - high, : table.shape[2] - wide]
+        np.maximum(to, of + worth, out=to)
 
 
 def bound_by(filling: Filling, grid: Grid) -> tuple[int, Any]:
@@ -109,3 +126,61 @@ def bound_by(filling: Filling, grid: Grid) -> tuple[int, Any]:
         is_short = np.append(hope <= filling.cost, True)
         most[item] = int(is_short.argmax())
     return int(table[-1, -1, -1]) + int(grid.prices @ filling.room), most
+
+
+def best_priced(
+    filling: Filling, units: Any, prices: Any, scales: tuple[float, ...], tries: int
+) -> tuple[list[tuple[float, int]], Filling]:
+    """Bounds by the scale of prices, the least first, and what of the filling they leave.
+
+    The bound is convex in the scale: between scales that were tried it is no less than the lines through the others.
+    """
+    found: dict[float, int] = {}
+    most = filling.most
+    for _ in range(tries):
+        scale = next((one for one in scales if one not in found), None)
+        if scale is None:
+            scale = _promising(sorted((at, bound / filling.cost - 1) for at, bound in found.items()))
+        if scale is None:
+            break
+        found[scale], least = bound_by(filling, Grid.priced(units, prices * scale))
+        most = np.minimum(most, least)
+        if found[scale] <= filling.cost:
+            break
+    return sorted(found.items(), key=lambda one: one[1]), replace(filling, most=most).take(most > 0)
+
+
+def _promising(points: list[tuple[float, float]]) -> float | None:
+    """Where the bound may be least, beside the least one known; None where it can be below nought nowhere."""
+    best = min(range(len(points)), key=lambda number: points[number][1])
+    found = []
+    for index in (best - 1, best):
+        if 0 <= index < len(points) - 1:
+            (low, _), (high, _) = points[index : index + 2]
+            rising = _line(points[index - 1 : index + 1]) if index else None
+            falling = _line(points[index + 1 : index + 3])
+            found.append(_crossing(rising, falling, low, high))
+    value, scale = min(found, default=(1.0, 0.0))
+    return scale if value <= 0 else None
+
+
+def _line(points: list[tuple[float, float]]) -> tuple[float, float] | None:
+    """Slope, and value at nought."""
+    if len(points) < 2:
+        return None
+    (x, y), (z, w) = points
+    slope = (w - y) / (z - x)
+    return slope, y - slope * x
+
+
+def _crossing(
+    one: tuple[float, float] | None, other: tuple[float, float] | None, low: float, high: float
+) -> tuple[float, float]:
+    """The least value of the higher of two lines between two scales, and where that is; not quite at either end."""
+    if one is None or other is None:
+        return -1.0, (low + high) / 2
+    between = (other[1] - one[1]) / (one[0] - other[0]) if one[0] != other[0] else low
+    scale = min(max(between, low), high)
+    value = max(slope * scale + start for slope, start in (one, other))
+    margin = (high - low) / 16
+    return value, min(max(scale, low + margin), high - margin)
