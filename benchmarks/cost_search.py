@@ -6,12 +6,15 @@ be added to each at most; what cannot come to more than the cost is dropped, and
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.cost_bounds import Filling
-from benchmarks.cost_tables import Grid, all_tables
+from benchmarks.cost_tables import all_tables
+
+if TYPE_CHECKING:
+    from benchmarks.cost_bounds import Filling
+    from benchmarks.cost_tables import Grid
 
 _Parts = tuple[Any, Any, Any]
 """Part fillings: what they leave of each dimension, what they are worth, and what they may come to."""
@@ -61,7 +64,7 @@ def _stretched(filling: Filling, grid: Grid, index: int, parts: _Parts, tables: 
 
 
 def _best_of_each(left: Any, worth: Any, hope: Any) -> _Parts:
-    """Without those that have as much of all but one dimension as another one, no more of that, and are worth no more."""
+    """Without those that leave as much as another of all but one dimension, no more of that, and are worth no more."""
     if not len(worth):
         return left, worth, hope
     last = int(np.argmax([len(np.unique(left[:, d])) for d in range(3)]))

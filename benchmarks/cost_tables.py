@@ -1,19 +1,20 @@
 """What a node can hold is worth at most so much, by a table: the second of the checker's three means.
 
-A table has a cell for each amount of each dimension, in units of one or more. Where a unit is one, it is exact. Where it
-is coarse, needs are rounded down, so that the table lets more in than the node does; therefore all of a need of such a
-dimension is paid for as well, at a price that is worth it best. At any such price no filling is worth more than the
-table says and the whole node's amounts at these prices (a Lagrangian relaxation).
+A table has a cell for each amount of each dimension, in units of one or more. Where a unit is one, it is exact. Where
+it is coarse, needs are rounded down, so that the table lets more in than the node does; therefore each slot pays for
+all it needs of such a dimension as well. At any price no filling is worth more than what the table says beyond these
+payments, and what the whole node comes to at that price (a Lagrangian relaxation).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.cost_bounds import Filling
+if TYPE_CHECKING:
+    from benchmarks.cost_bounds import Filling
 
 _TRIED = 1000
 """Units at most that are compared."""
