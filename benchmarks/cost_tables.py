@@ -9,6 +9,7 @@ payments, and what the whole node comes to at that price (a Lagrangian relaxatio
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -141,7 +142,7 @@ def best_priced(
     for _ in range(tries):
         scale = next((one for one in scales if one not in found), None)
         if scale is None:
-            scale = _promising(sorted((at, bound / filling.cost - 1) for at, bound in found.items()))
+            scale = _promising(sorted((at, float(bound - filling.cost)) for at, bound in found.items()))
         if scale is None:
             break
         found[scale], least = bound_by(filling, Grid.priced(units, prices * scale))
@@ -161,7 +162,7 @@ def _promising(points: list[tuple[float, float]]) -> float | None:
             rising = _line(points[index - 1 : index + 1]) if index else None
             falling = _line(points[index + 1 : index + 3])
             found.append(_crossing(rising, falling, low, high))
-    value, scale = min(found, default=(1.0, 0.0))
+    value, scale = min(found, default=(inf, 0.0))
     return scale if value <= 0 else None
 
 
@@ -179,7 +180,7 @@ def _crossing(
 ) -> tuple[float, float]:
     """The least value of the higher of two lines between two scales, and where that is; not quite at either end."""
     if one is None or other is None:
-        return -1.0, (low + high) / 2
+        return -inf, (low + high) / 2
     between = (other[1] - one[1]) / (one[0] - other[0]) if one[0] != other[0] else low
     scale = min(max(between, low), high)
     value = max(slope * scale + start for slope, start in (one, other))

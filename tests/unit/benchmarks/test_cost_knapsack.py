@@ -72,6 +72,20 @@ def test_worths_that_do_not_fit_64_bits_are_rounded_to_the_safe_side(items: list
     assert best < 1 << 40 or exceeds(items, total, best - (best >> 20)) is True
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_sum_of_rounded_worths_never_turns_a_verdict(seed: int) -> None:
+    rng = random.Random(seed)
+    worths = [(1 << 62) + rng.randrange(1000) for _ in range(6)]
+    items = [((1, 0, 0), worth, 1) for worth in worths]
+    best = sum(sorted(worths)[-3:])
+    for cost in (best - 17, best - 2, best - 1):
+        assert exceeds(items, (3, 0, 0), cost) in (True, None)
+    for cost in (best, best + 1, best + 17):
+        assert exceeds(items, (3, 0, 0), cost) in (False, None)
+    assert exceeds(items, (3, 0, 0), best - 1000) is True
+    assert exceeds(items, (3, 0, 0), best + 1000) is False
+
+
 @given(ITEMS, TOTALS, PRICES)
 def test_no_filling_is_worth_more_than_at_any_prices(items: list[Item], total: Total, prices: tuple[int, ...]) -> None:
     best = best_filling(items, total)
