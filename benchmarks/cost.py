@@ -88,10 +88,13 @@ def _wanted(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def _run(wanted: Row, options: argparse.Namespace) -> Row:
-    """What a row's process says; `failed` where it says nothing."""
-    asked = {**wanted, "data": options.data, "seconds": options.seconds}
-    asked["memory_bytes"] = int(options.row_gib * 1024**3)
-    command = [sys.executable, "-m", "benchmarks.cost_row", json.dumps(asked)]
+    return run_alone("benchmarks.cost_row", {**wanted, "data": options.data, "seconds": options.seconds}, options)
+
+
+def run_alone(module: str, asked: Row, options: argparse.Namespace) -> Row:
+    """What a row's process says (`python -m module JSON`); `failed` where it says nothing."""
+    asked = {**asked, "memory_bytes": int(options.row_gib * 1024**3)}
+    command = [sys.executable, "-m", module, json.dumps(asked)]
     started = time.perf_counter()
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=options.row_seconds, check=False)

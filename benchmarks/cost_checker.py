@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autoscale_aks.units import Size, parse_value
-from benchmarks.cost_knapsack import exceeds, fitting, looked_up, relaxed, searched, shared_table
+from benchmarks.cost_knapsack import exceeds
 
 if TYPE_CHECKING:
     from autoscale_aks.model.bucket import Bucket, NodeArray, Offering
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 Needs = tuple[Fraction, ...]
 """Amounts by dimension."""
 DIMENSIONS = ("ncpus", "mem", "ngpus")
-QUICK_FILLINGS = 200_000
-"""Part fillings after which a table for many nodes is thought of."""
 
 
 def verify(snapshot: Snapshot, plan: Plan) -> tuple[list[str], list[str]]:
@@ -228,20 +226,9 @@ def _judged(items: list[Item], hard: dict[tuple[int, ...], int], unit: int) -> t
     """Which nodes hold more than they cost, and of which that could not be found out."""
     failed: list[str] = []
     open_: list[str] = []
-    verdicts: dict[tuple[int, ...], bool | None] = {}
     for total, limit in hard.items():
-        fit = fitting(items, total)
-        if relaxed(fit, total) <= limit:
-            verdicts[total] = False
-        else:
-            verdicts[total] = searched(fit, total, limit, QUICK_FILLINGS)
-    unsettled = [total for total, verdict in verdicts.items() if verdict is None]
-    table, units = shared_table(items, unsettled)
-    for total in unsettled:
-        most = looked_up(table, units, items, total)
-        verdicts[total] = exceeds(items, total, hard[total]) if most is None else most > hard[total]
-    for total, verdict in verdicts.items():
+        verdict = exceeds(items, total, limit)
         if verdict is not False:
-            words = f"a node of {total} at {hard[total] / unit:.4f} holds more than it costs"
+            words = f"a node of {total} at {limit / unit:.4f} holds more than it costs"
             (failed if verdict else open_).append(words)
     return failed, open_

@@ -5,7 +5,9 @@
 One line a plan: gap, what it costs over `bound × 1.001 + one node` (a node of the dearest size used, as a share of the
 bound; *lean*: an hour, with the size that is cheapest a core), processor seconds of the first plan, and how many more
 the refined one took. Quotas: off, or half (binding) or a fifth (tight) of what the unlimited plan uses. `--check`
-verifies every certificate with the code of `benchmarks.cost_checker`.
+verifies every certificate with the code of `benchmarks.cost_checker`. Each row runs in a process of its own, as in
+`benchmarks.cost`: one that fails is told of and the next one goes on. Exit status 1 when a row failed, or a plan or a
+certificate is wrong.
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ from frozendict import frozendict
 from autoscale_aks.model.job import Job, JobShape
 from autoscale_aks.model.policy import OPTIMIZE_SECONDS
 from autoscale_aks.model.snapshot import Snapshot
-from benchmarks.cost import VARIABLE, misses
+from benchmarks.cost import VARIABLE, misses, run_alone
 from benchmarks.cost_inputs import Shape, read_catalogue
-from benchmarks.cost_row import binding, compare
+from benchmarks.cost_row import binding, compare, print_row
 from benchmarks.generators import RESOURCES
 
 if TYPE_CHECKING:
@@ -116,8 +118,20 @@ def case(seed: int, kind: str, jobs: int, quota: str, data: Path | None) -> tupl
     return name, replace(found, limits=binding(found, 0.5, part))
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Entry point."""
+    options = _options(arguments)
+    print(_line(_HEAD), flush=True)
+    rows = []
+    for seed in range(options.seeds[0], options.seeds[1] + 1):
+        for jobs in options.jobs:
+            for kind in options.kind:
+                quota = options.quota[(seed + len(rows)) % len(options.quota)]
+                rows.append(_row({"seed": seed, "kind": kind, "jobs": jobs, "quota": quota}, options))
+    return _summary(rows)
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", nargs=2, type=int, default=(0, 2), metavar=("FIRST", "LAST"))
     parser.add_argument("--jobs", nargs="+", type=int, default=list(_SHAPES))
@@ -126,40 +140,60 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=OPTIMIZE_SECONDS)
     parser.add_argument("--data", default=os.environ.get(VARIABLE))
     parser.add_argument("--check", action="store_true", help="verify every certificate (slow)")
-    options = parser.parse_args()
-    data = Path(options.data) if options.data else None
-    print(" ".join(f"{cell:>{width}}" for cell, width in zip(_HEAD, _WIDTH, strict=True)), flush=True)
-    rows = []
-    for seed in range(options.seeds[0], options.seeds[1] + 1):
-        for jobs in options.jobs:
-            for kind in options.kind:
-                quota = options.quota[(seed + len(rows)) % len(options.quota)]
-                rows.append(_row((seed, kind, jobs, quota), data, options))
-    missed = [row for row in rows if row["misses"]]
-    worst = max(rows, key=lambda row: row["over"])
-    late = max(row["refined_s"] - row["first_s"] for row in rows)
-    over = f"{len(missed)} over their goal, worst {worst['over'] * 100:.4f} %"
-    print(f"\n{len(rows)} plans, {over}, {late:.2f} s more")
-    return 1 if any(row["wrong"] or row["gap"] < 0 for row in rows) else 0
+    parser.add_argument("--row-seconds", type=float, default=300.0, help="the longest a row may take (300)")
+    parser.add_argument("--row-gib", type=float, default=8.0, help="the most address space a row may have (8)")
+    return parser.parse_args(arguments)
 
 
-def _row(what: tuple[int, str, int, str], data: Path | None, options: argparse.Namespace) -> dict[str, Any]:
-    seed, kind, jobs, quota = what
-    name, snapshot = case(seed, kind, jobs, quota, data)
-    row = {**compare(snapshot, options.seconds, check=options.check), "asked": jobs}
-    row["over"] = row["beyond_dearest"] / row["bound"]
+def measured(asked: dict[str, Any]) -> dict[str, Any]:
+    """The row of a seed, in this process."""
+    data = Path(asked["data"]) if asked["data"] else None
+    name, snapshot = case(asked["seed"], asked["kind"], asked["jobs"], asked["quota"], data)
+    return {"catalogue": name, **compare(snapshot, asked["seconds"], check=asked["check"])}
+
+
+def _row(wanted: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """The row of a seed, in a process of its own: one that fails is told of and ends no other."""
+    asked = {**wanted, "data": options.data, "seconds": options.seconds, "check": options.check}
+    row = {**wanted, "asked": wanted["jobs"], **run_alone("benchmarks.cost_fuzz", asked, options)}
     row["misses"] = misses(row, options.seconds)
-    verdict = "WRONG" if row["wrong"] else f"{len(row['open'])} open" if row["open"] else "ok"
-    check = verdict if options.check else "–"
-    cells = (seed, kind, name, quota, f"{row['jobs']:,}", row["items"], f"{row['gap'] * 100:.4f}",
-             f"{row['over'] * 100:.4f}", f"{row['beyond_lean']:.2f}", f"{row['first_s']:.2f}",
-             f"{row['refined_s'] - row['first_s']:.2f}", check)  # fmt: skip
-    line = " ".join(f"{cell:>{width}}" for cell, width in zip(cells, _WIDTH, strict=True))
-    print(line + ("" if not row["misses"] else "  over goal"), flush=True)
-    for problem in row["misses"][:5]:
-        print(f"    {problem}", flush=True)
+    _print(row, is_checked=options.check)
     return row
 
 
+def _print(row: dict[str, Any], *, is_checked: bool) -> None:
+    if "failed" in row:
+        cells = (row["seed"], row["kind"], "", row["quota"], f"{row['jobs']:,}", *[""] * (len(_HEAD) - 6), "FAILED")
+        print(f"{_line(cells)}  {row['failed']}", flush=True)
+        return
+    verdict = "WRONG" if row["wrong"] else f"{len(row['open'])} open" if row["open"] else "ok"
+    cells = (row["seed"], row["kind"], row["catalogue"], row["quota"], f"{row['jobs']:,}", row["items"],
+             f"{row['gap'] * 100:.4f}", f"{_over(row) * 100:.4f}", f"{row['beyond_lean']:.2f}",
+             f"{row['first_s']:.2f}", f"{row['refined_s'] - row['first_s']:.2f}",
+             verdict if is_checked else "–")  # fmt: skip
+    print(_line(cells) + ("" if not row["misses"] else "  over goal"), flush=True)
+    for problem in row["misses"][:5]:
+        print(f"    {problem}", flush=True)
+
+
+def _over(row: dict[str, Any]) -> float:
+    return float(row["beyond_dearest"] / row["bound"])
+
+
+def _summary(rows: list[dict[str, Any]]) -> int:
+    done = [row for row in rows if "failed" not in row]
+    worst = max(map(_over, done), default=0.0)
+    late = max((row["refined_s"] - row["first_s"] for row in done), default=0.0)
+    over = f"{sum(bool(row['misses']) for row in done)} over their goal, worst {worst * 100:.4f} %"
+    print(f"\n{len(done)} plans, {over}, {late:.2f} s more; {len(rows) - len(done)} failed")
+    return 1 if len(done) < len(rows) or any(row["wrong"] or row["gap"] < 0 for row in done) else 0
+
+
+def _line(cells: tuple[Any, ...]) -> str:
+    return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, _WIDTH, strict=True))
+
+
 if __name__ == "__main__":
+    if len(sys.argv) == 2 and sys.argv[1].startswith("{"):
+        sys.exit(print_row(sys.argv[1], measured))
     sys.exit(main())

@@ -23,16 +23,23 @@ from benchmarks.cost_inputs import read_catalogue, read_mix
 from benchmarks.generators import RESOURCES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from autoscale_aks.model.plan import Plan
 
 
 def main() -> int:
     """Entry point."""
-    wanted = json.loads(sys.argv[1])
+    return print_row(sys.argv[1], lambda asked: measure(**asked))
+
+
+def print_row(asked: str, measure_it: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
+    """The row that is asked for in JSON, with no more memory than it may have."""
+    wanted = json.loads(asked)
     most_bytes = int(wanted.pop("memory_bytes", 0))
     if most_bytes:
         resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
-    print(json.dumps(measure(**wanted)))
+    print(json.dumps(measure_it(wanted)))
     return 0
 
 

@@ -52,6 +52,17 @@ def test_a_bound_that_is_too_high_is_found() -> None:
     assert any("holds more than it costs" in text for text in wrong)
 
 
+def test_prices_a_little_too_high_for_awkward_slots_are_found_and_true_ones_are_not() -> None:
+    snapshot, found = planned("lognormal", "all")
+    assert verify(snapshot, found) == ([], [])
+    certificate = found.certificate
+    assert certificate is not None
+    dearer = tuple(replace(one, price=one.price * Fraction(1001, 1000)) for one in certificate.slots)
+    wrong, open_ = verify(snapshot, lied_about(found, replace(certificate, slots=dearer)))
+    assert any("holds more than it costs" in text for text in wrong)
+    assert open_ == []
+
+
 def test_a_price_that_is_not_the_claims_is_found() -> None:
     snapshot, found = planned("pow2", "def")
     assert found.certificate is not None
