@@ -14,6 +14,7 @@ from autoscale_aks.planning.cost.columns import generate
 from autoscale_aks.planning.cost.keeping import keep
 from autoscale_aks.planning.cost.ordered import is_sure_to_be_dearer
 from autoscale_aks.planning.cost.posing import first_bound, pose, usable_buckets
+from autoscale_aks.planning.cost.preferring import serves_best, serves_less
 from autoscale_aks.planning.cost.proving import certify, certify_kept
 from autoscale_aks.planning.cost.rounding import trimmed
 from autoscale_aks.planning.cost.rules import RULES
@@ -67,8 +68,9 @@ def decide_by_cost(placer: Placer) -> tuple[Placer, Certificate | None]:
     """From the finished placement by the price of a slot: a placement that costs no more, and how far it can be from
     the least price.
 
-    Never dearer than the placement in configured order, nor does it place fewer slots of any job (A1). That one is
-    made only where it cannot be told beforehand that it would be dearer (`cost.ordered`).
+    Never dearer than the placement in configured order, nor does it place fewer slots of any job (A1), nor has any job
+    less of what it prefers (P2). That one is made only where it cannot be told beforehand that it would be dearer
+    (`cost.ordered`), and where a job could like it better.
     """
     policy = placer.policy
     if policy.placement_order is PlacementOrder.BUCKET or placer.state.space.amounts is not np.int64:
@@ -76,7 +78,7 @@ def decide_by_cost(placer: Placer) -> tuple[Placer, Certificate | None]:
     parted = _take_apart(placer)
     in_order = _to_be_placed_in_order(placer)
     least = _least_price(parted)
-    if least is None or not is_sure_to_be_dearer(placer, in_order, least):
+    if least is None or not serves_best(placer) or not is_sure_to_be_dearer(placer, in_order, least):
         in_order.place_all()
         if _cheaper(placer, in_order) is in_order:
             parted = _take_apart(in_order)
@@ -155,7 +157,7 @@ def choose(posed: Posed, portfolio: Portfolio, work: int) -> Choice:
 
 
 def _finished(policy: Policy, base: Placer, state: State) -> Placer:
-    done = Placer(base.snapshot, policy, base.demand, state, base.start)
+    done = Placer(base.snapshot, policy, base.demand, state, base.start, tenants=base.tenants)
     retry_refused(done, base)
     return done
 
@@ -173,14 +175,13 @@ def _in_configured_order(placer: Placer) -> Placer:
 
 
 def _cheaper(by_price: Placer, in_order: Placer) -> Placer:
-    """The placement to start from: by price, unless the configured order places a slot more or costs less for it."""
+    """The placement to start from: by price, unless the configured order places a slot more, serves what some job
+    prefers better, or costs less for the same."""
     ours, theirs = by_price.placed, in_order.placed
     fewer = any(mine < other for mine, other in zip(ours, theirs, strict=True))
     first, second = price_of(by_price), price_of(in_order)
     dearer = ours == theirs and first is not None and second is not None and second < first
-    if not fewer and not dearer:
-        return by_price
-    return in_order
+    return in_order if fewer or dearer or serves_less(by_price, in_order) else by_price
 
 
 def price_of(placer: Placer) -> Fraction | None:

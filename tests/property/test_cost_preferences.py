@@ -1,0 +1,160 @@
+"""Plans by price against plans in configured order (matching.md P2, A1): no job has fewer slots, none has less of what
+it prefers, and the whole costs no more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from builders import array, job, outcome, scenario, sizes_of, solve
+from checker import check
+from hypothesis import given
+from hypothesis import strategies as st
+
+SIZES = ("S1", "S2", "S3", "S4")
+Raw = dict[str, Any]
+
+maybe_few = st.none() | st.integers(1, 4)
+
+
+@st.composite
+def node_arrays(draw: st.DrawFn, name: str, sizes: dict[str, Raw]) -> Raw:
+    offered = draw(st.lists(st.sampled_from(SIZES), min_size=1, max_size=3, unique=True))
+    buckets = [
+        {**sizes[size], **({} if (most := draw(maybe_few)) is None else {"max_count": most})} for size in offered
+    ]
+    return array(name, *buckets, priority=draw(st.integers(0, 2)))
+
+
+@st.composite
+def choosy_jobs(draw: st.DrawFn, name: str) -> Raw:
+    needs = {"ncpus": draw(st.integers(1, 6)), "mem": f"memory::{draw(st.integers(1, 12))}g"}
+    liked = draw(st.lists(st.sampled_from(SIZES), max_size=4, unique=True))
+    wanted = [{"node.vm_size": liked}] if liked else []
+    if draw(st.integers(0, 4)) == 0:
+        wanted.append({"node.nodearray": draw(st.permutations(["a", "b"]))})
+    shape = draw(st.sampled_from(["array", "array", "records", "scatter", "gang", "alone"]))
+    extra: Raw = {
+        "array": {"iterations": draw(st.integers(1, 20))},
+        "records": {"count": draw(st.integers(1, 10))},
+        "scatter": {"iterations": draw(st.integers(1, 5)), "packing_strategy": "scatter"},
+        "gang": {"node_count": draw(st.integers(1, 3))},
+        "alone": {"iterations": draw(st.integers(1, 6))},
+    }[shape]
+    alone = [{"exclusive-task": True}] if shape == "alone" else []
+    return job(name, needs, *wanted, *alone, **extra)
+
+
+@st.composite
+def choosy_queues(draw: st.DrawFn) -> Raw:
+    sizes = {}
+    for name in SIZES:
+        cpus = draw(st.sampled_from([2, 3, 4, 6, 8, 12, 16]))
+        price = draw(st.integers(50, 200)) * cpus / 1000
+        sizes[name] = {
+            "vm_size": name, "vcpu_count": cpus, "memory_gb": cpus * draw(st.integers(1, 4)), "price": price,
+            "vm_family": draw(st.sampled_from("xy")),
+        }  # fmt: skip
+    arrays = [draw(node_arrays(name, sizes)) for name in draw(st.sampled_from(["a", "ab"]))]
+    there = [
+        {"name": f"{one['name']}-{number}", "nodearray": one["name"], "vm_size": one["buckets"][0]["vm_size"],
+         "hostname": f"ip-{number}"}
+        for number in range(draw(st.integers(0, 2))) for one in [draw(st.sampled_from(arrays))]
+    ]  # fmt: skip
+    limits = {name: most for name in ("cluster_max_cores", "cluster_max_nodes") if (most := draw(maybe_few))}
+    limits = {name: most * (16 if name.endswith("cores") else 2) for name, most in limits.items()}
+    jobs = [draw(choosy_jobs(f"j{number}")) for number in range(draw(st.integers(1, 6)))]
+    return scenario(*jobs, arrays=arrays, nodes=there, limits=limits, policy={})
+
+
+def by(raw: Raw, objective: str) -> Raw:
+    return {**raw, "policy": {"objective": objective, "optimize_seconds": 0.05}}
+
+
+def liking(raw: Raw, answer: Raw, index: int) -> int:
+    """Over all slots of a job, how many options are left from the one that it got on (P2)."""
+    known = {one["name"]: one for one in (*answer["new_nodes"], *answer["existing_nodes"])}
+    lists = [(key, wanted) for part in raw["jobs"][index]["constraints"] for key, wanted in part.items()
+             if isinstance(wanted, list)]  # fmt: skip
+    found = 0
+    for place in answer["jobs"][index]["nodes"]:
+        here = known[place["name"]]
+        facts = {"node.vm_size": here["vm_size"], "node.nodearray": here["nodearray"]}
+        found += place["slots"] * sum(len(wanted) - wanted.index(facts[key]) for key, wanted in lists)
+    return found
+
+
+@given(choosy_queues())
+def test_p2_no_job_has_less_of_what_it_prefers_than_in_configured_order(raw: Raw) -> None:
+    ordered, cheap = solve(by(raw, "order")), solve(by(raw, "cost"))
+    assert check(by(raw, "cost"), cheap) == []
+    pairs = list(zip(cheap["jobs"], ordered["jobs"], strict=True))
+    assert all(mine["slots"] >= theirs["slots"] for mine, theirs in pairs)
+    if all(mine["slots"] == theirs["slots"] for mine, theirs in pairs):
+        assert cheap["price_per_hour"] <= ordered["price_per_hour"] + 1e-9
+        for index in range(len(pairs)):
+            assert liking(raw, cheap, index) >= liking(raw, ordered, index)
+
+
+def size(name: str, cpus: int, price: float, **extra: Any) -> Raw:
+    return {"vm_size": name, "vcpu_count": cpus, "memory_gb": cpus * 4, "price": price, **extra}
+
+
+def test_whom_price_moves_does_not_take_what_another_prefers() -> None:
+    """By price the first job would take the only Fine there is, which the second one prefers."""
+    raw = scenario(
+        job("any", {"ncpus": 4}, count=2), job("choosy", {"ncpus": 4, "node.vm_size": ["Fine", "Plain"]}),
+        arrays=[array("a", size("Plain", 4, 0.8), size("Fine", 4, 0.3, max_count=1))], policy={},
+    )  # fmt: skip
+    answer = solve(by(raw, "cost"))
+    assert sizes_of(answer, "choosy") == ["Fine"]
+    assert sizes_of(answer, "any") == ["Plain", "Plain"]
+
+
+def test_free_room_beside_a_gang_does_not_take_a_job_away_from_what_it_prefers() -> None:
+    """The choosy job was placed before the gang; the room beside the gang is free, but not what it prefers."""
+    choosy = job("choosy", {"ncpus": 2, "node.vm_size": ["Fine", "Plain"]})
+    plain = job("plain", {"ncpus": 2, "node.vm_size": ["Fine", "Plain"]}, {"exclusive": True})
+    gang = job("gang", {"ncpus": 6, "node.vm_size": "Plain"}, node_count=2)
+    sizes = (size("Plain", 8, 0.8), size("Fine", 2, 0.3))
+    answer = solve(by(scenario(choosy, plain, gang, arrays=[array("a", *sizes)], policy={}), "cost"))
+    assert sizes_of(answer, "choosy") == ["Fine"]
+    assert sizes_of(answer, "gang") == ["Plain", "Plain"]
+
+
+WASTEFUL = (job("three", {"ncpus": 3}, count=2), job("five", {"ncpus": 5}, count=2))
+"""On nodes of 8 cores three nodes in order (3 + 3, 5, 5), two by price (3 + 5 each)."""
+EIGHT = {"vm_size": "W", "vcpu_count": 8, "memory_gb": 8, "price": 4}
+
+
+@pytest.mark.parametrize("shape", [{"packing_strategy": "scatter"}, {}], ids=["scattered", "an exclusive task"])
+def test_nodes_that_were_saved_are_given_to_a_job_with_an_identity_too(shape: Raw) -> None:
+    alone = [] if shape else [{"exclusive-task": True}]
+    mine = job("mine", {"ncpus": 8}, *alone, iterations=3, **shape)
+    raw = scenario(*WASTEFUL, mine, arrays=[array("a", EIGHT)], limits={"cluster_max_nodes": 5}, policy={})
+    ordered, cheap = solve(by(raw, "order")), solve(by(raw, "cost"))
+    assert (outcome(ordered, "mine")["slots"], outcome(cheap, "mine")["slots"]) == (2, 3)
+    assert len(outcome(cheap, "mine")["nodes"]) == 3
+    assert check(by(raw, "cost"), cheap) == []
+
+
+def test_a_licence_taken_once_is_not_taken_again_for_the_rest_of_the_job() -> None:
+    licence = {"shared-consumable": {"resources": ["lic"], "amount": 1, "decrement_once": True}}
+    mine = job("mine", {"ncpus": 8}, licence, iterations=3)
+    raw = scenario(*WASTEFUL, mine, arrays=[array("a", EIGHT)], limits={"cluster_max_nodes": 5}, policy={},
+                   shared_resources={"lic": {"initial": 1, "current": 1}})  # fmt: skip
+    cheap = solve(by(raw, "cost"))
+    assert outcome(cheap, "mine")["slots"] == 3
+    assert check(by(raw, "cost"), cheap) == []
+
+
+def test_what_a_retried_job_may_share_is_its_own_only() -> None:
+    """Jobs that are tried again get identities of their own: nobody is let onto a node that another job holds."""
+    held = job("held", {"ncpus": 1}, {"exclusive-task": True}, iterations=2)
+    late = job("late", {"ncpus": 1}, {"exclusive-task": True}, iterations=9)
+    raw = scenario(held, *WASTEFUL, late, arrays=[array("a", EIGHT)], limits={"cluster_max_nodes": 4}, policy={})
+    cheap = solve(by(raw, "cost"))
+    assert check(by(raw, "cost"), cheap) == []
+    assert outcome(cheap, "late")["slots"] == 8
+    on = {entry["name"] for entry in outcome(cheap, "held")["nodes"]}
+    assert on.isdisjoint(entry["name"] for entry in outcome(cheap, "late")["nodes"])
