@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autoscale_aks.cli.output import money, table
-from autoscale_aks.reports.cost import binding_limits, bucket_rows, rule_rows
+from autoscale_aks.reports.cost import binding_limits, bucket_rows, percent_text, rule_rows, why_no_bound
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from autoscale_aks.model.plan import Plan
+    from autoscale_aks.model.policy import Policy
 
 explain_cost_option = click.option(
     "--explain-cost", is_flag=True, help="Cost by bucket, lower bound and gap, what binds, and what simple rules pay."
 )
 
 
-def print_cost(plan: Plan, out: Console) -> None:
+def print_cost(plan: Plan, policy: Policy, out: Console) -> None:
     """The report for people."""
     rows = [(row.name, f"{row.machines:,}", money(row.price_per_hour)) for row in bucket_rows(plan)]
     out.print()
@@ -29,7 +30,7 @@ def print_cost(plan: Plan, out: Console) -> None:
     certificate = plan.certificate
     out.print()
     if certificate is None:
-        out.print("No bound: it needs the objective cost, existing-first, and a price of every size that is bought.")
+        out.print(why_no_bound(plan, policy))
         return
     tried = [(row.name, money(row.price_per_hour), share(row.over_bound)) for row in rule_rows(certificate)]
     out.print(table("Against the least price", ("", "$/h", "over the bound"), tried, right=(1, 2)))
@@ -49,5 +50,5 @@ def print_cost(plan: Plan, out: Console) -> None:
 
 
 def share(over: Fraction | None) -> str:
-    """`1.25 %`, or nothing."""
-    return "" if over is None else f"{float(over) * 100:,.3f} %"
+    """`1.250 %`, or nothing."""
+    return "" if over is None else percent_text(over)

@@ -24,6 +24,9 @@ from autoscale_aks.reports.demand import summarise
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from autoscale_aks.model.plan import Plan
+    from autoscale_aks.model.policy import Policy
+
 
 @click.command("demand")
 @config_option
@@ -67,9 +70,9 @@ def command(
         if form == "table" and output is None:
             face.show(console())
             if explain_cost:
-                print_cost(plan, console())
+                print_cost(plan, policy, console())
         elif form == "table" and output is not None:
-            write_table(face, output)
+            write_table(face, output, (plan, policy) if explain_cost else None)
         else:
             now = seen.snapshot.now or 0.0
             write(face.text(form, table_name, lambda: timeline_of(records, now - DAY_S, now)), output)
@@ -78,10 +81,13 @@ def command(
     return WOULD_CHANGE if exit_code and report.would_change else DONE
 
 
-def write_table(face: Face, path: Path) -> None:
-    """The terminal's face as plain text in a file."""
+def write_table(face: Face, path: Path, costs: tuple[Plan, Policy] | None = None) -> None:
+    """The terminal's face as plain text in a file, with what `--explain-cost` says where `costs` are given."""
     import io  # noqa: PLC0415
 
     stream = io.StringIO()
-    face.show(file_console(stream))
+    out = file_console(stream)
+    face.show(out)
+    if costs is not None:
+        print_cost(*costs, out)
     write(stream.getvalue(), path)

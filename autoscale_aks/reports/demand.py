@@ -10,8 +10,9 @@ from frozendict import frozendict
 from autoscale_aks.matching.resources import parse_default_resources
 from autoscale_aks.model.node import Stage
 from autoscale_aks.model.plan import JobStatus
+from autoscale_aks.model.reason import LimitKind
 from autoscale_aks.planning.space import build_space
-from autoscale_aks.reports.cost import certificate_text
+from autoscale_aks.reports.cost import certificate_text, unpriced_text
 from autoscale_aks.reports.costs import PriceBook, dearest_jobs, price_plan
 from autoscale_aks.reports.document import render_demand
 from autoscale_aks.reports.figures import BucketRow, DemandReport, RoomRow, SourceRow, StartRow, StopRow
@@ -20,6 +21,7 @@ from autoscale_aks.reports.flights import list_flights
 from autoscale_aks.reports.limits import find_limits, limit_title
 from autoscale_aks.reports.sentences import render_message
 from autoscale_aks.reports.waiting import group_waits, list_actions
+from autoscale_aks.reports.words import price_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -165,6 +167,10 @@ def _stops(releases: Iterable[Release], book: PriceBook) -> Iterable[StopRow]:
         yield StopRow(bucket, len(members), cause, max(idle, default=None), price)
 
 
+def _is_barred(outcome: BucketOutcome) -> bool:
+    return outcome.binding is not None and outcome.binding.kind is LimitKind.UNPRICED
+
+
 def _notes(plan: Plan, snapshot: Snapshot) -> Iterable[str]:
     for source in snapshot.sources:
         if not source.complete:
@@ -181,7 +187,13 @@ def _notes(plan: Plan, snapshot: Snapshot) -> Iterable[str]:
         stay = "machine is protected and stays" if len(guarded) == 1 else "machines are protected and stay"
         yield f"{len(guarded):,} {stay}: {', '.join(guarded[:3])}{more}"
     if plan.claims and plan.price_per_hour is None:
-        yield "the price of some sizes is not known"
+        known = sum((one.bucket.offering.price or 0) * one.new_nodes for one in plan.buckets)
+        yield f"the price of {unpriced_text(plan)} is not known; all the rest is {price_text(Fraction(known))} an hour"
+    if barred := sorted({one.bucket.id for one in plan.buckets if _is_barred(one)}):
+        yield (
+            f"under a budget {', '.join(barred[:3])}{' …' if len(barred) > 3 else ''} is not asked for: its price is "
+            "not known; state it in the bucket or in prices.overrides"
+        )
     for problem in plan.problems[:10]:
         yield str(problem)
     if len(plan.problems) > 10:

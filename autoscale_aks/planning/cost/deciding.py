@@ -18,6 +18,7 @@ from autoscale_aks.planning.cost.preferring import serves_best, serves_less
 from autoscale_aks.planning.cost.proving import certify, certify_kept
 from autoscale_aks.planning.cost.rounding import trimmed
 from autoscale_aks.planning.cost.rules import RULES
+from autoscale_aks.planning.cost.solver import solver_module
 from autoscale_aks.planning.placer import Placer
 
 if TYPE_CHECKING:
@@ -34,23 +35,25 @@ _PLACED: Final = "placed"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A packing (None: what there was), what made it, what each rule would pay in coins, and the bound."""
+    """A packing (None: what there was), what made it, what each rule would pay, the bound, and whether a
+    solver was wanted and is not installed."""
 
     packing: Packing | None
     method: str
-    paid: dict[str, int | None]
+    paid: dict[str, Fraction | None]
     bound: Bound
+    is_without_solver: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
     """What simple rules would buy: the cheapest packing (None: limits leave slots over with all), whose it is, all
-    that hold, what each would pay in coins, and a first bound."""
+    that hold, what each would pay, and a first bound."""
 
     best: Packing | None
     method: str
     known: tuple[Packing, ...]
-    paid: dict[str, int | None]
+    paid: dict[str, Fraction | None]
     bound: Bound
 
 
@@ -75,6 +78,11 @@ def decide_by_cost(placer: Placer) -> tuple[Placer, Certificate | None]:
     policy = placer.policy
     if policy.placement_order is PlacementOrder.BUCKET or placer.state.space.amounts is not np.int64:
         return _cheaper(placer, _in_configured_order(placer)), None
+    with np.errstate(over="ignore"):  # coins a slot of next to nothing: infinitely many are meant
+        return _decided(placer)
+
+
+def _decided(placer: Placer) -> tuple[Placer, Certificate | None]:
     parted = _take_apart(placer)
     in_order = _to_be_placed_in_order(placer)
     least = _least_price(parted)
@@ -98,7 +106,7 @@ def _least_price(parted: _Parted) -> Fraction | None:
     price, stands = price_of(parted.base), _price(parted.kept.state)
     if parted.posed is None or parted.portfolio is None or parted.portfolio.best is None or stands is None:
         return price
-    bought = stands + parted.posed.problem.cost(parted.portfolio.best) * parted.posed.problem.coin
+    bought = stands + parted.posed.price(parted.portfolio.best)
     return bought if price is None else min(price, bought)
 
 
@@ -115,23 +123,18 @@ def _decide(parted: _Parted) -> tuple[Placer, Certificate | None]:
     if choice.packing is None and price is None:
         return base, None
     stands = _price(kept.state)
-    coins = None if choice.packing is None else posed.problem.cost(choice.packing) * posed.problem.coin
-    if choice.packing is None or (
-        price is not None and stands is not None and coins is not None and stands + coins >= price
-    ):
+    bought = Fraction(0) if choice.packing is None else posed.price(choice.packing)
+    if choice.packing is None or (price is not None and stands is not None and stands + bought >= price):
         done, bought = base, (price or Fraction(0)) - (stands or Fraction(0))
         choice = replace(choice, method=_PLACED)
     else:
         done = _finished(policy, base, build(kept, posed, choice.packing))
-        bought = coins or Fraction(0)
     cost = price_of(done)
     if cost is None:
         return done, None
-    paid = {
-        name: None if coins is None else (cost - bought) + coins * posed.problem.coin
-        for name, coins in choice.paid.items()
-    }
-    return done, certify(done, posed, choice.bound, cost, bought, paid, choice.method)
+    paid = {name: None if one is None else (cost - bought) + one for name, one in choice.paid.items()}
+    certificate = certify(done, posed, choice.bound, cost, bought, paid, choice.method)
+    return done, replace(certificate, is_without_solver=choice.is_without_solver)
 
 
 def try_rules(posed: Posed) -> Portfolio:
@@ -141,7 +144,7 @@ def try_rules(posed: Posed) -> Portfolio:
     if posed.placed is not None:
         tried[_PLACED] = posed.placed
     known = {name: trimmed(problem, one) for name, one in tried.items() if one is not None and problem.holds(one)}
-    paid = {name: problem.cost(known[name]) if name in known else None for name in tried}
+    paid = {name: posed.price(known[name]) if name in known else None for name in tried}
     method = min(known, key=lambda name: paid[name] or 0, default=_PLACED)
     return Portfolio(known.get(method), method, tuple(known.values()), paid, first_bound(problem))
 
@@ -151,9 +154,9 @@ def choose(posed: Posed, portfolio: Portfolio, work: int) -> Choice:
     problem, best, method, bound = posed.problem, portfolio.best, portfolio.method, portfolio.bound
     if work > 0:
         found, bound = generate(problem, list(portfolio.known), bound, work)
-        if found is not None and problem.holds(found) and (best is None or problem.cost(found) < problem.cost(best)):
+        if found is not None and problem.holds(found) and (best is None or posed.price(found) < posed.price(best)):
             best, method = found, _COLUMNS
-    return Choice(best, method, portfolio.paid, bound)
+    return Choice(best, method, portfolio.paid, bound, work > 0 and solver_module() is None)
 
 
 def _finished(policy: Policy, base: Placer, state: State) -> Placer:
