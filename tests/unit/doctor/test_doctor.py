@@ -269,10 +269,10 @@ def test_plans_by_price_without_their_solver_are_told_of_with_the_extra_to_insta
     def lines() -> Lines:
         return [line for line in examined(office, capsys)[1] if line["check"] == "plans by price"]
 
-    assert [line["health"] for line in lines()] == ["skipped"]
+    assert [line["status"] for line in lines()] == ["skipped"]
     office.configure(policy={"objective": "cost"})
-    assert [line["health"] for line in lines()] == ["ok"]
+    assert [line["status"] for line in lines()] == ["ok"]
     monkeypatch.setattr("autoscale_aks.doctor.settings.find_spec", lambda name: None)
     (line,) = lines()
-    assert line["health"] == "warn"
+    assert line["status"] == "warn"
     assert "autoscale_aks[optimize]" in line["fix"]
