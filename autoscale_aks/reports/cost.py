@@ -76,7 +76,7 @@ _NOTHING_MORE: Final = Fraction(1, 10**6)
 
 def percent_text(share: Fraction) -> str:
     """`1.25 %` with three places, rounded up, so that what is proved is not said better than it is."""
-    steps = math.ceil(share * 100_000)
+    steps = math.ceil(share * 100_000) if share > _NOTHING_MORE else 0
     return f"{steps / 1000:,.3f} %"
 
 
