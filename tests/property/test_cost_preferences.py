@@ -158,3 +158,40 @@ def test_what_a_retried_job_may_share_is_its_own_only() -> None:
     assert outcome(cheap, "late")["slots"] == 8
     on = {entry["name"] for entry in outcome(cheap, "held")["nodes"]}
     assert on.isdisjoint(entry["name"] for entry in outcome(cheap, "late")["nodes"])
+
+
+MIXED = (job("j3", {"ncpus": 3}, count=7), job("j5", {"ncpus": 5}, count=6), job("j2", {"ncpus": 2}, count=9))
+"""48 cores or more of nodes; by price on nodes of 8 cores, filled better than in order."""
+
+
+def arrays_of(answer: Raw) -> dict[str, int]:
+    found = [entry["nodearray"] for entry in answer["new_nodes"]]
+    return {name: found.count(name) for name in dict.fromkeys(found)}
+
+
+@pytest.mark.parametrize("most", [None, 2, 4])
+@pytest.mark.parametrize("seconds", [0, 0.2])
+def test_p2_where_price_is_silent_priority_decides(most: int | None, seconds: float) -> None:
+    offered = [size("Small", 4, 0.2), size("Large", 8, 0.39) | ({} if most is None else {"max_count": most})]
+    arrays = [array("low", *offered), array("high", *offered, priority=5)]
+    raw = scenario(*MIXED, arrays=arrays, policy={"objective": "cost", "optimize_seconds": seconds})
+    answer = solve(raw)
+    assert check(raw, answer) == []
+    large = [entry["nodearray"] for entry in answer["new_nodes"] if entry["vm_size"] == "Large"]
+    assert large.count("high") == min(len(large), most or len(large))
+    assert all(entry["nodearray"] == "high" for entry in answer["new_nodes"] if entry["vm_size"] == "Small")
+
+
+def test_p2_where_price_and_priority_are_silent_position_decides() -> None:
+    sizes = [size("First", 8, 0.39, vm_family="f"), size("Second", 8, 0.39, vm_family="g")]
+    raw = scenario(*MIXED, arrays=[array("a", *sizes)], policy={"objective": "cost"},
+                   limits={"families": {"westus2": {"f": {"quota_cores": 40}, "g": {"quota_cores": 400}}}})  # fmt: skip
+    answer = solve(raw)
+    found = [entry["vm_size"] for entry in answer["new_nodes"]]
+    assert found.count("First") == 5
+    assert answer["cost"]["method"] != "placed"
+
+
+def test_an_array_of_higher_priority_is_not_paid_more_for() -> None:
+    arrays = [array("low", size("Large", 8, 0.39)), array("high", size("Large", 8, 0.4), priority=5)]
+    assert set(arrays_of(solve(by(scenario(*MIXED, arrays=arrays, policy={}), "cost")))) == {"low"}

@@ -19,6 +19,7 @@ from autoscale_aks.planning.cost.proving import certify, certify_kept
 from autoscale_aks.planning.cost.rounding import trimmed
 from autoscale_aks.planning.cost.rules import RULES
 from autoscale_aks.planning.cost.solver import solver_module
+from autoscale_aks.planning.cost.tying import best_first
 from autoscale_aks.planning.placer import Placer
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _decide(parted: _Parted) -> tuple[Placer, Certificate | None]:
         done, bought = base, (price or Fraction(0)) - (stands or Fraction(0))
         choice = replace(choice, method=_PLACED)
     else:
-        done = _finished(policy, base, build(kept, posed, choice.packing))
+        done = _finished(policy, base, build(kept, posed, best_first(posed, choice.packing)))
     cost = price_of(done)
     if cost is None:
         return done, None

@@ -80,7 +80,8 @@ def pose(placer: Placer, kept: Kept, usable: Column) -> Posed | None:
     space, state = placer.start.space, kept.state
     options = [price_decides(item.job_class, placer.start) for item in kept.items]
     dimensions = sorted({number for option in options if option for number, _ in option.needs})
-    buckets = np.flatnonzero(usable)
+    best_first = sorted(np.flatnonzero(usable).tolist(), key=lambda bucket: -space.buckets[bucket].array.priority)
+    buckets = np.array(best_first, np.int64)
     needs = np.zeros((len(options), max(len(dimensions), 1)), np.int64)
     for row, option in enumerate(options):
         for number, amount in option.needs if option else ():
