@@ -24,12 +24,12 @@ from autoscale_aks.reports.waiting import group_waits, list_actions
 from autoscale_aks.reports.words import price_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from autoscale_aks.matching.parse import Kinds
     from autoscale_aks.model.plan import BucketOutcome, Plan, Release, Wave
     from autoscale_aks.model.policy import Policy
-    from autoscale_aks.model.snapshot import Snapshot
+    from autoscale_aks.model.snapshot import Snapshot, Source
     from autoscale_aks.reports.fleet import FleetRow
 
 __all__ = ["DemandReport", "render_demand", "summarise"]
@@ -48,8 +48,10 @@ def summarise(
     policy: Policy | None = None,
     kinds: Kinds = _NO_KINDS,
     boot_s: Mapping[tuple[str, str], float] = _NO_TIMES,
+    references: Sequence[Source] = (),
 ) -> DemandReport:
-    """The report of a plan. `notices` are what the look at the sources has to say beside it.
+    """The report of a plan. `notices` are what the look at the sources has to say beside it, `references` what sizes,
+    prices and quota were read from (user ask T27a).
 
     With the `policy` (and the constraint `kinds`) of the plan it has every limit, with what all that waits lacks of
     it; that is planned once more (`reports/limits.py`). `boot_s` is how long machines took to be ready lately, in
@@ -88,7 +90,7 @@ def summarise(
         waiting_slots=sum(row.slots for row in waits),
         at=snapshot.now,
         sources=tuple(SourceRow(name=one.name, complete=one.complete, age_s=one.age_s, detail=one.detail)
-                      for one in snapshot.sources),
+                      for one in (*snapshot.sources, *references)),
         cost_certificate="" if plan.certificate is None else certificate_text(plan.certificate),
     )  # fmt: skip
 

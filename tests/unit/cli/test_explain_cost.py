@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -114,4 +115,10 @@ def test_the_table_in_a_file_explains_cost_too(tmp_path: Path) -> None:
         office.queue(work())
         path = tmp_path / "demand.txt"
         assert main(["demand", "-c", office.config, "--explain-cost", "-o", str(path)]) == 0
-    assert "Against the least price" in path.read_text(encoding="utf-8")
+        told = path.read_text(encoding="utf-8")
+        assert "Against the least price" in told
+        assert re.search(r"^prices of eastus2: retail price API, \d+ s old$", told, re.MULTILINE)
+        page = tmp_path / "demand.json"
+        assert main(["demand", "-c", office.config, "--format", "json", "-o", str(page)]) == 0
+    sources = {one["name"]: one["detail"] for one in json.loads(page.read_text(encoding="utf-8"))["sources"]}
+    assert sources["prices of eastus2"] == "retail price API"
