@@ -49,7 +49,7 @@ def print_cost(plan: Plan, policy: Policy, out: Console, sources: Sequence[Sourc
         (one.kind.value, one.name, f"{one.left:,}", f"{float(one.price):.6f}") for one in binding_limits(certificate)
     ]
     if binding:
-        columns = ("what binds", "of", "left", "$/h one more would save")
+        columns = ("what binds", "of", "left before", "$/h one more would save")
         out.print(table("Limits", columns, binding, right=(2, 3)))
     else:
         out.print("No limit makes what is placed dearer.")

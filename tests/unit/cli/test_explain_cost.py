@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from builders import array, job, scenario
@@ -16,9 +16,6 @@ from unit.reconcile.fakes import emulator_settings
 from autoscale_aks.cli.main import main
 from autoscale_aks.cli.plan import command
 from autoscale_aks.emulator.server import EmulatorServer
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def shown(tmp_path: Path, policy: dict[str, object], *options: str) -> str:
@@ -122,3 +119,14 @@ def test_the_table_in_a_file_explains_cost_too(tmp_path: Path) -> None:
         assert main(["demand", "-c", office.config, "--format", "json", "-o", str(page)]) == 0
     sources = {one["name"]: one["detail"] for one in json.loads(page.read_text(encoding="utf-8"))["sources"]}
     assert sources["prices of eastus2"] == "retail price API"
+
+
+def test_the_worked_example_of_the_docs_is_what_is_printed() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "quota-and-prices.md").read_text(encoding="utf-8")
+    section = page.partition("## Plans by price")[2].partition("\n## ")[0]
+    (given,) = re.findall(r"^```json\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    (told,) = re.findall(r"^```text\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    arguments = ["--scenario", "-", "--format", "table", "--explain-cost"]
+    done = CliRunner().invoke(command, arguments, input=given, standalone_mode=False)
+    assert done.exception is None
+    assert "\n".join(line.rstrip() for line in done.output.splitlines()).endswith(told.rstrip())
