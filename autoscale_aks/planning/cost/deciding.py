@@ -10,10 +10,11 @@ import numpy as np
 
 from autoscale_aks.model.policy import Objective, PlacementOrder
 from autoscale_aks.planning.cost.assembling import build, place_on_free_room, retry_refused
+from autoscale_aks.planning.cost.coarse import coarse_bound
 from autoscale_aks.planning.cost.columns import generate
 from autoscale_aks.planning.cost.keeping import keep
 from autoscale_aks.planning.cost.ordered import is_sure_to_be_dearer
-from autoscale_aks.planning.cost.posing import first_bound, pose, usable_buckets
+from autoscale_aks.planning.cost.posing import MOST_ITEMS, first_bound, pose, usable_buckets
 from autoscale_aks.planning.cost.preferring import serves_best, serves_less
 from autoscale_aks.planning.cost.proving import certify, certify_kept
 from autoscale_aks.planning.cost.rounding import trimmed
@@ -99,6 +100,9 @@ def _take_apart(base: Placer) -> _Parted:
     kept = keep(base, usable)
     place_on_free_room(base, kept)
     posed = pose(base, kept, usable)
+    if posed is not None and len(posed.items) > MOST_ITEMS:
+        bound = coarse_bound(posed.problem, base.policy.optimize_work or 0)
+        return _Parted(base, kept, posed, Portfolio(None, _PLACED, (), {}, bound))
     return _Parted(base, kept, posed, None if posed is None else try_rules(posed))
 
 
@@ -153,7 +157,7 @@ def try_rules(posed: Posed) -> Portfolio:
 def choose(posed: Posed, portfolio: Portfolio, work: int) -> Choice:
     """The cheapest packing of the portfolio, or a cheaper one by columns where there is work to spend."""
     problem, best, method, bound = posed.problem, portfolio.best, portfolio.method, portfolio.bound
-    if work > 0:
+    if work > 0 and len(posed.items) <= MOST_ITEMS:
         found, bound = generate(problem, list(portfolio.known), bound, work)
         if found is not None and problem.holds(found) and (best is None or posed.price(found) < posed.price(best)):
             best, method = found, _COLUMNS

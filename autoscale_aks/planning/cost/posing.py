@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_ITEMS: Final = 2000
 """Above so many kinds of slots only whole placements are compared: a table of items and nodes would not fit memory."""
+_MOST_BOUNDED: Final = 50_000
+"""Above so many there is no bound either."""
 _MOST_COINS: Final = 1 << 40
 _DIGITS: Final = 10
 """Decimal digits of the dearest price in coins where prices are too fine to be counted exactly: they are rounded down,
@@ -75,7 +77,7 @@ def usable_buckets(placer: Placer) -> Column:
 
 def pose(placer: Placer, kept: Kept, usable: Column) -> Posed | None:
     """The problem of buying what is left; None when there is nothing, or too much for it."""
-    if not kept.items or len(kept.items) > MOST_ITEMS:
+    if not kept.items or len(kept.items) > _MOST_BOUNDED:
         return None
     space, state = placer.start.space, kept.state
     options = [price_decides(item.job_class, placer.start) for item in kept.items]
