@@ -22,7 +22,12 @@ from autoscale_aks.reconcile.cycle import effective_policy
 from autoscale_aks.reports.demand import summarise
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from autoscale_aks.model.plan import Plan
+    from autoscale_aks.model.policy import Policy
+    from autoscale_aks.reports.figures import SourceRow
 
 
 @click.command("demand")
@@ -62,14 +67,17 @@ def command(
         records = world.ledger.machines(include_gone=True)
         policy, kinds = effective_policy(world, seen.requested), world.kinds
     with paused_collector():
-        report = summarise(plan, seen.snapshot, notices, policy=policy, kinds=kinds, boot_s=boot_seconds(records))
+        report = summarise(
+            plan, seen.snapshot, notices, policy=policy, kinds=kinds, boot_s=boot_seconds(records),
+            references=seen.references,
+        )  # fmt: skip
         face = Face(report, plan, subject=f"{config.aks.cluster}, {config.aks.owner}", previous=earlier)
         if form == "table" and output is None:
             face.show(console())
             if explain_cost:
-                print_cost(plan, console())
+                print_cost(plan, policy, console(), report.sources)
         elif form == "table" and output is not None:
-            write_table(face, output)
+            write_table(face, output, (plan, policy, report.sources) if explain_cost else None)
         else:
             now = seen.snapshot.now or 0.0
             write(face.text(form, table_name, lambda: timeline_of(records, now - DAY_S, now)), output)
@@ -78,10 +86,14 @@ def command(
     return WOULD_CHANGE if exit_code and report.would_change else DONE
 
 
-def write_table(face: Face, path: Path) -> None:
-    """The terminal's face as plain text in a file."""
+def write_table(face: Face, path: Path, costs: tuple[Plan, Policy, Sequence[SourceRow]] | None = None) -> None:
+    """The terminal's face as plain text in a file, with what `--explain-cost` says where `costs` are given."""
     import io  # noqa: PLC0415
 
     stream = io.StringIO()
-    face.show(file_console(stream))
+    out = file_console(stream)
+    face.show(out)
+    if costs is not None:
+        plan, policy, sources = costs
+        print_cost(plan, policy, out, sources)
     write(stream.getvalue(), path)

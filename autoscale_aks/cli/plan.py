@@ -18,6 +18,7 @@ from autoscale_aks.errors import InputError, Problem, ScenarioError
 from autoscale_aks.planning.planner import plan
 from autoscale_aks.planning.scenario import decode_scenario, parse_json
 from autoscale_aks.reports.answer import render_answer, render_problems
+from autoscale_aks.reports.cost import render_explained
 from autoscale_aks.reports.demand import summarise
 
 if TYPE_CHECKING:
@@ -64,9 +65,10 @@ def command(source: str, form: str, no_placements: bool, output: Path | None, *,
         elif form == "table":
             print_demand(summarise(decided, snapshot, policy=policy), console())
             if explain_cost:
-                print_cost(decided, console())
+                print_cost(decided, policy, console())
         else:
-            print_json(render_answer(decided, placements=not no_placements), indent)
+            answer = render_answer(decided, placements=not no_placements)
+            print_json(answer | ({"cost_explained": render_explained(decided, policy)} if explain_cost else {}), indent)
     return status
 
 

@@ -52,6 +52,7 @@ def command(config_path: Path, file: Path, anonymous: bool, force: bool, quiet: 
             agreed=seen.proposals,
             notices=(*seen.notices, *seen.requested.notices),
             boot_s=boot_seconds(world.ledger.machines(include_gone=True)),
+            references=seen.references,
         )
     record = redacted(record, anonymous=anonymous)
     decided = decide_record(record)

@@ -49,8 +49,9 @@ def command(file: str, change: str | None, form: str) -> int:
     decided = decide_record(record)
     with paused_collector():
         report = summarise(
-            decided, record.snapshot, record.notices, policy=record.policy, kinds={}, boot_s=record.boot_s
-        )
+            decided, record.snapshot, record.notices, policy=record.policy, kinds={}, boot_s=record.boot_s,
+            references=record.references,
+        )  # fmt: skip
         face = Face(report, decided)
         if form == "json":
             write(face.text(form, None, tuple), None)

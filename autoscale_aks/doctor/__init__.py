@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CHECKS: Final[tuple[tuple[str, Callable[[Site], Iterable[Finding]]], ...]] = (
     ("configuration", settings.check_configuration),
+    ("plans by price", settings.check_solver),
     ("default_resources", settings.check_default_resources),
     ("scheduler", queue.check_scheduler),
     ("wake-up", queue.check_wake_up),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from autoscale_aks.model.policy import Objective
 from autoscale_aks.model.snapshot import Snapshot
 from autoscale_aks.reports.buckets import list_buckets
-from autoscale_aks.reports.doctor import ok, warn
+from autoscale_aks.reports.doctor import ok, skipped, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +30,21 @@ def check_configuration(site: Site) -> Iterator[Finding]:
                 f"node array {array.name} is switched off: no machine of it is made",
                 f"set nodearrays.{array.name}.enabled, or take it out when its machines are gone",
             )
+
+
+def check_solver(site: Site) -> Iterator[Finding]:
+    """Plans by price are refined by HiGHS, an extra; without it the best of simple rules is taken."""
+    policy = site.config.policy
+    if policy.objective is not Objective.COST or not policy.optimize_work:
+        yield skipped("plans by price", "policy.objective and policy.optimize_seconds ask for no search")
+    elif find_spec("highspy") is None:
+        yield warn(
+            "plans by price",
+            "HiGHS is not installed: the best of simple rules is taken, and the bound is some percent low",
+            "pip install 'autoscale_aks[optimize]'",
+        )
+    else:
+        yield ok("plans by price", "HiGHS is installed")
 
 
 def check_default_resources(site: Site) -> Iterator[Finding]:

@@ -147,8 +147,8 @@ class Certificate:
     """How far the claims' price can be from the least there is (issue: every plan carries its proof).
 
     `bound` is `kept` + Σ slots × price − Σ left × price of limits. It holds when no node of any bucket can hold more
-    worth of slots than the node and what it takes of limits cost, which can be checked bucket by bucket. Prices are
-    per hour. For which problem it is a bound: docs/calculations.md, Cost.
+    worth of slots (no more of any than are wanted) than the node and what it takes of limits cost, which can be checked
+    bucket by bucket. Prices are per hour. For which problem it is a bound: docs/calculations.md, Cost.
     """
 
     cost: Fraction
@@ -161,6 +161,8 @@ class Certificate:
     """What each simple rule would pay for the same slots; None: limits leave some over."""
     method: str = "placed"
     """What made the plan: a rule's name, `columns`, or `placed`."""
+    is_without_solver: bool = False
+    """Whether nothing cheaper was sought because HiGHS, the extra `optimize`, is not installed."""
 
     @property
     def gap(self) -> Fraction:

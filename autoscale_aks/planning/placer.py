@@ -7,8 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from autoscale_aks.model.policy import PlacementOrder
+from autoscale_aks.planning.entries import rows_that_hold
 from autoscale_aks.planning.groups import Gang, place_alike, place_gang, place_heap
-from autoscale_aks.planning.nodestate import MIXED
+from autoscale_aks.planning.nodestate import MIXED, SEALED
 from autoscale_aks.planning.outcomes import share_out
 from autoscale_aks.planning.ranking import Router
 from autoscale_aks.planning.reasons import Explainer, Shortfall
@@ -53,7 +54,8 @@ class Placer:
     _reasons: dict[tuple[int, int, int], Reason] = field(default_factory=dict)
     """(class, jobs of the record, slots placed) → reason, for classes that are dead."""
     _alone: dict[tuple[int, int], bool] = field(default_factory=dict)
-    _tenants: int = 0
+    tenants: int = 0
+    """Identities given out so far, one a job that has one."""
     _singles: Singles | None = None
     _walking: dict[int, int] = field(default_factory=dict)
     """Class → slots of one job of it; too many for walking where that cannot be done."""
@@ -147,10 +149,33 @@ class Placer:
                 part = job_class.parts[0]
                 wanted = job.requested - done
                 done += place_heap(self.state, Order(part, index, MIXED), self.route_of(part), wanted)
-            elif job_class.is_gang:
-                count = job.count - done // job_class.shape.slots
-                done += self._place_one_by_one(self.state, job_class, index, count)
+            else:
+                whole = job_class.shape.slots
+                done += self._place_missing(job_class, index, whole - done % whole) if done % whole else 0
+                if not done % whole:
+                    done += self._place_one_by_one(self.state, job_class, index, job.count - done // whole)
         self._note(job_class, index, done, job)
+
+    def _place_missing(self, job_class: JobClass, index: int, missing: int) -> int:
+        """Slots that a job with an identity lacks, on nodes where its record has none; returns slots placed.
+
+        What it takes once it has paid already (C5). Where alternatives differ in that nothing more is placed: which of
+        them it took is known only while it is placed.
+        """
+        part, table = job_class.parts[0], self.state.table
+        once = {
+            source for way in part.alternatives for shared in way.shared if shared.once for source in shared.sources
+        }
+        if once and len(part.alternatives) > 1:
+            return 0
+        self.tenants += 1
+        self.state.paid = (self.tenants, frozenset(once))
+        rows = rows_that_hold(index, self.state.spans, table)
+        held = table.hold[rows]
+        table.hold[rows] = SEALED
+        placed = place_heap(self.state, Order(part, index, self.tenants), self.route_of(part), missing)
+        table.hold[rows] = held
+        return placed
 
     def _place_pool(self, run: Run) -> None:
         jobs = self.snapshot.jobs[run.first : run.stop]
@@ -174,7 +199,7 @@ class Placer:
         whole = job_class.shape.slots
         part = job_class.parts[0]
         while jobs < count:
-            self._tenants += 1
+            self.tenants += 1
             if job_class.is_gang and len(job_class.parts) == 1 and count - jobs > 1:
                 alike = place_alike(
                     state, Order(part, index, MIXED), self._route(part, state), self.policy, count - jobs
@@ -193,11 +218,11 @@ class Placer:
     def _place_one(self, state: State, job_class: JobClass, index: int) -> int:
         """One job with an identity."""
         if job_class.is_gang:
-            gang = Gang(job_class.parts, index, self._tenants)
+            gang = Gang(job_class.parts, index, self.tenants)
             placed = place_gang(state, gang, partial(self._route, state=state), self.policy)
             return job_class.shape.slots if placed else 0
         part = job_class.parts[0]
-        return place_heap(state, Order(part, index, self._tenants), self._route(part, state), part.slots)
+        return place_heap(state, Order(part, index, self.tenants), self._route(part, state), part.slots)
 
     def _note(self, job_class: JobClass, index: int, done: int, job: Job) -> None:
         """What became of a job; the reason is worked out when some of it was not placed."""

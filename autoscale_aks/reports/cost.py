@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
-from autoscale_aks.reports.words import price_text
+from autoscale_aks.model.policy import Objective, PlacementOrder
+from autoscale_aks.reports.words import counted, price_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from autoscale_aks.model.plan import Certificate, LimitPrice, Plan, SlotPrice
+    from autoscale_aks.model.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ def render_cost(certificate: Certificate, plan: Plan) -> dict[str, Any]:
         "gap": float(certificate.gap),
         "kept_per_hour": float(certificate.kept),
         "method": certificate.method,
+        "is_without_solver": certificate.is_without_solver,
         "rules": {name: None if cost is None else float(cost) for name, cost in certificate.rules.items()},
         "limits": [
             {"kind": one.kind.value, "name": one.name, "left": one.left, "price": float(one.price)}
@@ -62,7 +65,10 @@ def certificate_text(certificate: Certificate) -> str:
     kept = (
         f"; ${price_text(certificate.kept)} of it stands as placed, no price decides on it" if certificate.kept else ""
     )
-    return f"The plan costs ${cost} an hour, {proof}{kept}."
+    return f"The plan costs ${cost} an hour, {proof}{kept}.{_WITHOUT_SOLVER if certificate.is_without_solver else ''}"
+
+
+_WITHOUT_SOLVER: Final = " Only simple rules were tried: the extra `optimize` (HiGHS) is not installed."
 
 
 _NOTHING_MORE: Final = Fraction(1, 10**6)
@@ -72,6 +78,56 @@ def share_text(share: Fraction) -> str:
     """`1.250 %`. Rounded up, so that what is proved is not said better than it is; nothing is said of a millionth."""
     steps = math.ceil(share * 100_000) if share > _NOTHING_MORE else 0
     return f"{steps / 1000:,.3f} %"
+
+
+def why_no_bound(plan: Plan, policy: Policy) -> str:
+    """Why a plan has no certificate, as a sentence; empty where it has one."""
+    if plan.certificate is not None:
+        return ""
+    if policy.objective is not Objective.COST:
+        return "No bound: the objective is the configured order; set policy.objective to cost."
+    if policy.optimize_work is None:
+        return "No bound: policy.optimize_seconds is null; 0 gives a bound without a search."
+    if policy.placement_order is PlacementOrder.BUCKET:
+        return "No bound: it needs policy.placement_order existing-first."
+    if unpriced := unpriced_text(plan):
+        return f"No bound: the price of {unpriced} is not known; state it in prices.overrides."
+    return "No bound: there are too many kinds of slots, or amounts too fine to be reckoned with."
+
+
+def unpriced_text(plan: Plan) -> str:
+    """New machines of unknown price, by bucket: `htc/Standard_X (9 machines)`; empty where there are none."""
+    found = [one for one in plan.buckets if one.new_nodes and one.bucket.offering.price is None]
+    names = [f"{one.bucket.id} ({counted(one.new_nodes, 'machine')})" for one in found]
+    return ", ".join([*names[:_MOST_NAMES], *([f"{len(names) - _MOST_NAMES} more"] if names[_MOST_NAMES:] else [])])
+
+
+_MOST_NAMES: Final = 5
+
+
+def render_explained(plan: Plan, policy: Policy) -> dict[str, Any]:
+    """`--explain-cost` as JSON: cost by bucket, bound and gap against every simple rule, and what binds."""
+    certificate = plan.certificate
+    return {
+        "sentence": why_no_bound(plan, policy) if certificate is None else certificate_text(certificate),
+        "buckets": [_cost_row(row) for row in bucket_rows(plan)],
+        "against": [] if certificate is None else [_cost_row(row) for row in rule_rows(certificate)],
+        "limits": []
+        if certificate is None
+        else [
+            {"kind": one.kind.value, "name": one.name, "price": float(one.price)} for one in binding_limits(certificate)
+        ],
+    }
+
+
+def _cost_row(row: CostRow) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": row.name}
+    if row.machines is not None:
+        found["machines"] = row.machines
+    found["price_per_hour"] = None if row.price_per_hour is None else float(row.price_per_hour)
+    if row.machines is None:
+        found["over_bound"] = None if row.over_bound is None else float(row.over_bound)
+    return found
 
 
 def bucket_rows(plan: Plan) -> tuple[CostRow, ...]:

@@ -10,8 +10,9 @@ from frozendict import frozendict
 from autoscale_aks.matching.resources import parse_default_resources
 from autoscale_aks.model.node import Stage
 from autoscale_aks.model.plan import JobStatus
+from autoscale_aks.model.reason import LimitKind
 from autoscale_aks.planning.space import build_space
-from autoscale_aks.reports.cost import certificate_text
+from autoscale_aks.reports.cost import certificate_text, unpriced_text
 from autoscale_aks.reports.costs import PriceBook, dearest_jobs, price_plan
 from autoscale_aks.reports.document import render_demand
 from autoscale_aks.reports.figures import BucketRow, DemandReport, RoomRow, SourceRow, StartRow, StopRow
@@ -20,14 +21,15 @@ from autoscale_aks.reports.flights import list_flights
 from autoscale_aks.reports.limits import find_limits, limit_title
 from autoscale_aks.reports.sentences import render_message
 from autoscale_aks.reports.waiting import group_waits, list_actions
+from autoscale_aks.reports.words import price_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from autoscale_aks.matching.parse import Kinds
     from autoscale_aks.model.plan import BucketOutcome, Plan, Release, Wave
     from autoscale_aks.model.policy import Policy
-    from autoscale_aks.model.snapshot import Snapshot
+    from autoscale_aks.model.snapshot import Snapshot, Source
     from autoscale_aks.reports.fleet import FleetRow
 
 __all__ = ["DemandReport", "render_demand", "summarise"]
@@ -46,8 +48,10 @@ def summarise(
     policy: Policy | None = None,
     kinds: Kinds = _NO_KINDS,
     boot_s: Mapping[tuple[str, str], float] = _NO_TIMES,
+    references: Sequence[Source] = (),
 ) -> DemandReport:
-    """The report of a plan. `notices` are what the look at the sources has to say beside it.
+    """The report of a plan. `notices` are what the look at the sources has to say beside it, `references` what sizes,
+    prices and quota were read from (user ask T27a).
 
     With the `policy` (and the constraint `kinds`) of the plan it has every limit, with what all that waits lacks of
     it; that is planned once more (`reports/limits.py`). `boot_s` is how long machines took to be ready lately, in
@@ -86,7 +90,7 @@ def summarise(
         waiting_slots=sum(row.slots for row in waits),
         at=snapshot.now,
         sources=tuple(SourceRow(name=one.name, complete=one.complete, age_s=one.age_s, detail=one.detail)
-                      for one in snapshot.sources),
+                      for one in (*snapshot.sources, *references)),
         cost_certificate="" if plan.certificate is None else certificate_text(plan.certificate),
     )  # fmt: skip
 
@@ -165,6 +169,10 @@ def _stops(releases: Iterable[Release], book: PriceBook) -> Iterable[StopRow]:
         yield StopRow(bucket, len(members), cause, max(idle, default=None), price)
 
 
+def _is_barred(outcome: BucketOutcome) -> bool:
+    return outcome.binding is not None and outcome.binding.kind is LimitKind.UNPRICED
+
+
 def _notes(plan: Plan, snapshot: Snapshot) -> Iterable[str]:
     for source in snapshot.sources:
         if not source.complete:
@@ -181,7 +189,13 @@ def _notes(plan: Plan, snapshot: Snapshot) -> Iterable[str]:
         stay = "machine is protected and stays" if len(guarded) == 1 else "machines are protected and stay"
         yield f"{len(guarded):,} {stay}: {', '.join(guarded[:3])}{more}"
     if plan.claims and plan.price_per_hour is None:
-        yield "the price of some sizes is not known"
+        known = sum((one.bucket.offering.price or 0) * one.new_nodes for one in plan.buckets)
+        yield f"the price of {unpriced_text(plan)} is not known; all the rest is {price_text(Fraction(known))} an hour"
+    if barred := sorted({one.bucket.id for one in plan.buckets if _is_barred(one)}):
+        yield (
+            f"under a budget {', '.join(barred[:3])}{' …' if len(barred) > 3 else ''} is not asked for: its price is "
+            "not known; state it in the bucket or in prices.overrides"
+        )
     for problem in plan.problems[:10]:
         yield str(problem)
     if len(plan.problems) > 10:

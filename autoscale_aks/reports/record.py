@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from autoscale_aks.model.job import Job
     from autoscale_aks.model.node import Node
     from autoscale_aks.model.plan import Plan
+    from autoscale_aks.model.snapshot import Source
 
 FORMAT: Final = "azaks-record"
 VERSION: Final = 1
@@ -51,6 +52,8 @@ class Record:
     """What the decision was; empty in a record made by hand."""
     boot_s: Mapping[tuple[str, str], float] = frozendict()
     """How long machines took to be ready lately, in seconds, by node array and VM size; the report says it."""
+    references: tuple[Source, ...] = ()
+    """What sizes, prices and quota were read from, and how old it was; the report says it."""
 
 
 def redacted(record: Record, *, anonymous: bool = False) -> Record:
@@ -63,6 +66,7 @@ def redacted(record: Record, *, anonymous: bool = False) -> Record:
     return replace(
         record,
         notices=tuple(map(_without_ids, record.notices)),
+        references=tuple(replace(source, detail=_without_ids(source.detail)) for source in record.references),
         snapshot=replace(
             snapshot,
             sources=tuple(replace(source, detail=_without_ids(source.detail)) for source in snapshot.sources),
@@ -120,6 +124,7 @@ def render_record(record: Record) -> dict[str, Any]:
             {"nodearray": array, "vm_size": size, "seconds": seconds}
             for (array, size), seconds in sorted(record.boot_s.items())
         ],
+        "references": encoder.encode(record.references),
     }
     return {
         "format": FORMAT,
@@ -156,6 +161,7 @@ def decode_record(raw: Any, path: str) -> Record:
             boot_s=frozendict(
                 {(one["nodearray"], one["vm_size"]): float(one["seconds"]) for one in raw.get("boot_times", ())}
             ),
+            references=tuple(decoder.decode(raw["references"])) if "references" in raw else (),
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError) as error:
         said = f"cannot be read ({type(error).__name__}: {error}); it was changed, or a newer program wrote it"

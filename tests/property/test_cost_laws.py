@@ -120,15 +120,13 @@ def test_p2_what_a_job_prefers_is_never_given_up_for_price() -> None:
 
 
 def test_a_saved_quota_places_who_was_refused() -> None:
-    """Memory first, then CPUs: in order both waste what the other could use, and the quota is gone."""
+    """In order 3 + 3, 5 and 5 of 8 cores take three nodes, and the quota is gone; 3 + 5 take two."""
     wide = {"vm_size": "W", "vcpu_count": 8, "memory_gb": 8, "price": 4}
-    jobs = [
-        job("mem", {"ncpus": 2, "mem": "memory::6g"}, count=2),
-        job("cpu", {"ncpus": 6, "mem": "memory::2g"}, count=2),
-    ]
-    raw = by_cost(scenario(*jobs, arrays=[array("a", wide)], limits={"cluster_max_nodes": 2}, policy={}))
-    answer = solve(raw)
-    assert [entry["slots"] for entry in answer["jobs"]] == [2, 2]
+    jobs = [job("three", {"ncpus": 3}, count=2), job("five", {"ncpus": 5}, count=2), job("late", {"ncpus": 8})]
+    raw = scenario(*jobs, arrays=[array("a", wide)], limits={"cluster_max_nodes": 3}, policy={})
+    assert [entry["slots"] for entry in solve(raw)["jobs"]] == [2, 2, 0]
+    answer = solve(by_cost(raw))
+    assert [entry["slots"] for entry in answer["jobs"]] == [2, 2, 1]
     assert answer["cost"]["gap"] == pytest.approx(0, abs=1e-6)
 
 

@@ -1,19 +1,21 @@
 """The retail price list: filter, and items to prices (aks-machine-api.md §9.3).
 
 One item is one meter. Joined on `armSkuName`; Windows, Low Priority and what is not sold by the hour are left out;
-`skuName` ending ` Spot` is the Spot price, the rest is on demand. Of several items the primary meter of the region
-counts, then the dearest: a price that is too high starts fewer machines under a budget, never more.
+`skuName` ending ` Spot` is the Spot price, the rest is on demand. Of several items one that is in force counts before
+one that has ended or is yet to come, the primary meter of the region before others, the latest start, then the dearest:
+a price that is too high starts fewer machines under a budget, never more.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import quote
 
 from frozendict import frozendict
 
+from autoscale_aks.cloud.aks.wire import parse_timestamp
 from autoscale_aks.model.sizes import SizePrices
 
 if TYPE_CHECKING:
@@ -36,9 +38,9 @@ def prices_url(base_url: str, location: str) -> str:
     return f"{base_url.rstrip('/')}/api/retail/prices?api-version={API_VERSION}&$filter={quote(chosen)}"
 
 
-def decode_prices(items: Iterable[object]) -> Mapping[str, SizePrices]:
-    """Prices by case-folded size."""
-    best: dict[tuple[str, bool], tuple[bool, Fraction]] = {}
+def decode_prices(items: Iterable[object], now: float) -> Mapping[str, SizePrices]:
+    """Prices by case-folded size, as they are at `now` (seconds since the epoch)."""
+    best: dict[tuple[str, bool], _Ranked] = {}
     for item in items:
         if not isinstance(item, dict) or not _counts(item):
             continue
@@ -46,14 +48,31 @@ def decode_prices(items: Iterable[object]) -> Mapping[str, SizePrices]:
         if not isinstance(name, str) or not name or price is None:
             continue
         key = (name.casefold(), str(item.get("skuName", "")).endswith(" Spot"))
-        best[key] = max(best.get(key, (False, Fraction(0))), (item.get("isPrimaryMeterRegion") is True, price))
+        ranked = (*_standing(item, now), price)
+        best[key] = max(best.get(key, ranked), ranked)
     names = sorted({name for name, _ in best})
     return frozendict(
-        {
-            name: SizePrices(regular=best.get((name, False), (0, None))[1], spot=best.get((name, True), (0, None))[1])
-            for name in names
-        }
+        {name: SizePrices(regular=_price_of(best, name, False), spot=_price_of(best, name, True)) for name in names}
     )
+
+
+_Ranked: TypeAlias = "tuple[bool, bool, float, Fraction]"
+
+
+def _price_of(best: Mapping[tuple[str, bool], _Ranked], name: str, is_spot: bool) -> Fraction | None:
+    found = best.get((name, is_spot))
+    return None if found is None else found[-1]
+
+
+def _standing(item: Mapping[str, Any], now: float) -> tuple[bool, bool, float]:
+    """What ranks an item before its price: in force, primary, since when. An item without dates is in force."""
+    start, end = (_moment(item.get(key)) for key in ("effectiveStartDate", "effectiveEndDate"))
+    in_force = (start is None or start <= now) and (end is None or end > now)
+    return in_force, item.get("isPrimaryMeterRegion") is True, start or 0.0
+
+
+def _moment(value: object) -> float | None:
+    return parse_timestamp(value) if isinstance(value, str) else None
 
 
 def _counts(item: Mapping[str, Any]) -> bool:

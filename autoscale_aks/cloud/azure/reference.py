@@ -44,7 +44,7 @@ _AHEAD_S: Final = 60.0
 """Clocks of hosts that share a cache may differ by this; what is from later than that is not believed."""
 _PRICE_KEYS: Final = (
     "armSkuName", "skuName", "meterName", "productName", "retailPrice", "unitOfMeasure", "type", "currencyCode",
-    "isPrimaryMeterRegion",
+    "isPrimaryMeterRegion", "effectiveStartDate", "effectiveEndDate",
 )  # fmt: skip
 _SKU_KEYS: Final = ("resourceType", "name", "family", "locations", "locationInfo", "capabilities", "restrictions")
 
@@ -163,7 +163,7 @@ class AzureReference:
             source="retail price API",
             rule=self.rules.prices,
             ask=lambda until: list_prices(caller, prices_url(base, location), until),
-            decode=decode_prices,
+            decode=lambda items: decode_prices(items, self.effects.now()),
             keys=_PRICE_KEYS,
         )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autoscale_aks.planning.cost.keeping import new_state
+from autoscale_aks.planning.cost.preferring import at_least_as_good
 from autoscale_aks.planning.nodestate import MIXED, OPEN, SEALED
 from autoscale_aks.planning.records import Order, Span
 
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
 
 def place_on_free_room(placer: Placer, kept: Kept) -> None:
-    """Slots that nodes which exist, or which stand, have room for are not bought (A3)."""
+    """Slots that nodes which exist, or which stand, have room for are not bought (A3), unless a job likes that less."""
     state = kept.state
     for item in kept.items:
         mark = len(state.spans)
-        done = state.place_on_existing(Order(item.part, 0, MIXED), placer.route_of(item.part), item.total)
+        done = state.place_on_existing(Order(item.part, 0, MIXED), at_least_as_good(placer, item), item.total)
         if done:
             spans = state.spans[mark:]
             first, nodes, each = (

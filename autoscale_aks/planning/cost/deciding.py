@@ -10,13 +10,17 @@ import numpy as np
 
 from autoscale_aks.model.policy import Objective, PlacementOrder
 from autoscale_aks.planning.cost.assembling import build, place_on_free_room, retry_refused
+from autoscale_aks.planning.cost.coarse import coarse_bound
 from autoscale_aks.planning.cost.columns import generate
 from autoscale_aks.planning.cost.keeping import keep
 from autoscale_aks.planning.cost.ordered import is_sure_to_be_dearer
-from autoscale_aks.planning.cost.posing import first_bound, pose, usable_buckets
+from autoscale_aks.planning.cost.posing import MOST_ITEMS, first_bound, pose, usable_buckets
+from autoscale_aks.planning.cost.preferring import serves_best, serves_less
 from autoscale_aks.planning.cost.proving import certify, certify_kept
 from autoscale_aks.planning.cost.rounding import trimmed
 from autoscale_aks.planning.cost.rules import RULES
+from autoscale_aks.planning.cost.solver import solver_module
+from autoscale_aks.planning.cost.tying import best_first
 from autoscale_aks.planning.placer import Placer
 
 if TYPE_CHECKING:
@@ -33,23 +37,25 @@ _PLACED: Final = "placed"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A packing (None: what there was), what made it, what each rule would pay in coins, and the bound."""
+    """A packing (None: what there was), what made it, what each rule would pay, the bound, and whether a
+    solver was wanted and is not installed."""
 
     packing: Packing | None
     method: str
-    paid: dict[str, int | None]
+    paid: dict[str, Fraction | None]
     bound: Bound
+    is_without_solver: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
     """What simple rules would buy: the cheapest packing (None: limits leave slots over with all), whose it is, all
-    that hold, what each would pay in coins, and a first bound."""
+    that hold, what each would pay, and a first bound."""
 
     best: Packing | None
     method: str
     known: tuple[Packing, ...]
-    paid: dict[str, int | None]
+    paid: dict[str, Fraction | None]
     bound: Bound
 
 
@@ -67,16 +73,22 @@ def decide_by_cost(placer: Placer) -> tuple[Placer, Certificate | None]:
     """From the finished placement by the price of a slot: a placement that costs no more, and how far it can be from
     the least price.
 
-    Never dearer than the placement in configured order, nor does it place fewer slots of any job (A1). That one is
-    made only where it cannot be told beforehand that it would be dearer (`cost.ordered`).
+    Never dearer than the placement in configured order, nor does it place fewer slots of any job (A1), nor has any job
+    less of what it prefers (P2). That one is made only where it cannot be told beforehand that it would be dearer
+    (`cost.ordered`), and where a job could like it better.
     """
     policy = placer.policy
     if policy.placement_order is PlacementOrder.BUCKET or placer.state.space.amounts is not np.int64:
         return _cheaper(placer, _in_configured_order(placer)), None
+    with np.errstate(over="ignore"):  # coins a slot of next to nothing: infinitely many are meant
+        return _decided(placer)
+
+
+def _decided(placer: Placer) -> tuple[Placer, Certificate | None]:
     parted = _take_apart(placer)
     in_order = _to_be_placed_in_order(placer)
     least = _least_price(parted)
-    if least is None or not is_sure_to_be_dearer(placer, in_order, least):
+    if least is None or not serves_best(placer) or not is_sure_to_be_dearer(placer, in_order, least):
         in_order.place_all()
         if _cheaper(placer, in_order) is in_order:
             parted = _take_apart(in_order)
@@ -88,6 +100,9 @@ def _take_apart(base: Placer) -> _Parted:
     kept = keep(base, usable)
     place_on_free_room(base, kept)
     posed = pose(base, kept, usable)
+    if posed is not None and len(posed.items) > MOST_ITEMS:
+        bound = coarse_bound(posed.problem, base.policy.optimize_work or 0)
+        return _Parted(base, kept, posed, Portfolio(None, _PLACED, (), {}, bound))
     return _Parted(base, kept, posed, None if posed is None else try_rules(posed))
 
 
@@ -96,7 +111,7 @@ def _least_price(parted: _Parted) -> Fraction | None:
     price, stands = price_of(parted.base), _price(parted.kept.state)
     if parted.posed is None or parted.portfolio is None or parted.portfolio.best is None or stands is None:
         return price
-    bought = stands + parted.posed.problem.cost(parted.portfolio.best) * parted.posed.problem.coin
+    bought = stands + parted.posed.price(parted.portfolio.best)
     return bought if price is None else min(price, bought)
 
 
@@ -113,23 +128,18 @@ def _decide(parted: _Parted) -> tuple[Placer, Certificate | None]:
     if choice.packing is None and price is None:
         return base, None
     stands = _price(kept.state)
-    coins = None if choice.packing is None else posed.problem.cost(choice.packing) * posed.problem.coin
-    if choice.packing is None or (
-        price is not None and stands is not None and coins is not None and stands + coins >= price
-    ):
+    bought = Fraction(0) if choice.packing is None else posed.price(choice.packing)
+    if choice.packing is None or (price is not None and stands is not None and stands + bought >= price):
         done, bought = base, (price or Fraction(0)) - (stands or Fraction(0))
         choice = replace(choice, method=_PLACED)
     else:
-        done = _finished(policy, base, build(kept, posed, choice.packing))
-        bought = coins or Fraction(0)
+        done = _finished(policy, base, build(kept, posed, best_first(posed, choice.packing)))
     cost = price_of(done)
     if cost is None:
         return done, None
-    paid = {
-        name: None if coins is None else (cost - bought) + coins * posed.problem.coin
-        for name, coins in choice.paid.items()
-    }
-    return done, certify(done, posed, choice.bound, cost, bought, paid, choice.method)
+    paid = {name: None if one is None else (cost - bought) + one for name, one in choice.paid.items()}
+    certificate = certify(done, posed, choice.bound, cost, bought, paid, choice.method)
+    return done, replace(certificate, is_without_solver=choice.is_without_solver)
 
 
 def try_rules(posed: Posed) -> Portfolio:
@@ -139,7 +149,7 @@ def try_rules(posed: Posed) -> Portfolio:
     if posed.placed is not None:
         tried[_PLACED] = posed.placed
     known = {name: trimmed(problem, one) for name, one in tried.items() if one is not None and problem.holds(one)}
-    paid = {name: problem.cost(known[name]) if name in known else None for name in tried}
+    paid = {name: posed.price(known[name]) if name in known else None for name in tried}
     method = min(known, key=lambda name: paid[name] or 0, default=_PLACED)
     return Portfolio(known.get(method), method, tuple(known.values()), paid, first_bound(problem))
 
@@ -147,15 +157,15 @@ def try_rules(posed: Posed) -> Portfolio:
 def choose(posed: Posed, portfolio: Portfolio, work: int) -> Choice:
     """The cheapest packing of the portfolio, or a cheaper one by columns where there is work to spend."""
     problem, best, method, bound = posed.problem, portfolio.best, portfolio.method, portfolio.bound
-    if work > 0:
+    if work > 0 and len(posed.items) <= MOST_ITEMS:
         found, bound = generate(problem, list(portfolio.known), bound, work)
-        if found is not None and problem.holds(found) and (best is None or problem.cost(found) < problem.cost(best)):
+        if found is not None and problem.holds(found) and (best is None or posed.price(found) < posed.price(best)):
             best, method = found, _COLUMNS
-    return Choice(best, method, portfolio.paid, bound)
+    return Choice(best, method, portfolio.paid, bound, work > 0 and solver_module() is None)
 
 
 def _finished(policy: Policy, base: Placer, state: State) -> Placer:
-    done = Placer(base.snapshot, policy, base.demand, state, base.start)
+    done = Placer(base.snapshot, policy, base.demand, state, base.start, tenants=base.tenants)
     retry_refused(done, base)
     return done
 
@@ -173,14 +183,13 @@ def _in_configured_order(placer: Placer) -> Placer:
 
 
 def _cheaper(by_price: Placer, in_order: Placer) -> Placer:
-    """The placement to start from: by price, unless the configured order places a slot more or costs less for it."""
+    """The placement to start from: by price, unless the configured order places a slot more, serves what some job
+    prefers better, or costs less for the same."""
     ours, theirs = by_price.placed, in_order.placed
     fewer = any(mine < other for mine, other in zip(ours, theirs, strict=True))
     first, second = price_of(by_price), price_of(in_order)
     dearer = ours == theirs and first is not None and second is not None and second < first
-    if not fewer and not dearer:
-        return by_price
-    return in_order
+    return in_order if fewer or dearer or serves_less(by_price, in_order) else by_price
 
 
 def price_of(placer: Placer) -> Fraction | None:

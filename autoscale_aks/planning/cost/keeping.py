@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from autoscale_aks.planning.entries import Entries, entries_of
 from autoscale_aks.planning.nodestate import NodeState
 from autoscale_aks.planning.records import Span
 from autoscale_aks.planning.table import place_index
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from autoscale_aks.planning.demand import JobClass, Part
     from autoscale_aks.planning.packing import State
@@ -27,16 +28,6 @@ if TYPE_CHECKING:
 
 _MOST_CONTENT: Final = 5_000_000
 """Rows × items up to which it is noted what stood on each node."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entries:
-    """Slots on new nodes, an entry a row of nodes: job, first node, nodes, slots on each."""
-
-    job: Column
-    first: Column
-    nodes: Column
-    each: Column
 
 
 @dataclass(slots=True)
@@ -101,7 +92,7 @@ def keep(placer: Placer, buckets: Column) -> Kept:
     """Take apart a finished placement. `buckets` says by bucket whether its nodes may be bought anew."""
     base, start = placer.state, placer.start
     live = start.next_node
-    entries = _entries(base.spans)
+    entries = entries_of(base.spans)
     is_new = entries.first >= live
     bucket_of = _buckets_of_nodes(base, live)
     free = _free_jobs(placer)
@@ -118,20 +109,9 @@ def keep(placer: Placer, buckets: Column) -> Kept:
                 Span(entries.job[stays], number[entries.first[stays] - live], entries.nodes[stays], entries.each[stays])
             )
         is_new &= ~stays
-    bought = Entries(entries.job[is_new], entries.first[is_new], entries.nodes[is_new], entries.each[is_new])
+    bought = entries.of(is_new)
     items, item_of = _items(placer, bought, bucket_of[bought.first - live])
     return Kept(state, items, live, _rows(base, live, ~fixed_nodes, bought, (items, item_of)))
-
-
-def _entries(spans: Sequence[Span]) -> Entries:
-    columns: list[list[Column]] = [[], [], [], []]
-    for span in spans:
-        first = np.asarray(span.first, np.int64)
-        job = np.full(len(first), span.job, np.int64) if isinstance(span.job, int) else span.job
-        for column, values in zip(columns, (job, first, span.nodes, span.slots_each), strict=True):
-            column.append(np.asarray(values, np.int64))
-    empty = np.zeros(0, np.int64)
-    return Entries(*(np.concatenate([empty, *column]) for column in columns))
 
 
 def _buckets_of_nodes(state: State, live: int) -> Column:

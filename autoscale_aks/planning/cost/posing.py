@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
+from math import floor, lcm, log10
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 MOST_ITEMS: Final = 2000
 """Above so many kinds of slots only whole placements are compared: a table of items and nodes would not fit memory."""
+_MOST_BOUNDED: Final = 50_000
+"""Above so many there is no bound either."""
 _MOST_COINS: Final = 1 << 40
+_DIGITS: Final = 10
+"""Decimal digits of the dearest price in coins where prices are too fine to be counted exactly: they are rounded down,
+so that a bound holds, and packings are compared by what they really cost."""
 _PLENTY_LEFT: Final = MOST_NEW_NODES * 1_000_000
 """Units of a limit that no plan uses up: it has MOST_NEW_NODES nodes at most."""
 
@@ -43,6 +48,15 @@ class Posed:
     """What one unit of each limit of the problem is, in the tree's."""
     placed: Packing | None
     """What was bought before; None where it is not known."""
+    prices: list[Fraction]
+    """By size of the problem, what a node really costs an hour."""
+
+    def price(self, packing: Packing) -> Fraction:
+        """What a packing costs an hour."""
+        nodes = [0] * len(self.prices)
+        for one in packing:
+            nodes[one.size] += one.nodes
+        return sum((price * count for price, count in zip(self.prices, nodes, strict=True) if count), Fraction(0))
 
 
 def usable_buckets(placer: Placer) -> Column:
@@ -63,12 +77,13 @@ def usable_buckets(placer: Placer) -> Column:
 
 def pose(placer: Placer, kept: Kept, usable: Column) -> Posed | None:
     """The problem of buying what is left; None when there is nothing, or too much for it."""
-    if not kept.items or len(kept.items) > MOST_ITEMS:
+    if not kept.items or len(kept.items) > _MOST_BOUNDED:
         return None
     space, state = placer.start.space, kept.state
     options = [price_decides(item.job_class, placer.start) for item in kept.items]
     dimensions = sorted({number for option in options if option for number, _ in option.needs})
-    buckets = np.flatnonzero(usable)
+    best_first = sorted(np.flatnonzero(usable).tolist(), key=lambda bucket: -space.buckets[bucket].array.priority)
+    buckets = np.array(best_first, np.int64)
     needs = np.zeros((len(options), max(len(dimensions), 1)), np.int64)
     for row, option in enumerate(options):
         for number, amount in option.needs if option else ():
@@ -79,17 +94,14 @@ def pose(placer: Placer, kept: Kept, usable: Column) -> Posed | None:
     allowed = np.array([_allowed(placer, item)[buckets] for item in kept.items])
     limits, charges, room, units = _limits(state, buckets.tolist())
     prices = [space.buckets[bucket].offering.price or Fraction(0) for bucket in buckets.tolist()]
-    coin = Fraction(1, lcm(*(price.denominator for price in prices)))
-    coins = [int(price / coin) for price in prices]
-    if max(coins, default=0) > _MOST_COINS:
-        return None
+    coin = _coin(prices)
     problem = CostProblem(
         needs=needs,
         demand=np.array([item.total for item in kept.items], np.int64),
         allowed=allowed & (charges <= room[:, None]).all(axis=0)[None, :],
         alone=alone,
         totals=totals,
-        price=np.array(coins, np.int64),
+        price=np.array([price // coin for price in prices], np.int64),
         charges=charges,
         room=room,
         coin=coin,
@@ -100,7 +112,16 @@ def pose(placer: Placer, kept: Kept, usable: Column) -> Posed | None:
     if placed is not None:
         placed = tuple(Filled(int(instead[one.size]), one.nodes, one.slots) for one in placed)
         placed = placed if reduced.holds(placed) else None
-    return Posed(reduced, kept.items, buckets[sizes], dimensions, limits, units, placed)
+    return Posed(
+        reduced, kept.items, buckets[sizes], dimensions, limits, units, placed, [prices[size] for size in sizes]
+    )
+
+
+def _coin(prices: list[Fraction]) -> Fraction:
+    """The largest amount that all prices are whole numbers of; a larger one where these would be too large."""
+    coin = Fraction(1, lcm(*(price.denominator for price in prices)))
+    dearest = max(prices, default=coin)
+    return coin if dearest <= _MOST_COINS * coin else Fraction(10) ** (floor(log10(dearest)) + 1 - _DIGITS)
 
 
 def _total(placer: Placer, bucket: int, dimension: int) -> int:

@@ -27,11 +27,11 @@ def certify(
     rules: Mapping[str, Fraction | None], method: str,
 ) -> Certificate:  # fmt: skip
     """The certificate of a plan that costs `cost`, of which `bought` was decided by price."""
-    coin = posed.problem.coin
+    coin, first = posed.problem.coin, first_jobs(placer)
     buckets = placer.start.space.buckets
     slots = tuple(
         SlotPrice(
-            first_job(placer, item.job_class.id),
+            first[item.job_class.id],
             int(demand),
             Fraction(floor(price * _SAFE * _STEPS), _STEPS) * coin,
             tuple(buckets[bucket] for bucket in posed.buckets[allowed].tolist())
@@ -67,6 +67,10 @@ def certify_kept(cost: Fraction) -> Certificate:
     return Certificate(cost=cost, bound=cost, kept=cost)
 
 
-def first_job(placer: Placer, class_id: int) -> int:
-    """Number of the first job of a class."""
-    return next(index for index, one in enumerate(placer.demand.class_of) if one is not None and one.id == class_id)
+def first_jobs(placer: Placer) -> dict[int, int]:
+    """By class, the number of its first job."""
+    found: dict[int, int] = {}
+    for index, one in enumerate(placer.demand.class_of):
+        if one is not None:
+            found.setdefault(one.id, index)
+    return found

@@ -13,6 +13,8 @@ from autoscale_aks.cloud.azure.prices import decode_prices, prices_url
 from autoscale_aks.cloud.azure.usages import decode_pools, decode_subnet, decode_usages
 from autoscale_aks.errors import ProtocolError
 
+NOW = 1_790_000_000.0
+"""In September 2026."""
 ID = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/v/subnets/nodes"
 
 
@@ -25,24 +27,49 @@ def item(price: object = 0.192, meter: str = "", product: str = "", **more: Any)
 def test_windows_and_low_priority_are_dropped_and_spot_is_told_by_its_sku_name() -> None:
     items = [item(0.4, "", " Windows"), item(0.04, " Low Priority"), item(0.2), item(0.06, " Spot"),
              item(0.09, " Spot", " Windows")]  # fmt: skip
-    (found,) = decode_prices(items).values()
+    (found,) = decode_prices(items, NOW).values()
     assert (found.regular, found.spot) == (Fraction("0.2"), Fraction("0.06"))
 
 
 @pytest.mark.parametrize(
     "other",
     [item(0), item(-1), item(True), item("0.1"), item(None), item(float("nan")), item(1e12),
-     item(9, type="Reservation"), item(9, currencyCode="EUR"), item(9, unitOfMeasure="100 Hours"),
+     item(9, type="Reservation"), item(9, type="DevTestConsumption"), item(9, currencyCode="EUR"),
+     item(9, unitOfMeasure="100 Hours"),
      item(9, armSkuName=""), item(9, armSkuName=None), None, 5, []],
 )  # fmt: skip
 def test_what_is_no_price_by_the_hour_is_left_out(other: object) -> None:
-    (found,) = decode_prices([other, item()]).values()
+    (found,) = decode_prices([other, item()], NOW).values()
     assert found.regular == Fraction("0.192")
 
 
 def test_the_primary_meter_counts_then_the_dearest() -> None:
     items = [item(0.9, isPrimaryMeterRegion=False), item(0.2, isPrimaryMeterRegion=True), item(0.3, isPrimaryMeterRegion=True)]  # noqa: E501  # fmt: skip
-    assert decode_prices(items)["standard_d4s_v5"].regular == Fraction("0.3")
+    assert decode_prices(items, NOW)["standard_d4s_v5"].regular == Fraction("0.3")
+
+
+OLD, NEW, COMING = "2024-01-01T00:00:00Z", "2026-06-01T00:00:00Z", "2027-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("items", "price"),
+    [
+        ([item(0.3, effectiveStartDate=OLD), item(0.2, effectiveStartDate=NEW)], "0.2"),
+        ([item(0.2, effectiveStartDate=OLD), item(0.3, effectiveStartDate=NEW)], "0.3"),
+        ([item(0.2, effectiveStartDate=NEW), item(0.5, effectiveStartDate=COMING)], "0.2"),
+        ([item(0.2, effectiveStartDate=OLD, effectiveEndDate=NEW), item(0.1, effectiveStartDate=OLD)], "0.1"),
+        ([item(0.2, effectiveStartDate=OLD, effectiveEndDate=COMING)], "0.2"),
+        ([item(0.2, effectiveStartDate=NEW), item(0.4, effectiveStartDate=NEW)], "0.4"),
+        ([item(0.2, isPrimaryMeterRegion=True, effectiveStartDate=OLD), item(0.4, effectiveStartDate=NEW)], "0.2"),
+        ([item(0.7, effectiveStartDate=COMING)], "0.7"),
+        ([item(0.2, effectiveStartDate="soon"), item(0.1, effectiveStartDate=5)], "0.2"),
+    ],
+    ids=["cheaper since", "dearer since", "not yet", "ended", "ends later", "both since then", "primary before newer",
+         "nothing in force", "dates that are none"],
+)  # fmt: skip
+def test_of_several_meters_the_latest_that_is_in_force_counts(items: list[dict[str, Any]], price: str) -> None:
+    for given in (items, items[::-1]):
+        assert decode_prices(given, NOW)["standard_d4s_v5"].regular == Fraction(price)
 
 
 def test_the_filter_is_the_contracts() -> None:

@@ -261,3 +261,18 @@ def test_rights_are_read_with_wildcards_and_exceptions_grant_by_grant(
 ) -> None:
     wanted = ("Microsoft.ContainerService/managedClusters/read", "Microsoft.ContainerService/managedClusters/write")
     assert ServiceView(rights=grants).missing(wanted) == missing
+
+
+def test_plans_by_price_without_their_solver_are_told_of_with_the_extra_to_install(
+    office: Office, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lines() -> Lines:
+        return [line for line in examined(office, capsys)[1] if line["check"] == "plans by price"]
+
+    assert [line["status"] for line in lines()] == ["skipped"]
+    office.configure(policy={"objective": "cost"})
+    assert [line["status"] for line in lines()] == ["ok"]
+    monkeypatch.setattr("autoscale_aks.doctor.settings.find_spec", lambda name: None)
+    (line,) = lines()
+    assert line["status"] == "warn"
+    assert "autoscale_aks[optimize]" in line["fix"]

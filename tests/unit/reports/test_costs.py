@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from autoscale_aks.planning.planner import plan
 from autoscale_aks.planning.scenario import decode_scenario
 from autoscale_aks.reports.costs import Cost, CostReport, price_plan
+from autoscale_aks.reports.demand import summarise
 
 BUSY = {"available": {"ncpus": 0, "mem": "size::0b"}, "job_ids": ["1"]}
 
@@ -73,3 +75,12 @@ def test_the_shares_of_all_jobs_add_up_to_the_plan(queue: list[tuple[int, int]])
     jobs = [job(f"j{number}", {"ncpus": cpus}, iterations=count) for number, (cpus, count) in enumerate(queue)]
     found = priced(scenario(*jobs, arrays=arrays(0.192)))
     assert sum((share for share in found.jobs if share is not None), Fraction(0)) == found.plan.known
+
+
+def test_under_a_budget_the_report_names_sizes_that_are_not_asked_for_want_of_a_price() -> None:
+    snapshot, policy = decode_scenario(scenario(job("a", {"ncpus": 4}, iterations=3), arrays=arrays(None)))
+    budgeted = replace(snapshot, limits=replace(snapshot.limits, budget_per_hour=Fraction(5)))
+    told = "under a budget htc/Standard_F4 is not asked for: its price is not known"
+    for seen, is_told in ((snapshot, False), (budgeted, True)):
+        notes = summarise(plan(seen, policy), seen, policy=policy).notes
+        assert any(note.startswith(told) for note in notes) is is_told
