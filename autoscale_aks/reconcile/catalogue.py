@@ -200,12 +200,11 @@ def complete_offering(offering: Offering, stated: frozenset[str], size: PricedSi
     names = {"memory": "memory_gb"}
     chosen = {key: value for key, value in said.items() if value is not None and names.get(key, key) not in stated}
     capabilities = {**capabilities_of(size.known), **offering.vm_capabilities}
-    barred = why_barred(offering, size.known, spot=spot)
     return replace(
         offering,
         **chosen,
         vm_capabilities=frozendict(capabilities),
-        available_count=0 if barred else offering.available_count,
+        restriction=why_barred(offering, size.known, spot=spot),
     )
 
 
@@ -243,8 +242,10 @@ def why_barred(offering: Offering, known: KnownSize, *, spot: bool) -> str | Non
     if offering.zone is not None:
         if offering.zone in known.barred_zones:
             return f"{known.barred_zones[offering.zone]} in zone {offering.zone}"
-        if known.facts.zones and offering.zone not in known.facts.zones:
-            return f"not sold in zone {offering.zone}, only in {', '.join(known.facts.zones)}"
+        zones = known.facts.zones
+        if zones is not None and offering.zone not in zones:
+            others = f"only in {', '.join(zones)}" if zones else "nor in any other"
+            return f"not sold in zone {offering.zone}, {others}"
     if spot and known.facts.spot_capable is False:
         return "not sold as spot"
     return None

@@ -43,6 +43,8 @@ def know_size(name: str, live: Reading[Mapping[str, LiveSize]]) -> KnownSize:
             value = getattr(said, fact)
             if value is not None:
                 facts[fact], sources[fact] = value, source
+    if listed is not None and _says_all_vcpus(listed.facts, packaged):
+        facts["vcpus_available"], sources["vcpus_available"] = listed.facts.vcpus, live.source
     if packaged is not None and listed is not None and (packaged.gpus or 0) > (listed.facts.gpus or 0):
         known = {fact: getattr(packaged, fact) for fact in _GPU_FACTS if getattr(packaged, fact) is not None}
         facts |= known
@@ -55,6 +57,13 @@ def know_size(name: str, live: Reading[Mapping[str, LiveSize]]) -> KnownSize:
         is_listed=None if not live.value else listed is not None,
         is_packaged=packaged is not None,
     )
+
+
+def _says_all_vcpus(said: SizeFacts, packaged: SizeFacts | None) -> bool:
+    """Whether the API, which says nothing of usable vCPUs, means all of them: the size has no constrained cores."""
+    if said.vcpus is None or said.vcpus_available is not None:
+        return False
+    return packaged is None or packaged.vcpus != said.vcpus or packaged.vcpus_available == packaged.vcpus
 
 
 def know_prices(
