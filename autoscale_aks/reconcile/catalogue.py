@@ -256,7 +256,12 @@ def _warnings(array: NodeArray, offering: Offering, size: PricedSize) -> Iterabl
     barred = why_barred(offering, known, spot=array.spot)
     if barred is not None:
         yield f"RESTRICTED: {array.name}/{name} in {array.location}: {barred}; no machine of it is asked for"
+    yield from listing_notes(known, name, array.location)
+
+
+def listing_notes(known: KnownSize, name: str, location: str) -> Iterable[str]:
+    """Which of the two lists does not have a size (user ask T17b)."""
     if known.is_listed is False:
-        yield f"{name} is not in the live list of {array.location}; its creation may be refused"
+        yield f"{name} is not in the live list of {location}; its creation may be refused"
     if known.is_listed and not known.is_packaged:
         yield f"{name} is not in the packaged table; its facts are what the resource SKU API says"

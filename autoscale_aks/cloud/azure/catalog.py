@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from autoscale_aks.model.sizes import LiveSize, Reading
 
 PACKAGED: Final = "packaged"
+_MOST_STEPS: Final = 8
+"""A location may borrow of one that borrows itself; one that borrows in a circle has nothing."""
 _GPU_FACTS: Final = ("gpus", "gpu_model", "gpu_share")
 
 
@@ -94,9 +96,18 @@ def know_prices(
     return found, frozendict(sources)
 
 
+def has_prices(location: str, proxies: Mapping[str, str | None]) -> bool:
+    """Whether the packaged table has prices of a location, or of one that stands in for it."""
+    return _packaged_place(location, proxies)[0] in priced_locations()
+
+
 def _packaged_place(location: str, proxies: Mapping[str, str | None]) -> tuple[str, str]:
     """Where packaged prices are taken from, and how their source reads."""
     if location in priced_locations():
         return location, f"{PACKAGED} (2026-06)"
-    proxy = proxies[location] if location in proxies else proxied_locations().get(location)
+    proxy: str | None = location
+    for _ in range(_MOST_STEPS):
+        if proxy is None or proxy in priced_locations():
+            break
+        proxy = proxies[proxy] if proxy in proxies else proxied_locations().get(proxy)
     return (proxy, f"{PACKAGED} (2026-06, borrowed from {proxy})") if proxy else (location, PACKAGED)

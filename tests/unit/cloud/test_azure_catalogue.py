@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autoscale_aks.cloud.azure.catalog import know_prices, know_size
+from autoscale_aks.cloud.azure.catalog import has_prices, know_prices, know_size
 from autoscale_aks.cloud.azure.packaged import packaged_price, packaged_sizes, priced_locations, proxied_locations
 from autoscale_aks.cloud.azure.skus import decode_skus
 from autoscale_aks.model.sizes import FACT_NAMES, LiveSize, Reading, SizeFacts, SizePrices
@@ -177,3 +177,10 @@ def test_a_location_without_prices_borrows_and_the_source_says_from_where() -> N
 def test_the_site_changes_what_is_borrowed_from_where() -> None:
     assert price("mars", proxies={"mars": "eastus"})[1]["regular"].endswith("borrowed from eastus)")
     assert price("usgovvirginia", proxies={"usgovvirginia": None}) == (SizePrices(), {})
+
+
+def test_a_location_may_borrow_of_one_that_borrows_and_in_a_circle_there_is_nothing() -> None:
+    chain: dict[str, str | None] = {"mars": "moon", "moon": "usgovvirginia", "a": "b", "b": "a"}
+    assert price("mars", proxies=chain)[1]["regular"].endswith("borrowed from southcentralus)")
+    assert price("a", proxies=chain) == (SizePrices(), {})
+    assert [has_prices(place, chain) for place in ("mars", "eastus", "a", "nowhere")] == [True, True, False, False]

@@ -47,6 +47,14 @@ def test_promised_observed_and_used_stand_side_by_side() -> None:
     assert one.value == "promised 1, observed 0, used 1"
 
 
+def test_what_two_images_showed_of_one_resource_are_two_facts() -> None:
+    rows = observed_rows([shown("ncpus", 4, 3, 3), shown("ncpus", 4, 4, image="AzureLinux"), shown("ngpus", 1, 1)])
+    assert [row.fact for row in rows] == [
+        "resource ncpus, image Ubuntu", "resource ncpus, image AzureLinux", "resource ngpus",
+    ]  # fmt: skip
+    assert rows[1].source == "1 machine, image AzureLinux"
+
+
 def test_every_fact_is_a_row_with_its_source_and_an_unknown_price_says_so() -> None:
     facts = SizeFacts(name="S", vcpus=4, vcpus_available=4, vcpus_per_core=2, memory_gib=Fraction(7, 2))
     known = KnownSize(facts=facts, sources={"vcpus": "packaged", "memory_gib": "resource SKU API"})
