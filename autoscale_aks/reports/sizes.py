@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+from autoscale_aks.matching.constraint import write_value
 from autoscale_aks.model.sizes import FACT_NAMES
 from autoscale_aks.units import Size, format_value, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from autoscale_aks.model.sizes import KnownSize, SizeFacts, SizePrices
     from autoscale_aks.units import Value
@@ -141,9 +142,13 @@ def propose_default_resources(shown: Sequence[Shown]) -> tuple[dict[str, Any], .
             if _amount(value) != _amount(one.promised):
                 differs.add(key)
     return tuple(
-        {"select": {"node.vm_size": size}, "name": resource, "value": _literal(least[size, resource])}
-        for size, resource in sorted(differs)
+        rule_for({"node.vm_size": size}, resource, [least[size, resource]]) for size, resource in sorted(differs)
     )
+
+
+def rule_for(select: Mapping[str, str], resource: str, found: Iterable[Value]) -> dict[str, Any]:
+    """An entry of `default_resources` that gives the least of what was found."""
+    return {"select": dict(select), "name": resource, "value": _literal(min(found, key=_amount))}
 
 
 def _amount(value: Value) -> Fraction:
@@ -152,7 +157,7 @@ def _amount(value: Value) -> Fraction:
 
 def _literal(value: Value) -> Any:
     if isinstance(value, Size):
-        return f"memory::{int(value.bytes)}b"
+        return write_value(Size(int(value.bytes)))
     return float(value) if isinstance(value, Fraction) else value
 
 

@@ -26,7 +26,7 @@ def test_a_proposed_rule_gives_the_least_that_any_machine_showed_over_all_images
     assert rule == {
         "select": {"node.vm_size": "Standard_D4s_v5"},
         "name": "mem",
-        "value": f"memory::{14 * GIB}b",
+        "value": "size::14g",
     }
 
 
