@@ -103,9 +103,9 @@ class LimitTree:
             return Binding(LimitKind.PLAN_SIZE, "plan", MOST_NEW_NODES - self.new_nodes, wanted)
         if tightest is None:
             return None
-        left = max(self._left(tightest), 0)
+        left = self._left(tightest)  # below 0 where more is used than there may be: that has to be raised too
         counter = self.counters[tightest.counter]
-        return Binding(counter.kind, counter.name, left, max(0, wanted * tightest.cost - left))
+        return Binding(counter.kind, counter.name, max(left, 0), max(0, wanted * tightest.cost - left))
 
     def _left(self, charge: _Charge) -> int:
         return self.capacity[charge.counter] + charge.allowance - self.used.get(charge.counter, 0)
