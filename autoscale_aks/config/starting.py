@@ -28,8 +28,9 @@ class Start:
     scheduler: str = "slurm"
     nodearray: str = "htc"
     vm_size: str = "Standard_D4s_v5"
-    vcpu_count: int = 4
-    memory_gb: float = 16
+    vcpu_count: int | None = None
+    memory_gb: float | None = None
+    """What is stated of the size wins over what is known of it, so that nothing is stated that was not told."""
     emulator: str | None = None
     """Address of an emulator to use instead of Azure."""
     ledger: str = "ledger.sqlite"
@@ -51,7 +52,6 @@ def start_document(start: Start) -> dict[str, Any]:
     else:
         aks |= {"cloud": "custom", "arm_url": start.emulator, "kubernetes_url": start.emulator,
                 "credential": ["emulator"]}  # fmt: skip
-    size = int(start.memory_gb) if float(start.memory_gb).is_integer() else start.memory_gb
     return {
         COMMENT: [
             "Check this file with: azaks validate -c FILE. See what would be done with: azaks demand -c FILE.",
@@ -72,16 +72,26 @@ def start_document(start: Start) -> dict[str, Any]:
             start.nodearray: {
                 COMMENT: "A family of nodes; an agent pool of the same name holds its machines.",
                 "max_count": 10,
-                "buckets": [
-                    {COMMENT: "A VM size with the facts about it; price is for an hour.",
-                     "vm_size": start.vm_size, "vcpu_count": start.vcpu_count, "memory_gb": size},
-                ],
+                "buckets": [_bucket(start)],
             }
         },
         "idle_timeout": 300,
         "boot_timeout": 1800,
         "limits": {COMMENT: "Caps of your own; the subscription's quota can stand here too.", "cluster_max_nodes": 10},
     }  # fmt: skip
+
+
+def _bucket(start: Start) -> dict[str, Any]:
+    """One VM size; what is known of it is looked up."""
+    bucket: dict[str, Any] = {
+        COMMENT: "A VM size. What is known of it (azaks sizes show SIZE) is looked up; what is stated here wins.",
+        "vm_size": start.vm_size,
+    }
+    if start.vcpu_count is not None:
+        bucket["vcpu_count"] = start.vcpu_count
+    if start.memory_gb is not None:
+        bucket["memory_gb"] = int(start.memory_gb) if float(start.memory_gb).is_integer() else start.memory_gb
+    return bucket
 
 
 def _default_resources(scheduler: str) -> list[dict[str, Any]]:
