@@ -77,7 +77,8 @@ def start_document(start: Start) -> dict[str, Any]:
         },
         "idle_timeout": 300,
         "boot_timeout": 1800,
-        "limits": {COMMENT: "Caps of your own; the subscription's quota can stand here too.", "cluster_max_nodes": 10},
+        "limits": {COMMENT: "Caps of your own; the subscription's quota is read.", "cluster_max_nodes": 10},
+        **({} if start.emulator is None else {"prices": {"url": start.emulator}}),
     }  # fmt: skip
 
 

@@ -174,7 +174,8 @@ def test_a_first_configuration_for_the_emulator_plans_machines_on_it(
         (tmp_path / "jobs.json").write_text('{"jobs": [{"name": "a", "constraints": [{"ncpus": 4}]}]}')
         capsys.readouterr()
         assert main(["demand", "-c", path, "--format", "json"]) == DONE
-        assert json.loads(capsys.readouterr().out)["summary"]["machines"] == 1
+        summary = json.loads(capsys.readouterr().out)["summary"]
+        assert (summary["machines"], summary["price_per_hour"]) == (1, 0.192)
 
 
 def test_a_first_configuration_for_the_emulator_asks_nothing(capsys: pytest.CaptureFixture[str]) -> None:
