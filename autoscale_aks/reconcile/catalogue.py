@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 GIB: Final = 1024**3
 _CAPABILITIES: Final = (
-    "sockets", "gpu_share", "rdma_gbps", "ephemeral_os_disk", "premium_io", "accelerated_networking", "spot_capable",
-    "max_data_disks",
+    "sockets", "numa_nodes", "gpu_share", "rdma_gbps", "ephemeral_os_disk", "premium_io", "accelerated_networking",
+    "spot_capable", "max_data_disks",
 )  # fmt: skip
 """Facts that nodes have as `node.vm_capabilities.NAME`, under their own names."""
 

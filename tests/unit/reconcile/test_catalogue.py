@@ -69,8 +69,20 @@ def test_t17c_further_facts_are_capabilities_that_constraints_can_read(make_site
     assert claim.bucket.vm_size == "Standard_HB120-16rs_v3"
     capabilities = offered(site)["Standard_HB120-16rs_v3"].vm_capabilities
     assert capabilities["threads_per_core"] == 1
-    assert capabilities["sockets"] == 2
+    assert (capabilities["sockets"], capabilities["numa_nodes"]) == (2, 4)
     assert isinstance(capabilities["local_disk"], Size)
+
+
+def test_t17c_what_no_source_says_of_a_size_its_bucket_may_state(make_site: Callable[..., Site]) -> None:
+    stated = {"vm_size": "Standard_HB120-16rs_v3", "vm_capabilities": {"numa_nodes": 2, "bios": "snc2"}}
+    rules = [{"select": {}, "name": "numa", "value": "node.vm_capabilities.numa_nodes"}]
+    site = make_site(nodearrays={"htc": {"buckets": [stated]}}, default_resources=rules)
+    site.scheduler.submit("work", cpus=1)
+    job = site.scheduler.jobs["work"]
+    for numa, machines in ((2, 1), (3, 0)):
+        wanted = ({"ncpus": 1, "numa": numa, "node.vm_capabilities.bios": "snc2"},)
+        site.scheduler.jobs["work"] = job.__class__(name="work", shape=job.shape.__class__(constraints=wanted))
+        assert len(site.demand()[1].claims) == machines
 
 
 def test_t17b_a_size_that_only_the_api_knows_works_with_a_warning(make_site: Callable[..., Site]) -> None:
