@@ -15,7 +15,7 @@ from frozendict import frozendict
 
 from autoscale_aks.cloud.azure.catalog import know_prices, know_size
 from autoscale_aks.errors import Problem
-from autoscale_aks.model.sizes import Reading
+from autoscale_aks.model.sizes import Reading, SizePrices
 from autoscale_aks.model.snapshot import Source
 from autoscale_aks.units import Size, exact
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from autoscale_aks.config.values import Config, NodeArrayConfig
     from autoscale_aks.model.bucket import NodeArray, Offering
-    from autoscale_aks.model.sizes import KnownSize, LiveSize, SizePrices
+    from autoscale_aks.model.sizes import KnownSize, LiveSize
     from autoscale_aks.reconcile.world import World
     from autoscale_aks.units import Value
 
@@ -139,6 +139,21 @@ def equip(world: World, *, until: float | None = None) -> World:
         problems=tuple(dict.fromkeys(problems)),
     )
     return replace(world, config=_with_arrays(world.config, arrays), equipment=found)
+
+
+def known_offline(config: Config) -> tuple[NodeArray, ...]:
+    """The node arrays with what the packaged table alone says of their sizes; one it does not have stays as it is."""
+    nothing: Reading[Any] = Reading(value=None)
+
+    def known(offering: Offering, stated: frozenset[str]) -> Offering:
+        size = know_size(offering.vm_size, nothing)
+        unpriced = PricedSize(known=size, prices=SizePrices(), price_sources=frozendict())
+        return complete_offering(offering, stated, unpriced, spot=False)
+
+    return tuple(
+        replace(one.array, offerings=tuple(map(known, one.array.offerings, one.stated)))
+        for one in config.nodearrays.values()
+    )
 
 
 def _ask_for_all(world: World, until: float | None) -> None:
