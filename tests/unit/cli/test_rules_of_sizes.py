@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from autoscale_aks.cli.main import main
 from autoscale_aks.cloud.azure.packaged import packaged_sizes
 
 if TYPE_CHECKING:
+    import pytest
     from unit.cli.office import Office
 
 RULES: list[dict[str, Any]] = [
