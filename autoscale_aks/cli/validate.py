@@ -77,7 +77,7 @@ def _rules(config: Config) -> Iterator[Found]:
     from autoscale_aks.reports.buckets import list_buckets  # noqa: PLC0415
 
     snapshot = Snapshot(
-        nodearrays=known_offline(config),
+        nodearrays=known_offline(config).arrays,
         default_resources=config.default_resources,
         disable_default_resources=config.disable_default_resources,
         limits=config.limits,

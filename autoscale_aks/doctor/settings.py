@@ -37,7 +37,7 @@ def check_configuration(site: Site) -> Iterator[Finding]:
 
 def check_default_resources(site: Site) -> Iterator[Finding]:
     """Entries that no bucket can ever use are mistakes, or leftovers (matching.md D1)."""
-    unused = _unused(site, known_offline(site.config))
+    unused = _unused(site, known_offline(site.config).arrays)
     if unused:  # a size may have what the packaged table does not know of it
         with suppress(AutoscaleError):
             unused = _unused(site, site.look.world.config.arrays)

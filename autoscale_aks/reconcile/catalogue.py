@@ -15,7 +15,7 @@ from frozendict import frozendict
 
 from autoscale_aks.cloud.azure.catalog import know_prices, know_size
 from autoscale_aks.errors import Problem
-from autoscale_aks.model.sizes import Reading, SizePrices
+from autoscale_aks.model.sizes import Reading
 from autoscale_aks.model.snapshot import Source
 from autoscale_aks.units import Size, exact
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from autoscale_aks.config.values import Config, NodeArrayConfig
     from autoscale_aks.model.bucket import NodeArray, Offering
-    from autoscale_aks.model.sizes import KnownSize, LiveSize
+    from autoscale_aks.model.sizes import KnownSize, LiveSize, SizePrices
     from autoscale_aks.reconcile.world import World
     from autoscale_aks.units import Value
 
@@ -141,19 +141,27 @@ def equip(world: World, *, until: float | None = None) -> World:
     return replace(world, config=_with_arrays(world.config, arrays), equipment=found)
 
 
-def known_offline(config: Config) -> tuple[NodeArray, ...]:
-    """The node arrays with what the packaged table alone says of their sizes; one it does not have stays as it is."""
+def known_offline(config: Config) -> Config:
+    """The configuration with what the packaged table and the site's prices say, for those who ask nobody.
+
+    A size that the table does not have stays as it is.
+    """
     nothing: Reading[Any] = Reading(value=None)
+    references = config.references
 
-    def known(offering: Offering, stated: frozenset[str]) -> Offering:
-        size = know_size(offering.vm_size, nothing)
-        unpriced = PricedSize(known=size, prices=SizePrices(), price_sources=frozendict())
-        return complete_offering(offering, stated, unpriced, spot=False)
+    def known(array: NodeArray, offering: Offering, stated: frozenset[str]) -> Offering:
+        name = offering.vm_size
+        prices, sources = know_prices(
+            name, array.location, nothing, references.prices.overrides, references.catalogue.proxied_locations
+        )
+        size = PricedSize(known=know_size(name, nothing), prices=prices, price_sources=sources)
+        return complete_offering(offering, stated, size, spot=array.spot)
 
-    return tuple(
-        replace(one.array, offerings=tuple(map(known, one.array.offerings, one.stated)))
-        for one in config.nodearrays.values()
-    )
+    arrays: dict[str, NodeArrayConfig] = {}
+    for name, one in config.nodearrays.items():
+        offerings = tuple(known(one.array, *pair) for pair in zip(one.array.offerings, one.stated, strict=True))
+        arrays[name] = replace(one, array=replace(one.array, offerings=offerings))
+    return _with_arrays(config, arrays)
 
 
 def _ask_for_all(world: World, until: float | None) -> None:

@@ -45,6 +45,17 @@ def test_t17f_with_a_size_that_the_packaged_table_does_not_have_the_warning_says
     assert all("not in the packaged table" in message for message in found.values())
 
 
+def test_a_constraint_is_tried_on_what_is_known_of_the_sizes(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    office.configure(nodearrays={"htc": {"buckets": BUCKETS}}, default_resources=[RULES[0]])
+    asked = '{"ngpus": 1, "node.gpu_model": "A100-80GB", "ncpus": 24}'
+    capsys.readouterr()
+    main(["validate-constraint", asked, "-c", office.config, "--format", "json"])
+    rows = json.loads(capsys.readouterr().out)["buckets"]
+    assert [row["bucket"] for row in rows if row["matches"]] == ["htc/Standard_NC24ads_A100_v4"]
+
+
 def test_t17f_doctor_judges_by_the_live_list_as_well(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
     live = {"select": {"node.vm_capabilities.ephemeral_os_disk": True}, "name": "fast", "value": 1}
     office.configure(nodearrays={"htc": {"buckets": BUCKETS[2:]}}, default_resources=[RULES[0], live])
