@@ -223,8 +223,7 @@ def _pools(world: World, meter: _Meter, arrays: tuple[NodeArray, ...]) -> None:
     elsewhere = sum(pool.count or 0 for pool in pools if not pool.takes_machines) + sum(strangers.values())
     most = settings.nodes_per_cluster
     meter.found.limits = _capped(limits, None if most is None else max(0, most - elsewhere))
-    if is_read:
-        _subnets(world, meter, {pool.name: pool.subnet_id for pool in pools})
+    _subnets(world, meter, {pool.name: pool.subnet_id for pool in pools})
 
 
 def _capped(limits: Limits, nodes: int | None) -> Limits:

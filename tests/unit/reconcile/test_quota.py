@@ -218,6 +218,20 @@ def test_t09a_subnet_addresses_bind(make_site: Callable[..., Site]) -> None:
     assert len(site.names()) == 7
 
 
+def test_a_subnet_that_the_configuration_names_binds_while_the_pools_cannot_be_read(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site({"subnets": {"nodes": {"prefix": "10.1.0.0/28", "used_by_others": 4, "pools": []}}})
+    stated = subnet_id(site.emulator.settings.clusters[0], "nodes")
+    site.document["nodearrays"] = {"htc": {"buckets": [bucket()], "vnet_subnet_id": stated}}
+    site.cycle()
+    site.advance(61)
+    site.fault(kind="error_before", status=403, code="AuthorizationFailed", operations=("pool.list",))
+    site.advance(901)
+    submit(site, 30)
+    assert len(claimed(site.demand()[1])) == 7
+
+
 def test_two_pools_of_one_subnet_share_its_addresses(make_site: Callable[..., Site]) -> None:
     subnets = {"nodes": {"prefix": "10.1.0.0/28", "pools": ["htc", "hpc"]}}
     arrays = {"htc": {"buckets": [bucket(max_count=6)]}, "hpc": {"buckets": [bucket()]}}
