@@ -118,9 +118,9 @@ def start_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @start_options
 @click.option("--nodearray", default="htc", show_default=True, help="Name of the first node array.")
 @click.option("--vm-size", default="Standard_D4s_v5", show_default=True, help="Its VM size.")
-@click.option("--vcpus", "vcpu_count", type=click.IntRange(min=1), default=4, show_default=True, help="vCPUs of it.")
-@click.option("--memory-gb", type=click.FloatRange(min=0, min_open=True), default=16.0, show_default=True,
-              help="Memory of it in GiB.")  # fmt: skip
+@click.option("--vcpus", "vcpu_count", type=click.IntRange(min=1), help="vCPUs of it; looked up where not given.")
+@click.option("--memory-gb", type=click.FloatRange(min=0, min_open=True),
+              help="Memory of it in GiB; looked up where not given.")  # fmt: skip
 def init(output: Path, force: bool, **told: Any) -> None:
     """Write a first configuration: commented, complete and checked. Asks on a terminal for what is not given.
 
@@ -202,15 +202,24 @@ def _asked(told: dict[str, Any]) -> Start:
 
 
 def _stood_in(told: dict[str, Any]) -> Start:
-    """What was given, with stand-ins for the rest: the emulator's own names."""
-    from autoscale_aks.config.starting import Start  # noqa: PLC0415
+    """What was given, with stand-ins for the rest; with an emulator those of the cluster that it has."""
+    from autoscale_aks.config.starting import NOWHERE, Start  # noqa: PLC0415
+    from autoscale_aks.emulator.settings import ClusterSpec  # noqa: PLC0415
 
     names: dict[str, Any] = {
-        "subscription": "00000000-0000-0000-0000-000000000000",
+        "subscription": NOWHERE,
         "resource_group": "rg",
         "cluster": "aks",
         "location": "southcentralus",
     }
+    if told["emulator"] is not None:
+        spec = ClusterSpec()
+        names = {
+            "subscription": spec.subscription,
+            "resource_group": spec.resource_group,
+            "cluster": spec.name,
+            "location": spec.location,
+        }
     known: dict[str, Any] = {key: names.get(key) if value is None else value for key, value in told.items()}
     return Start(**known)
 

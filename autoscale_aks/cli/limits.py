@@ -85,7 +85,7 @@ def command(config_path: Path, missing: bool, choice: RowChoice) -> None:
         seen = observe(world)
         policy = effective_policy(world, seen.requested)
         kinds = world.kinds
-    notices = list(seen.notices)
+    notices = [*seen.notices, *map(str, seen.snapshot.problems)]
     if missing:
         increases = missing_limits(seen.snapshot, policy, kinds)
         wanted = [one.as_dict() for one in increases]

@@ -6,7 +6,8 @@ import itertools
 import random
 import tempfile
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,7 @@ from autoscale_aks.errors import ConfigError, Problem
 from autoscale_aks.ledger.store import Ledger
 from autoscale_aks.planning.scenario import parse_json
 from autoscale_aks.reconcile import World
+from autoscale_aks.reconcile.catalogue import GIB, known_offline
 from autoscale_aks.reports.simulation import render_simulation, rows_by_bucket, sentences
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ def staged(config: Config, *, seed: int = 0, settings_path: Path | None = None) 
         emulator = stack.enter_context(_emulator(config, seed, settings_path))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="azaks-simulate-")))
         there = replace(with_emulator(config, emulator.base_url), ledger=LedgerConfig(path=folder / "ledger.sqlite"))
-        there = replace(there, aks=replace(there.aks, credential=("emulator",)))
+        there = known_offline(replace(there, aks=replace(there.aks, credential=("emulator",))))
         yield Stage(config=there, emulator=emulator, open_world=partial(_world, there, seed))
 
 
@@ -150,4 +152,25 @@ def _emulator(config: Config, seed: int, settings_path: Path | None) -> Emulator
         name=config.aks.cluster,
         location=config.aks.location or ClusterSpec().location,
     )
-    return EmulatorServer(replace(given, clusters=(cluster,), seed=seed, start_time=START, request_log_size=100))
+    sizes = _sizes(known_offline(config)) if given.sizes is None else given.sizes
+    settings = replace(given, clusters=(cluster,), seed=seed, start_time=START, request_log_size=100, sizes=sizes)
+    return EmulatorServer(settings)
+
+
+def _sizes(config: Config) -> dict[str, dict[str, Any]]:
+    """The emulator's sizes, and those of the configuration that it does not have."""
+    from autoscale_aks.emulator.catalog import Catalog  # noqa: PLC0415
+
+    sizes = {one.name: asdict(one) for one in Catalog(None, {})}
+    known = {name.casefold() for name in sizes}
+    for one in (offering for array in config.arrays for offering in array.offerings):
+        if one.vm_size.casefold() not in known:
+            sizes[one.vm_size] = {
+                "family": one.vm_family,
+                "vcpus": one.quota_vcpus,
+                "vcpus_available": one.vcpu_count,
+                "memory_gib": float(Fraction(one.memory.bytes) / GIB),
+                "gpus": one.gpu_count,
+                "rdma": one.infiniband,
+            }
+    return sizes

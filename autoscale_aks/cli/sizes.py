@@ -10,22 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from frozendict import frozendict
 
 from autoscale_aks.cli.options import format_option
 from autoscale_aks.cli.output import console, print_json, table
 from autoscale_aks.cli.rows import Column, Listing, print_notes, print_rows, row_options
 from autoscale_aks.cli.wiring import reading_world
-from autoscale_aks.cloud.azure.catalog import know_prices, know_size
+from autoscale_aks.cloud.azure.catalog import has_prices, know_prices, know_size
 from autoscale_aks.cloud.azure.packaged import packaged_sizes
 from autoscale_aks.config import load_config
 from autoscale_aks.errors import InputError, Problem
 from autoscale_aks.model.sizes import Reading
-from autoscale_aks.reconcile.catalogue import Lookup, PricedSize
+from autoscale_aks.reconcile.catalogue import Lookup, PricedSize, listing_notes
 from autoscale_aks.reconcile.observed import KEPT_S, shown_sizes
 from autoscale_aks.reports.sizes import FactRow, list_row, observed_rows, propose_default_resources, size_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from autoscale_aks.cli.rows import RowChoice
     from autoscale_aks.config import Config
@@ -39,7 +40,11 @@ _config = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="The configuration file; without it only the packaged table speaks.",
 )
-_location = click.option("--location", help="The region; by default the configuration's.")
+_location = click.option(
+    "--location",
+    callback=lambda _context, _option, name: name and name.replace(" ", "").casefold(),
+    help='The region, as eastus2 or "East US 2"; by default the configuration\'s.',
+)
 
 
 LISTING: Final = Listing(
@@ -75,6 +80,7 @@ class _Catalogue:
     config: Config | None = None
     observed: tuple[ObservedSize, ...] = ()
     notices: tuple[str, ...] = ()
+    proxies: Mapping[str, str | None] = frozendict()
 
 
 @click.group("sizes")
@@ -112,7 +118,7 @@ def show(size: str, config_path: Path | None, location: str | None, form: str) -
         rows = [*size_rows(known, found.prices, found.price_sources), *_stated(catalogue.config, size)]
         rows += observed_rows(shown)
         proposed = propose_default_resources(shown)
-        notices = catalogue.notices
+        notices = (*catalogue.notices, *_notes_on(found, catalogue))
     if form == "json":
         facts = {row.fact: {"value": row.value, "source": row.source} for row in rows}
         print_json({"size": known.facts.name, "location": catalogue.location, "facts": facts,
@@ -123,6 +129,14 @@ def show(size: str, config_path: Path | None, location: str | None, form: str) -
     out.print(table(f"{known.facts.name} in {catalogue.location}", ("fact", "value", "source"), cells))
     for notice in notices:
         out.print(f"note: {notice}", style="yellow", markup=False)
+
+
+def _notes_on(found: PricedSize, catalogue: _Catalogue) -> Iterator[str]:
+    """Which list does not have the size, and why there is no price."""
+    yield from listing_notes(found.known, found.known.facts.name, catalogue.location)
+    if found.prices.regular is None and not has_prices(catalogue.location, catalogue.proxies):
+        nothing = f"no price of {catalogue.location} is in the packaged table, and no location stands in for it"
+        yield f"{nothing}: see catalogue.proxied_locations and prices.overrides"
 
 
 @command.command("list")
@@ -189,16 +203,29 @@ def _live(world: World, config: Config, location: str) -> _Catalogue:
         config=config,
         observed=world.ledger.observed_sizes(now - KEPT_S),
         notices=tuple(lookup.notices(now)),
+        proxies=config.references.catalogue.proxied_locations,
     )
 
 
 def _stated(config: Config | None, size: str) -> Iterator[FactRow]:
-    """What the configuration states of a size, bucket by bucket: it wins over all else."""
+    """What the configuration states of a size, bucket by bucket: it wins over all else.
+
+    Buckets of one node array are told apart by their zones where they state different things.
+    """
     for name, nodearray in config.nodearrays.items() if config is not None else ():
+        said: dict[str, dict[str, str]] = {}
+        zones = set()
         for offering, stated in zip(nodearray.array.offerings, nodearray.stated, strict=True):
             if offering.vm_size.casefold() != size.casefold():
                 continue
+            zones.add(offering.zone)
             for key in sorted(stated - {"vm_size", "zone", "placement_groups", "max_placement_group_size"}):
                 value = offering.memory if key == "memory_gb" else getattr(offering, key, None)
                 shown = f"{float(value):g}" if isinstance(value, Fraction) else str(value)
-                yield FactRow(f"{key} of {name}", shown, "autoscale.json")
+                said.setdefault(key, {})[offering.zone or "no zone"] = shown
+        for key, by_zone in said.items():
+            if len(set(by_zone.values())) == 1 and len(by_zone) == len(zones):
+                yield FactRow(f"{key} of {name}", next(iter(by_zone.values())), "autoscale.json")
+                continue
+            for zone, shown in by_zone.items():
+                yield FactRow(f"{key} of {name}:{zone}", shown, "autoscale.json")

@@ -71,11 +71,13 @@ def command(config_path: Path, ask_scheduler: bool, choice: RowChoice) -> int:
 
 def _rules(config: Config) -> Iterator[Found]:
     """`default_resources`: what cannot be read, and what can never apply (user ask T29d)."""
+    from autoscale_aks.cloud.azure.packaged import packaged_sizes  # noqa: PLC0415
     from autoscale_aks.model.snapshot import Snapshot  # noqa: PLC0415
+    from autoscale_aks.reconcile.catalogue import known_offline  # noqa: PLC0415
     from autoscale_aks.reports.buckets import list_buckets  # noqa: PLC0415
 
     snapshot = Snapshot(
-        nodearrays=config.arrays,
+        nodearrays=known_offline(config).arrays,
         default_resources=config.default_resources,
         disable_default_resources=config.disable_default_resources,
         limits=config.limits,
@@ -86,7 +88,10 @@ def _rules(config: Config) -> Iterator[Found]:
     except InputError as error:
         yield from (("error", problem.path, problem.message) for problem in error.problems)
         return
-    yield from (("warning", warning.path, warning.message) for warning in listing.warnings)
+    known = packaged_sizes()
+    is_sure = all(one.vm_size.casefold() in known for array in config.arrays for one in array.offerings)
+    doubt = "" if is_sure else "; sizes that are not in the packaged table may have what it asks (azaks doctor knows)"
+    yield from (("warning", warning.path, f"{warning.message}{doubt}") for warning in listing.warnings)
     for row in listing.rows:
         if row.bucket.array.enabled and row.outcome.available_before == 0:
             said = "no machine of it can ever be made: a limit allows none"

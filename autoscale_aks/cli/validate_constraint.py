@@ -92,9 +92,10 @@ def _verdicts(config_path: Path | str, parsed: And) -> list[dict[str, Any]]:
     from autoscale_aks.model.snapshot import Snapshot  # noqa: PLC0415
     from autoscale_aks.planning.inspect import Inspector  # noqa: PLC0415
     from autoscale_aks.planning.planner import plan  # noqa: PLC0415
+    from autoscale_aks.reconcile.catalogue import known_offline  # noqa: PLC0415
     from autoscale_aks.reports.explain import render_verdict  # noqa: PLC0415
 
-    config = load_config(config_path)
+    config = known_offline(load_config(config_path))
     snapshot = Snapshot(
         nodearrays=config.arrays,
         default_resources=config.default_resources,

@@ -8,6 +8,11 @@ from typing import Any, Final
 
 from autoscale_aks.config.comments import COMMENT
 
+MEMORY: Final = "`max(node.memory * 0.5, min(node.memory * 0.93, node.memory - memory::1g))`"
+"""Memory of a node before any of its size was seen (user ask T18b): what Azure promises is 2 to 7 % more than
+Linux shows, on small machines still more of it. Never below half, so that no size is worth nothing."""
+MEMORY_OF_PODS: Final = "`max(node.memory * 0.65, node.memory * 0.93 - memory::5g)`"
+"""The same for pods: the kubelet of AKS keeps 20 MB for each of at most 250 pods, and no more than a quarter."""
 NOWHERE: Final = "00000000-0000-0000-0000-000000000000"
 
 
@@ -23,8 +28,9 @@ class Start:
     scheduler: str = "slurm"
     nodearray: str = "htc"
     vm_size: str = "Standard_D4s_v5"
-    vcpu_count: int = 4
-    memory_gb: float = 16
+    vcpu_count: int | None = None
+    memory_gb: float | None = None
+    """What is stated of the size wins over what is known of it, so that nothing is stated that was not told."""
     emulator: str | None = None
     """Address of an emulator to use instead of Azure."""
     ledger: str = "ledger.sqlite"
@@ -46,7 +52,6 @@ def start_document(start: Start) -> dict[str, Any]:
     else:
         aks |= {"cloud": "custom", "arm_url": start.emulator, "kubernetes_url": start.emulator,
                 "credential": ["emulator"]}  # fmt: skip
-    size = int(start.memory_gb) if float(start.memory_gb).is_integer() else start.memory_gb
     return {
         COMMENT: [
             "Check this file with: azaks validate -c FILE. See what would be done with: azaks demand -c FILE.",
@@ -67,26 +72,37 @@ def start_document(start: Start) -> dict[str, Any]:
             start.nodearray: {
                 COMMENT: "A family of nodes; an agent pool of the same name holds its machines.",
                 "max_count": 10,
-                "buckets": [
-                    {COMMENT: "A VM size with the facts about it; price is for an hour.",
-                     "vm_size": start.vm_size, "vcpu_count": start.vcpu_count, "memory_gb": size},
-                ],
+                "buckets": [_bucket(start)],
             }
         },
         "idle_timeout": 300,
         "boot_timeout": 1800,
-        "limits": {COMMENT: "Caps of your own; the subscription's quota can stand here too.", "cluster_max_nodes": 10},
+        "limits": {COMMENT: "Caps of your own; the subscription's quota is read.", "cluster_max_nodes": 10},
+        **({} if start.emulator is None else {"prices": {"url": start.emulator}}),
     }  # fmt: skip
+
+
+def _bucket(start: Start) -> dict[str, Any]:
+    """One VM size; what is known of it is looked up."""
+    bucket: dict[str, Any] = {
+        COMMENT: "A VM size. What is known of it (azaks sizes show SIZE) is looked up; what is stated here wins.",
+        "vm_size": start.vm_size,
+    }
+    if start.vcpu_count is not None:
+        bucket["vcpu_count"] = start.vcpu_count
+    if start.memory_gb is not None:
+        bucket["memory_gb"] = int(start.memory_gb) if float(start.memory_gb).is_integer() else start.memory_gb
+    return bucket
 
 
 def _default_resources(scheduler: str) -> list[dict[str, Any]]:
     """What nodes offer: what Azure promises, less what the system, or the kubelet, keeps."""
     cpus: dict[str, Any] = {"select": {}, "name": "ncpus", "value": "node.vcpu_count"}
-    memory: dict[str, Any] = {"select": {}, "name": "mem", "value": "node.memory", "subtract": "memory::1g"}
-    kept = "The system keeps a part of what Azure promises."
+    memory: dict[str, Any] = {"select": {}, "name": "mem", "value": MEMORY}
+    kept = "The system keeps a part of what Azure promises; azaks doctor compares with what joined nodes show."
     if scheduler == "kubernetes":
         cpus["value"] = "`node.vcpu_count - (0.14 if node.vcpu_count <= 4 else 0.42)`"
-        memory = {"select": {}, "name": "mem", "value": "node.memory", "multiply": 0.85}
+        memory["value"] = MEMORY_OF_PODS
         kept = "The kubelet keeps more; azaks doctor compares with what joined nodes show."
     return [
         {COMMENT: "What nodes offer to jobs; the first entry whose select holds defines a resource.", **cpus},

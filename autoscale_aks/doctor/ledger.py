@@ -10,10 +10,10 @@ from autoscale_aks.ledger.lock import holder
 from autoscale_aks.ledger.records import MachineState
 from autoscale_aks.reconcile.observed import KEPT_S as OBSERVED_S
 from autoscale_aks.reconcile.observed import shown_sizes
-from autoscale_aks.reconcile.sizes import ENOUGH, KEPT_S
+from autoscale_aks.reconcile.sizes import ENOUGH, KEPT_S, read_found
 from autoscale_aks.reports.doctor import fail, ok, skipped, warn
 from autoscale_aks.reports.sentences import render_time
-from autoscale_aks.reports.sizes import propose_default_resources
+from autoscale_aks.reports.sizes import propose_default_resources, rule_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,7 @@ _OLD_INTENT_S: Final = 900.0
 """An intent this old was not settled by the two cycles that should have done it."""
 _OLD_CYCLE_S: Final = 900.0
 _OLD_HEARTBEAT_S: Final = 300.0
+_PASTE: Final = "put before the other entries of default_resources: "
 
 
 def check_ledger(site: Site) -> Iterator[Finding]:
@@ -96,9 +97,9 @@ def check_promises(site: Site) -> Iterator[Finding]:
             f"{len(seen)} machines of {array}/{size} have {resource} {seen[-1].found} where {seen[-1].promised} was "
             f"promised" + ("; new ones are planned with less" if len(seen) >= ENOUGH else "")
         )
-        select = f'{{"node.nodearray": "{array}", "node.vm_size": "{size}"}}'
-        line = f'{{"select": {select}, "name": "{resource}", "value": "{seen[-1].found}"}}'
-        yield warn("promised sizes", says, f"put before the other entries of default_resources: {line}")
+        select = {"node.nodearray": array, "node.vm_size": size}
+        entry = rule_for(select, resource, (read_found(one.found) for one in seen))
+        yield warn("promised sizes", says, f"{_PASTE}{json.dumps(entry)}")
     told = {(size, resource) for _, size, resource in grouped}
     shown = shown_sizes(site.ledger.observed_sizes(site.now - OBSERVED_S))
     for entry in propose_default_resources(shown):
@@ -106,7 +107,6 @@ def check_promises(site: Site) -> Iterator[Finding]:
         if (size, resource) not in told:
             told.add((size, resource))
             says = f"machines of {size} have another {resource} than was promised: {entry['value']}"
-            fix = f"put before the other entries of default_resources: {json.dumps(entry)}"
-            yield warn("promised sizes", says, fix)
+            yield warn("promised sizes", says, f"{_PASTE}{json.dumps(entry)}")
     if not told:
         yield ok("promised sizes", "every machine that joined had what was promised")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from autoscale_aks.model.reason import LimitKind
@@ -26,6 +27,10 @@ QUOTA_ACTIONS: Final = (
 )
 """What these sources need (conf/azure/role-quota.json)."""
 _ROLE_FIX: Final = "give the identity conf/azure/role-quota.json too (docs/azure-rights.md)"
+_REACH_FIX: Final = "mend what the message names; until then a cycle goes on without it, which is told"
+_REFUSED: Final = ("HTTP 401", "HTTP 403", "AuthorizationFailed")
+_MINUTE_S: Final = 60.0
+_HOUR_S: Final = 3600.0
 _QUOTAS: Final = frozenset(kind.value for kind in LimitKind if kind.is_quota)
 
 
@@ -40,20 +45,38 @@ def check_sources(site: Site) -> Iterator[Finding]:
         if references.catalogue.rule.live:
             yield _source(site, f"VM sizes of {location}", port.sizes(location))
         if references.quota.rule.live:
-            yield _source(site, f"quota of {location}", port.usages(location))
+            stale_s = references.quota.stale_s
+            yield _source(site, f"quota of {location}", port.usages(location), believed_s=stale_s)
         if references.prices.rule.live:
             fix = "see prices in docs/quota-and-prices.md"
             yield _source(site, f"prices of {location}", port.prices(location), fix)
 
 
-def _source(site: Site, what: str, reading: Reading[Any], fix: str = _ROLE_FIX) -> Finding:
+def _source(
+    site: Site, what: str, reading: Reading[Any], fix: str | None = None, *, believed_s: float = math.inf
+) -> Finding:
+    """One source; `fix` is what mends it where the rights are not what is wrong, `believed_s` how old it may be."""
     age = reading.age_s(site.now)
     if reading.detail:
-        kept = "nothing is known" if age is None else f"those of {max(0.0, age) / 3600:.1f} hours ago are used"
-        return warn("Azure's lists", f"{what} could not be read: {reading.detail}; {kept}", fix)
+        if age is None:
+            kept = "nothing is known"
+        elif age > believed_s:
+            kept = f"those of {_ago(age)} are too old to bind"
+        else:
+            kept = f"those of {_ago(age)} are used"
+        is_refused = any(word in reading.detail for word in _REFUSED)
+        mend = fix or (_ROLE_FIX if is_refused else _REACH_FIX)
+        return warn("Azure's lists", f"{what} could not be read: {reading.detail}; {kept}", mend)
     if reading.value is None:
         return skipped("Azure's lists", f"{what}: there is no live list")
-    return ok("Azure's lists", f"{what}: read, {reading.source}")
+    return ok("Azure's lists", f"{what}: read {_ago(age or 0.0)}, {reading.source}")
+
+
+def _ago(age_s: float) -> str:
+    """`12 s ago`, `5 min ago`, `7.0 hours ago`."""
+    if age_s < _MINUTE_S:
+        return f"{age_s:.0f} s ago"
+    return f"{age_s / _MINUTE_S:.0f} min ago" if age_s < _HOUR_S else f"{age_s / _HOUR_S:.1f} hours ago"
 
 
 def check_sizes(site: Site) -> Iterator[Finding]:

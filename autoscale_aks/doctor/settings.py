@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from autoscale_aks.errors import AutoscaleError
 from autoscale_aks.model.policy import Objective
 from autoscale_aks.model.snapshot import Snapshot
+from autoscale_aks.reconcile.catalogue import known_offline
 from autoscale_aks.reports.buckets import list_buckets
 from autoscale_aks.reports.doctor import ok, skipped, warn
 
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from autoscale_aks.doctor.site import Site
+    from autoscale_aks.errors import Problem
+    from autoscale_aks.model.bucket import NodeArray
     from autoscale_aks.reports.doctor import Finding
 
 
@@ -49,19 +54,24 @@ def check_solver(site: Site) -> Iterator[Finding]:
 
 def check_default_resources(site: Site) -> Iterator[Finding]:
     """Entries that no bucket can ever use are mistakes, or leftovers (matching.md D1)."""
-    config = site.config
-    listing = list_buckets(
-        Snapshot(
-            now=site.now,
-            nodearrays=config.arrays,
-            default_resources=config.default_resources,
-            disable_default_resources=config.disable_default_resources,
-            limits=config.limits,
-            shared_resources=config.shared_resources,
-        ),
-        config.policy,
-    )
-    for problem in listing.warnings:
+    unused = _unused(site, known_offline(site.config).arrays)
+    if unused:  # a size may have what the packaged table does not know of it
+        with suppress(AutoscaleError):
+            unused = _unused(site, site.look.world.config.arrays)
+    for problem in unused:
         yield warn("default_resources", str(problem), "take the entry out, or mend its select")
-    if not listing.warnings:
-        yield ok("default_resources", f"{len(config.default_resources)} entries, all of use")
+    if not unused:
+        yield ok("default_resources", f"{len(site.config.default_resources)} entries, all of use")
+
+
+def _unused(site: Site, arrays: tuple[NodeArray, ...]) -> tuple[Problem, ...]:
+    config = site.config
+    snapshot = Snapshot(
+        now=site.now,
+        nodearrays=arrays,
+        default_resources=config.default_resources,
+        disable_default_resources=config.disable_default_resources,
+        limits=config.limits,
+        shared_resources=config.shared_resources,
+    )
+    return tuple(list_buckets(snapshot, config.policy).warnings)

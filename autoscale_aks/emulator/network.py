@@ -19,6 +19,8 @@ def get_subnet(call: Call) -> Response:
     """GET subnet: its range, and one IP configuration for each address in use."""
     store, name = call.service.store, call.param("subnet")
     store.check_subscription(call.param("subscription"))
+    names = {known.casefold(): known for known in store.settings.subnets}
+    name = names.get(name.casefold(), name)
     facts = store.settings.subnets.get(name)
     if facts is None or call.param("vnet").casefold() != VNET:
         raise problems.arm(404, "NotFound", f"Resource '{name}' not found.")

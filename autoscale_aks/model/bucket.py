@@ -39,6 +39,8 @@ class Offering:
     max_count: int | None = None
     available_count: int | None = None
     """New nodes the source says are to be had now; binds beside `max_count`."""
+    restriction: str | None = None
+    """Why the subscription may make no new node of it (user ask T17e); None: it may."""
     placement_groups: tuple[str, ...] = ()
     max_placement_group_size: int = DEFAULT_GROUP_SIZE
     last_capacity_failure: float | None = None

@@ -55,6 +55,8 @@ class LimitKind(enum.Enum):
     BUDGET = "budget"
     ARRAY_BUDGET = "node array budget"
     UNPRICED = "budget with an unknown price"
+    RESTRICTED = "restriction"
+    """Azure does not sell the bucket to this subscription (user ask T17e): no limit that could be raised."""
 
     @property
     def is_quota(self) -> bool:

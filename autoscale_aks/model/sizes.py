@@ -30,6 +30,7 @@ class SizeFacts:
     """What a job can use."""
     vcpus_per_core: int | None = None
     sockets: int | None = None
+    numa_nodes: int | None = None
     memory_gib: Fraction | None = None
     gpus: int | None = None
     gpu_model: str | None = None

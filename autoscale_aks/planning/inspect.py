@@ -242,7 +242,12 @@ def _slots_on_one(
     group = bucket.placement_group
     groups = () if group is None else (group,)
     offering = replace(
-        bucket.offering, max_count=1, available_count=None, placement_groups=groups, max_placement_group_size=1
+        bucket.offering,
+        max_count=1,
+        available_count=None,
+        restriction=None,
+        placement_groups=groups,
+        max_placement_group_size=1,
     )
     array = replace(bucket.array, offerings=(offering,), enabled=True, max_count=None, max_core_count=None)
     sources = {source for one in part.alternatives for shared in one.shared for source in shared.sources}

@@ -24,7 +24,13 @@ UNBOUND: Final = 1 << 60
 
 
 _ONLY_NEW: Final = frozenset(
-    {LimitKind.BUCKET_AVAILABLE, LimitKind.CYCLE_CREATES, LimitKind.ARRAY_CREATES, LimitKind.UNPRICED}
+    {
+        LimitKind.BUCKET_AVAILABLE,
+        LimitKind.CYCLE_CREATES,
+        LimitKind.ARRAY_CREATES,
+        LimitKind.UNPRICED,
+        LimitKind.RESTRICTED,
+    }
 )
 """Counters that speak of new nodes only, so that existing ones are not charged on them."""
 
@@ -97,9 +103,9 @@ class LimitTree:
             return Binding(LimitKind.PLAN_SIZE, "plan", MOST_NEW_NODES - self.new_nodes, wanted)
         if tightest is None:
             return None
-        left = max(self._left(tightest), 0)
+        left = self._left(tightest)  # below 0 where more is used than there may be: that has to be raised too
         counter = self.counters[tightest.counter]
-        return Binding(counter.kind, counter.name, left, max(0, wanted * tightest.cost - left))
+        return Binding(counter.kind, counter.name, max(left, 0), max(0, wanted * tightest.cost - left))
 
     def _left(self, charge: _Charge) -> int:
         return self.capacity[charge.counter] + charge.allowance - self.used.get(charge.counter, 0)
@@ -146,6 +152,9 @@ def add_bucket(tree: LimitTree, snapshot: Snapshot, policy: Policy, bucket: Buck
         if limit is not None:
             charges.append(_Charge(tree.counter(kind, name, limit), max(cost, 1)))
 
+    ungrouped = f"{array.name}/{offering.vm_size}" + (f":{offering.zone}" if offering.zone else "")
+    if offering.restriction is not None:  # first, so that it is named beside limits that are used up as well
+        charge(LimitKind.RESTRICTED, f"{ungrouped} ({offering.restriction})", 0)
     limits = snapshot.limits
     if array.spot:
         quota = limits.spot_regions.get(array.location)
@@ -164,7 +173,6 @@ def add_bucket(tree: LimitTree, snapshot: Snapshot, policy: Policy, bucket: Buck
     charge(LimitKind.CLUSTER_NODES, "cluster", limits.cluster_max_nodes)
     charge(LimitKind.ARRAY_CORES, array.name, array.max_core_count, offering.vcpu_count)
     charge(LimitKind.ARRAY_NODES, array.name, array.max_count)
-    ungrouped = f"{array.name}/{offering.vm_size}" + (f":{offering.zone}" if offering.zone else "")
     charge(LimitKind.BUCKET_NODES, ungrouped, offering.max_count)
     charge(LimitKind.BUCKET_AVAILABLE, ungrouped, offering.available_count)
     charge(LimitKind.CYCLE_CREATES, "policy", policy.max_creates_per_cycle)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from autoscale_aks.matching.evaluate import TOO_LITTLE, amount_misses, first_miss
-from autoscale_aks.model.reason import Binding, Miss, Reason, ReasonCode
+from autoscale_aks.model.reason import Binding, LimitKind, Miss, Reason, ReasonCode
 from autoscale_aks.planning.ranking import Router, find_back_off
 from autoscale_aks.planning.space import STRAYS, UNMANAGED
 from autoscale_aks.units import Number, number_of
@@ -141,7 +141,7 @@ class Explainer:
         return Reason(code=code, until=min(ends, default=None))
 
     def _limit(self, state: State, short: Shortfall) -> Reason:
-        """The limit whose mend is nearest; a quota before any other limit."""
+        """The limit whose mend is nearest; a quota before any other limit, and what no raise mends last."""
         bindings: list[Binding] = []
         for part in short.job_class.parts:
             slots = short.missing * part.slots if short.job_class.is_gang else short.missing
@@ -154,7 +154,7 @@ class Explainer:
         quotas = [binding for binding in bindings if binding.kind.is_quota]
         if not bindings:
             return Reason(code=ReasonCode.LIMIT, detail="no node has room and no bucket may get new ones")
-        nearest = min(quotas or bindings, key=lambda binding: binding.missing)
+        nearest = min(quotas or bindings, key=lambda binding: (binding.kind is LimitKind.RESTRICTED, binding.missing))
         return Reason(code=ReasonCode.QUOTA if quotas else ReasonCode.LIMIT, binding=nearest)
 
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 GIB: Final = 1024**3
 _CAPABILITIES: Final = (
-    "sockets", "gpu_share", "rdma_gbps", "ephemeral_os_disk", "premium_io", "accelerated_networking", "spot_capable",
-    "max_data_disks",
+    "sockets", "numa_nodes", "gpu_share", "rdma_gbps", "ephemeral_os_disk", "premium_io", "accelerated_networking",
+    "spot_capable", "max_data_disks",
 )  # fmt: skip
 """Facts that nodes have as `node.vm_capabilities.NAME`, under their own names."""
 
@@ -141,6 +141,29 @@ def equip(world: World, *, until: float | None = None) -> World:
     return replace(world, config=_with_arrays(world.config, arrays), equipment=found)
 
 
+def known_offline(config: Config) -> Config:
+    """The configuration with what the packaged table and the site's prices say, for those who ask nobody.
+
+    A size that the table does not have stays as it is.
+    """
+    nothing: Reading[Any] = Reading(value=None)
+    references = config.references
+
+    def known(array: NodeArray, offering: Offering, stated: frozenset[str]) -> Offering:
+        name = offering.vm_size
+        prices, sources = know_prices(
+            name, array.location, nothing, references.prices.overrides, references.catalogue.proxied_locations
+        )
+        size = PricedSize(known=know_size(name, nothing), prices=prices, price_sources=sources)
+        return complete_offering(offering, stated, size, spot=array.spot)
+
+    arrays: dict[str, NodeArrayConfig] = {}
+    for name, one in config.nodearrays.items():
+        offerings = tuple(known(one.array, *pair) for pair in zip(one.array.offerings, one.stated, strict=True))
+        arrays[name] = replace(one, array=replace(one.array, offerings=offerings))
+    return _with_arrays(config, arrays)
+
+
 def _ask_for_all(world: World, until: float | None) -> None:
     if world.reference is not None:
         arrays = [one for one in world.config.nodearrays.values() if one.array.enabled]
@@ -200,12 +223,11 @@ def complete_offering(offering: Offering, stated: frozenset[str], size: PricedSi
     names = {"memory": "memory_gb"}
     chosen = {key: value for key, value in said.items() if value is not None and names.get(key, key) not in stated}
     capabilities = {**capabilities_of(size.known), **offering.vm_capabilities}
-    barred = why_barred(offering, size.known, spot=spot)
     return replace(
         offering,
         **chosen,
         vm_capabilities=frozendict(capabilities),
-        available_count=0 if barred else offering.available_count,
+        restriction=why_barred(offering, size.known, spot=spot),
     )
 
 
@@ -243,8 +265,10 @@ def why_barred(offering: Offering, known: KnownSize, *, spot: bool) -> str | Non
     if offering.zone is not None:
         if offering.zone in known.barred_zones:
             return f"{known.barred_zones[offering.zone]} in zone {offering.zone}"
-        if known.facts.zones and offering.zone not in known.facts.zones:
-            return f"not sold in zone {offering.zone}, only in {', '.join(known.facts.zones)}"
+        zones = known.facts.zones
+        if zones is not None and offering.zone not in zones:
+            others = f"only in {', '.join(zones)}" if zones else "nor in any other"
+            return f"not sold in zone {offering.zone}, {others}"
     if spot and known.facts.spot_capable is False:
         return "not sold as spot"
     return None
@@ -255,7 +279,12 @@ def _warnings(array: NodeArray, offering: Offering, size: PricedSize) -> Iterabl
     barred = why_barred(offering, known, spot=array.spot)
     if barred is not None:
         yield f"RESTRICTED: {array.name}/{name} in {array.location}: {barred}; no machine of it is asked for"
+    yield from listing_notes(known, name, array.location)
+
+
+def listing_notes(known: KnownSize, name: str, location: str) -> Iterable[str]:
+    """Which of the two lists does not have a size (user ask T17b)."""
     if known.is_listed is False:
-        yield f"{name} is not in the live list of {array.location}; its creation may be refused"
+        yield f"{name} is not in the live list of {location}; its creation may be refused"
     if known.is_listed and not known.is_packaged:
         yield f"{name} is not in the packaged table; its facts are what the resource SKU API says"

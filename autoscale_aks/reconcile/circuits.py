@@ -23,11 +23,20 @@ if TYPE_CHECKING:
 
 
 def image_of(nodearrays: Mapping[str, NodeArrayConfig], nodearray: str) -> str:
-    """What the machines of a node array boot from, as far as the configuration says."""
+    """What the machines of a node array boot from, as far as the configuration says.
+
+    Beside the image itself: the settings by which a machine of the same size and image comes up with other amounts
+    (GPUs cut into instances or without a driver, memory that AKS keeps for so many pods). Those not stated are left
+    out.
+    """
     found = nodearrays.get(nodearray)
     if found is None:
         return ""
-    return "/".join(part or "default" for part in (found.os_sku, found.orchestrator_version))
+    image = [part or "default" for part in (found.os_sku, found.orchestrator_version)]
+    pods = None if found.max_pods is None else f"{found.max_pods} pods"
+    driver = None if found.gpu_driver in (None, "Install") else f"GPU driver {found.gpu_driver}"
+    image += [part for part in (found.node_image_version, found.gpu_instance_profile, driver, pods) if part]
+    return "/".join(image)
 
 
 def circuit_of(record: MachineRecord, image: str) -> Circuit:

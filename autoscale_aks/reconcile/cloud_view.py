@@ -30,6 +30,8 @@ class CloudView:
     """Everything of ours that the cloud and the cluster show."""
 
     machines: dict[str, Machine] = field(default_factory=dict)
+    strangers: dict[str, int] = field(default_factory=dict)
+    """Pool → machines in it without our mark: nothing is done to them, but they take their place in it."""
     complete_pools: set[str] = field(default_factory=set)
     """Pools in whose list absence means something."""
     pools: tuple[str, ...] = ()
@@ -108,6 +110,7 @@ def _note_machines(world: World, listing: MachineListing, view: CloudView) -> se
     owner = world.config.aks.owner
     ours = {machine.name: machine for machine in listing.machines if is_ours(machine, owner)}
     view.machines |= ours
+    view.strangers[listing.pool] = len(listing.machines) - len(ours)
     return set(ours)
 
 

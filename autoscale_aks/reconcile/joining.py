@@ -48,6 +48,7 @@ class Joiner:
     """Machines that were never ready as far as is known → what keeps work off their nodes, where something does."""
 
     closed_by_others: set[str] = field(default_factory=set)
+    _spellings: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def ready(self) -> Mapping[str, str]:
@@ -56,6 +57,7 @@ class Joiner:
 
     def add(self, record: MachineRecord) -> None:
         """Join one machine and keep what the table says of it."""
+        record = self._spelled(record)
         cluster_node = self.cloud.node_of(record.name)
         scheduler_node = self.queue.node_of(record, cluster_node)
         if record.name not in self.removing:
@@ -85,6 +87,15 @@ class Joiner:
                 self.closed_by_others.add(record.name)
         if cluster_node is not None or (scheduler_node is not None and scheduler_node.state != "Booting"):
             self.registered.add(record.name)
+
+    def _spelled(self, record: MachineRecord) -> MachineRecord:
+        """With its VM size in the configuration's letter case, in which everything else looks for it (§9.1)."""
+        if not self._spellings:
+            names = (((one.name, size.vm_size.casefold()), size.vm_size)
+                     for one in self.world.config.arrays for size in one.offerings)  # fmt: skip
+            self._spellings = dict(names)
+        spelled = self._spellings.get((record.nodearray, record.vm_size.casefold()), record.vm_size)
+        return record if spelled == record.vm_size else replace(record, vm_size=spelled)
 
     def _keep(self, record: MachineRecord, joined: Joined) -> None:
         if joined.node is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from autoscale_aks.matching.resources import parse_default_resources
 from autoscale_aks.model.node import Stage
 from autoscale_aks.reconcile import sizes
-from autoscale_aks.reconcile.back_offs import demote, region_holds, spot_holds
+from autoscale_aks.reconcile.back_offs import demote, family_mark, region_holds, spot_holds
 from autoscale_aks.reconcile.circuits import gates, image_of, with_probes
 from autoscale_aks.reconcile.failures import (
     EVICTED,
@@ -72,6 +72,11 @@ def learn(world: World, joined: Joiner) -> Lessons:
     shown_before = ledger.observed_sizes(now - KEPT_S)
     shown = find_observed(joined.nodes, config.nodearrays, rules, config.shared_resources, shown_before)
     marks = ledger.family_marks(now)
+    families = {
+        family_mark(array, one): f"{one.vm_family} in {array.location}"
+        for array in config.arrays
+        for one in array.offerings
+    }
     real = sizes.observed(config.arrays, (*small_before, *small))
     real = with_observed(real, config.nodearrays, (*shown_before, *shown))
     return Lessons(
@@ -85,7 +90,7 @@ def learn(world: World, joined: Joiner) -> Lessons:
         notices=(
             *(_protection_text(one) for one in joined.protections.values() if one.name in records),
             *sizes.describe_small((*small_before, *small)),
-            *(f"{family} comes last among equals: {why}" for family, why in marks.items()),
+            *(f"{families.get(mark, mark)} comes last among equals: {why}" for mark, why in marks.items()),
             *(f"{back_off.nodearray} is left alone for regular machines: {why}" for back_off, why in evicted.items()),
             *(f"{_gate_text(back_off)}: {why}" for back_off, why in gate.back_offs.items()),
         ),

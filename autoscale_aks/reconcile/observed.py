@@ -94,7 +94,7 @@ def with_observed(
     """
     by_size: dict[tuple[str, str], dict[str, list[Value]]] = {}
     for one in known:
-        resources = by_size.setdefault((one.vm_size, one.image), {})
+        resources = by_size.setdefault((one.vm_size.casefold(), one.image), {})
         resources.setdefault(one.resource, []).append(read_found(one.found))
     if not by_size:
         return tuple(arrays)
@@ -104,7 +104,7 @@ def with_observed(
     }
 
     def taught(array: NodeArray, offering: Offering) -> Offering:
-        shown = real.get((offering.vm_size, image_of(nodearrays, array.name)), {})
+        shown = real.get((offering.vm_size.casefold(), image_of(nodearrays, array.name)), {})
         shown = {name: value for name, value in shown.items() if name not in array.resources}
         return replace(offering, observed=frozendict({**shown, **offering.observed})) if shown else offering
 

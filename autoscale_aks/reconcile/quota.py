@@ -46,8 +46,8 @@ T = TypeVar("T")
 
 FLAG: Final = "others "
 """What the ledger's flags are called that hold what others use of a counter."""
-REGIONAL: Final = family_key("cores")
-SPOT: Final = family_key("lowPriorityCores")
+REGIONAL: Final = "cores"
+SPOT: Final = "lowPriorityCores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def measure(world: World, joined: Joiner) -> Measured:
     settings = world.config.references.quota
     ours = tuple(_ours(joined))
     before = {name: int(value) for name, value in world.ledger.flags(FLAG).items() if _is_number(value)}
-    meter = _Meter(settings, joined.now, ours, before, found)
+    meter = _Meter(settings, joined.now, ours, before, found, joined.cloud.strangers)
     arrays = tuple(array for array in world.config.arrays if array.enabled)
     if settings.rule.live:
         for location in dict.fromkeys(array.location for array in arrays):
@@ -114,6 +114,8 @@ class _Meter:
     ours: tuple[_Ours, ...]
     before: Mapping[str, int]
     found: Measured
+    strangers: Mapping[str, int]
+    """Pool → machines in it that are not ours."""
 
     def read(self, what: str, reading: Reading[T]) -> bool:
         """Whether a reading binds; tells why where it does not, or is old."""
@@ -160,11 +162,12 @@ def _quotas(world: World, meter: _Meter, location: str, arrays: list[NodeArray])
     usages, age = reading.value or {}, reading.age_s(meter.now)
 
     def quota(name: str, cost: Callable[[_Ours], int]) -> CoreQuota | None:
-        usage = usages.get(name)
+        key = family_key(name)
+        usage = usages.get(key)
         if usage is None:
             meter.found.notices.append(f"{reading.source} of {location} says nothing of {name}; it does not bind now")
             return None
-        used = meter.others(f"{location} {name}", usage.current, reading.taken_at or meter.now, cost)
+        used = meter.others(f"{location} {key}", usage.current, reading.taken_at or meter.now, cost)
         return CoreQuota(usage.limit, used, reading.source, age)
 
     def here(one: _Ours, *, spot: bool) -> bool:
@@ -178,7 +181,7 @@ def _quotas(world: World, meter: _Meter, location: str, arrays: list[NodeArray])
     families: Mapping[str, CoreQuota] = limits.families.get(location, frozendict())
     for family in dict.fromkeys(one.vm_family for array in regular for one in array.offerings):
         key = family_key(family)
-        counter = quota(key, lambda one, key=key: _family_cost(one, key) if here(one, spot=False) else 0)  # type: ignore[misc]
+        counter = quota(family, lambda one, key=key: _family_cost(one, key) if here(one, spot=False) else 0)  # type: ignore[misc]
         named = next((name for name in families if family_key(name) == key), family)
         families = _with(families, named, counter)
     if families:
@@ -209,26 +212,18 @@ def _left(quota: CoreQuota) -> int:
 
 def _pools(world: World, meter: _Meter, arrays: tuple[NodeArray, ...]) -> None:
     """Nodes of the cluster and of each pool, and addresses of the pools' subnets."""
-    settings, limits = meter.settings, meter.found.limits
-    names = tuple(dict.fromkeys(array.agent_pool for array in arrays))
+    settings, limits, strangers = meter.settings, meter.found.limits, meter.strangers
     if settings.nodes_per_pool is not None:
-        limits = replace(limits, pools=frozendict(dict.fromkeys(names, settings.nodes_per_pool)))
+        names = tuple(dict.fromkeys(array.agent_pool for array in arrays))
+        free = {name: max(0, settings.nodes_per_pool - strangers.get(name, 0)) for name in names}
+        limits = replace(limits, pools=frozendict(free))
     reading = world.reference.pools() if world.reference is not None else None
-    if reading is None or not meter.read("the list of agent pools", reading):
-        meter.found.limits = _capped(limits, settings.nodes_per_cluster)
-        return
-    pools = reading.value or ()
-    elsewhere = sum(pool.count or 0 for pool in pools if not pool.takes_machines)
+    is_read = reading is not None and meter.read("the list of agent pools", reading)
+    pools = (reading.value or ()) if reading is not None and is_read else ()
+    elsewhere = sum(pool.count or 0 for pool in pools if not pool.takes_machines) + sum(strangers.values())
     most = settings.nodes_per_cluster
     meter.found.limits = _capped(limits, None if most is None else max(0, most - elsewhere))
-    of_pool = {pool.name: pool.subnet_id for pool in pools}
-    named = [(one.array.agent_pool, one.vnet_subnet_id) for one in world.config.nodearrays.values()]
-    wanted = [(name, stated or of_pool.get(name)) for name, stated in named]
-    subnets = [(name, subnet) for name, subnet in wanted if subnet is not None]
-    if world.reference is not None:
-        world.reference.prepare((), [subnet for name, subnet in subnets if name not in meter.found.limits.subnets])
-    for name, subnet in subnets:
-        _subnet(world, meter, name, subnet)
+    _subnets(world, meter, {pool.name: pool.subnet_id for pool in pools})
 
 
 def _capped(limits: Limits, nodes: int | None) -> Limits:
@@ -237,35 +232,41 @@ def _capped(limits: Limits, nodes: int | None) -> Limits:
     return replace(limits, cluster_max_nodes=nodes)
 
 
-def _subnet(world: World, meter: _Meter, pool: str, subnet_id: str) -> None:
-    limits, name = meter.found.limits, subnet_id.rpartition("/")[2]
-    if pool in limits.subnets or world.reference is None:
+def _subnets(world: World, meter: _Meter, of_pool: Mapping[str, str | None]) -> None:
+    """Every subnet once, with all pools that stand in it; ids of resources are one in any letter case."""
+    homes: dict[str, str] = {}
+    for one in world.config.nodearrays.values():
+        pool = one.array.agent_pool
+        subnet = one.vnet_subnet_id or of_pool.get(pool)
+        if subnet is not None:
+            homes.setdefault(pool, subnet)
+    pools_of: dict[str, list[str]] = {}
+    for pool, subnet in homes.items():
+        pools_of.setdefault(subnet.casefold(), []).append(pool)
+    if world.reference is not None:
+        world.reference.prepare((), [homes[pools[0]] for pools in pools_of.values()])
+    for pools in pools_of.values():
+        _subnet(world, meter, homes[pools[0]], pools)
+
+
+def _subnet(world: World, meter: _Meter, subnet_id: str, pools: list[str]) -> None:
+    name = subnet_id.rpartition("/")[2]
+    reading = world.reference.subnet(subnet_id) if world.reference is not None else None
+    if reading is None or not meter.read(f"subnet {name}", reading) or reading.value is None:
         return
-    shared = next((other for other, known in limits.subnet_names.items() if known == name), None)
-    if shared is not None:
-        quota = limits.subnets[shared]
-    else:
-        reading = world.reference.subnet(subnet_id)
-        if not meter.read(f"subnet {name}", reading) or reading.value is None:
-            return
-        view, each = reading.value, meter.settings.addresses_per_node
-        pools = {pool} | {
-            one.array.agent_pool
-            for one in world.config.nodearrays.values()
-            if (one.vnet_subnet_id or "").casefold() == subnet_id.casefold()
-        }
-        used = meter.others(
-            f"subnet {subnet_id.casefold()}",
-            view.used,
-            reading.taken_at or meter.now,
-            lambda one: each if one.array.agent_pool in pools else 0,
-        )
-        quota = CoreQuota(view.usable, used, reading.source, reading.age_s(meter.now))
+    view, each = reading.value, meter.settings.addresses_per_node
+    used = meter.others(
+        f"subnet {subnet_id.casefold()}",
+        view.used,
+        reading.taken_at or meter.now,
+        lambda one: each if one.array.agent_pool in pools else 0,
+    )
+    limits, quota = meter.found.limits, CoreQuota(view.usable, used, reading.source, reading.age_s(meter.now))
     meter.found.limits = replace(
         limits,
-        subnets=frozendict({**limits.subnets, pool: quota}),
-        subnet_names=frozendict({**limits.subnet_names, pool: name}),
-        addresses_per_node=meter.settings.addresses_per_node,
+        subnets=frozendict({**limits.subnets, **dict.fromkeys(pools, quota)}),
+        subnet_names=frozendict({**limits.subnet_names, **dict.fromkeys(pools, name)}),
+        addresses_per_node=each,
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LimitKey = tuple[LimitKind, str]
 """A limit: what it counts, and its name."""
 
-STRUCTURAL: Final = frozenset({LimitKind.GROUP_NODES, LimitKind.PLAN_SIZE, LimitKind.UNPRICED})
+STRUCTURAL: Final = frozenset({LimitKind.GROUP_NODES, LimitKind.PLAN_SIZE, LimitKind.UNPRICED, LimitKind.RESTRICTED})
 """Limits that no raise takes away."""
 _ANY_PRICE: Final = Fraction(10**8)
 """A budget that never binds. It is there all the same, so that sizes of unknown price stay out (user ask T27d)."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = ("limit", "kind", "limit_value", "used", "in_flight", "left", "unit", "source", "age_s")
 MISSING_COLUMNS: Final = ("limit", "kind", "location", "limit_value", "needed", "increase", "unit", "request")
-_NO_ROWS: Final = frozenset({LimitKind.GROUP_NODES, LimitKind.UNPRICED})
+_NO_ROWS: Final = frozenset({LimitKind.GROUP_NODES, LimitKind.UNPRICED, LimitKind.RESTRICTED})
 """Counters whose numbers say nothing by themselves."""
 _ROUNDS: Final = 8
 """Times that increases are tried and added to; one is enough unless jobs take other buckets than before."""

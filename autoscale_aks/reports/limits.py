@@ -119,12 +119,17 @@ def find_limits(
             limit=tree.capacity[index],
             used=used.get(index, 0),
             added=planned.get(index, 0) - used.get(index, 0),
-            missing=max(0, tree.used.get(index, 0) - max(tree.capacity[index], planned.get(index, 0))),
+            missing=_lack(tree.capacity[index], planned.get(index, 0), tree.used.get(index, 0)),
         )
         for index, counter in enumerate(tree.counters)
         if counter.kind not in STRUCTURAL and tree.capacity[index] < UNBOUND
     )
     return rows, frozendict({outcome.bucket.id: outcome.new_nodes for outcome in beyond if outcome.new_nodes})
+
+
+def _lack(capacity: int, planned: int, wanted: int) -> int:
+    """What a limit is short of; more than is wanted of it where more is used than it allows already."""
+    return max(0, wanted - capacity) if wanted > planned else 0
 
 
 def _take(tree: LimitTree, space: Space, snapshot: Snapshot, policy: Policy, outcomes: Iterable[BucketOutcome]) -> None:

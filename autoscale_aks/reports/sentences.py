@@ -87,6 +87,8 @@ def _binding(binding: Binding) -> str:
     name = "" if binding.name in {"cluster", "policy", "plan"} else f" {binding.name}"
     if binding.kind is LimitKind.UNPRICED:
         return f"a budget holds, and the price of {binding.name} is not known"
+    if binding.kind is LimitKind.RESTRICTED:
+        return f"RESTRICTED: the subscription may make no machine of {binding.name}"
     kind, lacks = binding.kind, binding.missing
     missing = amount_of(kind, lacks, at_least=True) if kind.is_budget else str(lacks)
     return f"{binding.kind.value}{name}: {amount_of(binding.kind, binding.left)} left, {missing} missing"
@@ -126,6 +128,8 @@ def next_for_binding(binding: Binding) -> str:
         return "wait for the next cycle, or raise policy.max_creates_per_cycle"
     if binding.kind is LimitKind.ARRAY_CREATES:
         return f"wait for the next cycle, or raise nodearrays.{binding.name}.max_creates_per_cycle"
+    if binding.kind is LimitKind.RESTRICTED:
+        return "offer another size, zone or region, or ask Azure to lift the restriction"
     if binding.kind is LimitKind.BUCKET_AVAILABLE:
         return "wait, or offer another VM size"
     return f"raise {_SETTING[binding.kind]} of {binding.name} by {binding.missing} {unit}"

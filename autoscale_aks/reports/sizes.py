@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+from autoscale_aks.matching.constraint import write_value
 from autoscale_aks.model.sizes import FACT_NAMES
 from autoscale_aks.units import Size, format_value, number_of
 
@@ -60,7 +62,7 @@ def size_rows(known: KnownSize, prices: SizePrices, price_sources: Mapping[str, 
     ]
     if facts.vcpus_available is not None and facts.vcpus_per_core:
         cores = -(-facts.vcpus_available // facts.vcpus_per_core)
-        rows.append(FactRow("physical_cores", str(cores), "vcpus_available / vcpus_per_core"))
+        rows.append(FactRow("physical_cores", str(cores), "usable vCPUs / threads"))
     else:
         rows.append(FactRow("physical_cores", NOT_KNOWN, "vCPUs are counted as cores then"))
     rows += [
@@ -107,14 +109,20 @@ def list_row(known: KnownSize, prices: SizePrices) -> dict[str, Any]:
     }
 
 
-def observed_rows(shown: Iterable[Shown]) -> tuple[FactRow, ...]:
-    """Promised, observed and used, resource by resource (user ask T18a); two machines are needed to be used."""
+def observed_rows(shown: Sequence[Shown]) -> tuple[FactRow, ...]:
+    """Promised, observed and used, resource by resource (user ask T18a); two machines are needed to be used.
+
+    Where a resource was seen on several images, the image stands in the fact's name: every fact has one of its own.
+    """
     rows = []
+    images = Counter(one.resource for one in shown)
     for one in shown:
         values = ", ".join(dict.fromkeys(format_value(value) for value in one.found))
         used = one.found[1] if len(one.found) > 1 else one.promised
         text = f"promised {format_value(one.promised)}, observed {values}, used {format_value(used)}"
-        rows.append(FactRow(f"resource {one.resource}", text, f"{len(one.found)} machines, image {one.image}"))
+        image = f", image {one.image}" if images[one.resource] > 1 else ""
+        machines = "1 machine" if len(one.found) == 1 else f"{len(one.found)} machines"
+        rows.append(FactRow(f"resource {one.resource}{image}", text, f"{machines}, image {one.image}"))
     return tuple(rows)
 
 
@@ -134,9 +142,13 @@ def propose_default_resources(shown: Sequence[Shown]) -> tuple[dict[str, Any], .
             if _amount(value) != _amount(one.promised):
                 differs.add(key)
     return tuple(
-        {"select": {"node.vm_size": size}, "name": resource, "value": _literal(least[size, resource])}
-        for size, resource in sorted(differs)
+        rule_for({"node.vm_size": size}, resource, [least[size, resource]]) for size, resource in sorted(differs)
     )
+
+
+def rule_for(select: Mapping[str, str], resource: str, found: Iterable[Value]) -> dict[str, Any]:
+    """An entry of `default_resources` that gives the least of what was found."""
+    return {"select": dict(select), "name": resource, "value": _literal(min(found, key=_amount))}
 
 
 def _amount(value: Value) -> Fraction:
@@ -145,7 +157,7 @@ def _amount(value: Value) -> Fraction:
 
 def _literal(value: Value) -> Any:
     if isinstance(value, Size):
-        return f"memory::{int(value.bytes)}b"
+        return write_value(Size(int(value.bytes)))
     return float(value) if isinstance(value, Fraction) else value
 
 

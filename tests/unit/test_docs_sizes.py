@@ -52,8 +52,9 @@ def test_every_property_and_capability_that_the_page_names_is_one() -> None:
     for name in re.findall(r"`node\.(\w+)`", SIZES):
         assert name in STATIC_PROPERTIES
     facts = SizeFacts(
-        name="x", vcpus_per_core=1, sockets=2, gpu_share=None, rdma_gbps=1, local_disk_mib=1, nvme_disk_mib=1,
-        ephemeral_os_disk=True, premium_io=True, accelerated_networking=True, spot_capable=True, max_data_disks=1,
+        name="x", vcpus_per_core=1, sockets=2, numa_nodes=4, gpu_share=None, rdma_gbps=1, local_disk_mib=1,
+        nvme_disk_mib=1, ephemeral_os_disk=True, premium_io=True, accelerated_networking=True, spot_capable=True,
+        max_data_disks=1,
     )  # fmt: skip
     section = SIZES.split("## What a node has of it")[1].split("\n## ")[0]
     named = set(re.findall(r"`(?:node\.vm_capabilities)?\.(\w+)`", section))

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from autoscale_aks.model.sizes import LiveSize, Reading
 
 PACKAGED: Final = "packaged"
+_MOST_STEPS: Final = 8
+"""A location may borrow of one that borrows itself; one that borrows in a circle has nothing."""
 _GPU_FACTS: Final = ("gpus", "gpu_model", "gpu_share")
 
 
@@ -43,6 +45,8 @@ def know_size(name: str, live: Reading[Mapping[str, LiveSize]]) -> KnownSize:
             value = getattr(said, fact)
             if value is not None:
                 facts[fact], sources[fact] = value, source
+    if listed is not None and _says_all_vcpus(listed.facts, packaged):
+        facts["vcpus_available"], sources["vcpus_available"] = listed.facts.vcpus, live.source
     if packaged is not None and listed is not None and (packaged.gpus or 0) > (listed.facts.gpus or 0):
         known = {fact: getattr(packaged, fact) for fact in _GPU_FACTS if getattr(packaged, fact) is not None}
         facts |= known
@@ -55,6 +59,13 @@ def know_size(name: str, live: Reading[Mapping[str, LiveSize]]) -> KnownSize:
         is_listed=None if not live.value else listed is not None,
         is_packaged=packaged is not None,
     )
+
+
+def _says_all_vcpus(said: SizeFacts, packaged: SizeFacts | None) -> bool:
+    """Whether the API, which says nothing of usable vCPUs, means all of them: the size has no constrained cores."""
+    if said.vcpus is None or said.vcpus_available is not None:
+        return False
+    return packaged is None or packaged.vcpus != said.vcpus or packaged.vcpus_available == packaged.vcpus
 
 
 def know_prices(
@@ -85,9 +96,18 @@ def know_prices(
     return found, frozendict(sources)
 
 
+def has_prices(location: str, proxies: Mapping[str, str | None]) -> bool:
+    """Whether the packaged table has prices of a location, or of one that stands in for it."""
+    return _packaged_place(location, proxies)[0] in priced_locations()
+
+
 def _packaged_place(location: str, proxies: Mapping[str, str | None]) -> tuple[str, str]:
     """Where packaged prices are taken from, and how their source reads."""
     if location in priced_locations():
         return location, f"{PACKAGED} (2026-06)"
-    proxy = proxies[location] if location in proxies else proxied_locations().get(location)
+    proxy: str | None = location
+    for _ in range(_MOST_STEPS):
+        if proxy is None or proxy in priced_locations():
+            break
+        proxy = proxies[proxy] if proxy in proxies else proxied_locations().get(proxy)
     return (proxy, f"{PACKAGED} (2026-06, borrowed from {proxy})") if proxy else (location, PACKAGED)

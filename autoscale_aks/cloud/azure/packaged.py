@@ -20,8 +20,8 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     **dict.fromkeys(("family", "arch", "gpu_model"), str),
     **dict.fromkeys(("memory_gib", "gpu_share"), Fraction),
     **dict.fromkeys(
-        ("vcpus", "vcpus_available", "vcpus_per_core", "sockets", "gpus", "rdma_gbps", "local_disk_mib",
-         "nvme_disk_mib", "max_data_disks"), int,
+        ("vcpus", "vcpus_available", "vcpus_per_core", "sockets", "numa_nodes", "gpus", "rdma_gbps",
+         "local_disk_mib", "nvme_disk_mib", "max_data_disks"), int,
     ),
     **dict.fromkeys(
         ("rdma", "ephemeral_os_disk", "premium_io", "accelerated_networking", "spot_capable", "retired"),

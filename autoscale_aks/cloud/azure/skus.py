@@ -56,15 +56,14 @@ def _size(item: Mapping[str, Any], name: str, location: str) -> LiveSize:
     return LiveSize(facts=facts, restriction=restriction, barred_zones=frozendict(barred))
 
 
-def _facts(item: Mapping[str, Any], name: str, zones: tuple[str, ...]) -> SizeFacts:
+def _facts(item: Mapping[str, Any], name: str, zones: tuple[str, ...] | None) -> SizeFacts:
     said = {_text(pair, "name"): _text(pair, "value") for pair in _list(item, "capabilities") if isinstance(pair, dict)}
-    vcpus = _read(said, "vCPUs", _whole)
     return SizeFacts(
         name=name,
         family=_text(item, "family") or None,
         arch=_ARCHITECTURES.get(said.get("CpuArchitectureType", "").casefold()),
-        vcpus=vcpus,
-        vcpus_available=_read(said, "vCPUsAvailable", _whole) or vcpus,
+        vcpus=_read(said, "vCPUs", _whole),
+        vcpus_available=_read(said, "vCPUsAvailable", _whole) or None,
         vcpus_per_core=_read(said, "vCPUsPerCore", _whole) or None,
         memory_gib=_read(said, "MemoryGB", _amount) or None,
         gpus=_read(said, "GPUs", _whole) if "GPUs" in said else 0,
@@ -80,12 +79,16 @@ def _facts(item: Mapping[str, Any], name: str, zones: tuple[str, ...]) -> SizeFa
     )
 
 
-def _zones(item: Mapping[str, Any], location: str, barred: Mapping[str, str]) -> tuple[str, ...]:
-    found: list[str] = []
-    for info in _list(item, "locationInfo"):
-        if isinstance(info, dict) and _text(info, "location").casefold() == location.casefold():
-            found += [str(zone) for zone in _list(info, "zones")]
-    return tuple(sorted(set(found) - set(barred)))
+def _zones(item: Mapping[str, Any], location: str, barred: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Zones that may be asked for; None where nothing is said of the location."""
+    infos = [
+        info
+        for info in _list(item, "locationInfo")
+        if isinstance(info, dict) and _text(info, "location").casefold() == location.casefold()
+    ]
+    if not infos:
+        return None
+    return tuple(sorted({str(zone) for info in infos for zone in _list(info, "zones")} - set(barred)))
 
 
 def _restrictions(item: Mapping[str, Any], location: str) -> Iterator[tuple[str, list[str], str]]:

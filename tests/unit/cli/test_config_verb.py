@@ -18,6 +18,8 @@ from autoscale_aks.config import load_config, parse_config, schema_text
 from autoscale_aks.config.importing import Verdict, import_scalelib
 from autoscale_aks.config.showing import show_config
 from autoscale_aks.config.starting import STARTED, Start, start_document
+from autoscale_aks.emulator.server import EmulatorServer
+from autoscale_aks.emulator.settings import EmulatorSettings
 
 SCALELIB: dict[str, Any] = {
     "cluster_name": "pbs1",
@@ -149,6 +151,31 @@ def test_a_bad_answer_is_said_with_its_path_and_nothing_is_written(
     assert main(["config", "init", *ASKED, "--owner", "Not Good", "-o", str(made)]) == BAD_INPUT
     assert "error: aks.owner: " in capsys.readouterr().err
     assert not made.exists()
+
+
+def test_a_first_configuration_states_of_a_size_what_was_told_and_nothing_else(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for told, stated in (
+        ((), {"vm_size": "Standard_E8-2s_v5"}),
+        (("--vcpus", "2", "--memory-gb", "60"), {"vm_size": "Standard_E8-2s_v5", "vcpu_count": 2, "memory_gb": 60}),
+    ):
+        assert main(["config", "init", *ASKED, "--vm-size", "Standard_E8-2s_v5", *told, "-o", "-"]) == DONE
+        (bucket,) = json.loads(capsys.readouterr().out)["nodearrays"]["htc"]["buckets"]
+        assert {key: value for key, value in bucket.items() if key != "$comment"} == stated
+
+
+def test_a_first_configuration_for_the_emulator_plans_machines_on_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with EmulatorServer(EmulatorSettings()) as emulator:
+        path = str(tmp_path / "try.json")
+        assert main(["config", "init", "--emulator", emulator.base_url, "--scheduler", "command", "-o", path]) == DONE
+        (tmp_path / "jobs.json").write_text('{"jobs": [{"name": "a", "constraints": [{"ncpus": 4}]}]}')
+        capsys.readouterr()
+        assert main(["demand", "-c", path, "--format", "json"]) == DONE
+        summary = json.loads(capsys.readouterr().out)["summary"]
+        assert (summary["machines"], summary["price_per_hour"]) == (1, 0.192)
 
 
 def test_a_first_configuration_for_the_emulator_asks_nothing(capsys: pytest.CaptureFixture[str]) -> None:

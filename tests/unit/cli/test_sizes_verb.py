@@ -47,6 +47,39 @@ def test_without_a_configuration_the_packaged_table_speaks(capsys: pytest.Captur
     assert facts["price_spot"] == {"value": "not known", "source": ""}
 
 
+def test_a_location_may_be_written_as_azure_shows_it(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = answer(capsys, "sizes", "show", SIZE, "--location", "South Central US")
+    assert (shown["location"], shown["facts"]["price_regular"]["value"]) == ("southcentralus", "0.23 an hour")
+
+
+def test_why_there_is_no_price_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = answer(capsys, "sizes", "show", SIZE, "--location", "nowhere")
+    assert shown["facts"]["price_regular"]["value"] == "not known"
+    (note,) = shown["notices"]
+    assert note.startswith("no price of nowhere is in the packaged table, and no location stands in for it")
+
+
+def test_a_size_that_the_live_list_does_not_have_is_noted(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
+    notices = answer(capsys, "sizes", "show", "Standard_E8-2s_v5", "-c", office.config)["notices"]
+    assert "Standard_E8-2s_v5 is not in the live list of eastus2; its creation may be refused" in notices
+
+
+def test_what_buckets_of_several_zones_state_is_told_apart_where_it_differs(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stated = {"vm_size": SIZE, "gpu_count": 2}
+    buckets = [{**stated, "zone": "1", "memory_gb": 15}, {**stated, "zone": "2", "memory_gb": 14, "price": 0.5}]
+    office.configure(nodearrays={"htc": {"buckets": buckets}})
+    facts = answer(capsys, "sizes", "show", SIZE, "-c", office.config)["facts"]
+    said = {fact: row["value"] for fact, row in facts.items() if row["source"] == "autoscale.json"}
+    assert said == {
+        "gpu_count of htc": "2",
+        "memory_gb of htc:1": "15g",
+        "memory_gb of htc:2": "14g",
+        "price of htc:2": "0.5",
+    }
+
+
 def test_an_unknown_size_gets_the_nearest_name(capsys: pytest.CaptureFixture[str]) -> None:
     status, said = run(capsys, "sizes", "show", "Standard_D4sv5")
     assert status == 2
@@ -97,6 +130,16 @@ def test_limits_show_use_and_source_and_missing_what_to_ask_for(
     assert "next: raise standardDSv5Family in eastus2 from 8 to 20 vCPUs" in said
     office.queue(work("a"))
     assert "Nothing waits for a limit of Azure's" in run(capsys, "limits", "-c", office.config, "--missing")[1]
+
+
+def test_a_size_that_nobody_knows_is_a_note_of_what_is_missing(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    office.configure(nodearrays={"htc": {"buckets": [{"vm_size": SIZE}, {"vm_size": "Standard_Nonsense_v9"}]}})
+    office.queue(work("a"))
+    for verb in (["limits"], ["limits", "--missing"]):
+        (note,) = answer(capsys, *verb, "-c", office.config)["notices"]
+        assert "nothing is known of this size in eastus2" in note
 
 
 @pytest.mark.parametrize("arguments", [["limits"], ["sizes", "show", SIZE], ["sizes", "list"]])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autoscale_aks.cloud.azure.catalog import know_prices, know_size
+from autoscale_aks.cloud.azure.catalog import has_prices, know_prices, know_size
 from autoscale_aks.cloud.azure.packaged import packaged_price, packaged_sizes, priced_locations, proxied_locations
 from autoscale_aks.cloud.azure.skus import decode_skus
 from autoscale_aks.model.sizes import FACT_NAMES, LiveSize, Reading, SizeFacts, SizePrices
@@ -69,6 +69,24 @@ def test_t09d_constrained_core_sizes_keep_the_parents_cores_for_quota() -> None:
     assert (facts.vcpus, facts.vcpus_available) == (120, 16)
 
 
+@pytest.mark.parametrize(
+    ("name", "said", "usable", "source"),
+    [
+        ("Standard_E8-2s_v5", {"vCPUs": "8"}, 2, "packaged"),
+        ("Standard_E8-2s_v5", {"vCPUs": "8", "vCPUsAvailable": "4"}, 4, "resource SKU API"),
+        ("Standard_D4s_v5", {"vCPUs": "6"}, 6, "resource SKU API"),
+        ("Standard_Z9", {"vCPUs": "9"}, 9, "resource SKU API"),
+        ("Standard_E8-2s_v5", {}, 2, "packaged"),
+    ],
+)
+def test_all_vcpus_can_be_used_unless_api_or_table_know_better(
+    name: str, said: dict[str, str], usable: int, source: str
+) -> None:
+    listed = decode_skus([sku(name, {"MemoryGB": "64", **said})], "eastus2")
+    known = know_size(name, Reading(value=listed, source="resource SKU API", taken_at=0.0))
+    assert (known.facts.vcpus_available, known.sources["vcpus_available"]) == (usable, source)
+
+
 def test_the_packaged_table_is_plausible() -> None:
     sizes = packaged_sizes()
     assert len(sizes) > 1400
@@ -88,13 +106,19 @@ def test_the_values_of_a_sku_are_strings_and_what_cannot_be_read_is_not_said() -
     said = {"vCPUs": "4", "vCPUsPerCore": "two", "MemoryGB": "0.75", "RdmaEnabled": "True", "PremiumIO": "perhaps",
             "CpuArchitectureType": "Arm64", "MaxDataDiskCount": "-1", "GPUs": "1"}  # fmt: skip
     facts = decode_skus([sku(capabilities=said)], "eastus2")["standard_d4s_v5"].facts
-    assert (facts.vcpus, facts.vcpus_available, facts.memory_gib) == (4, 4, Fraction(3, 4))
+    assert (facts.vcpus, facts.vcpus_available, facts.memory_gib) == (4, None, Fraction(3, 4))
     assert (facts.vcpus_per_core, facts.premium_io, facts.max_data_disks) == (None, None, None)
     assert (facts.rdma, facts.arch, facts.gpus) == (True, "arm64", 1)
 
 
 def test_a_sku_without_gpus_says_that_there_is_none() -> None:
     assert decode_skus([sku()], "eastus2")["standard_d4s_v5"].facts.gpus == 0
+
+
+def test_no_zone_is_something_else_than_nothing_said_of_zones() -> None:
+    sold = sku(locationInfo=[{"location": "EastUS2", "zones": []}])
+    assert decode_skus([sold], "eastus2")["standard_d4s_v5"].facts.zones == ()
+    assert decode_skus([sku()], "eastus2")["standard_d4s_v5"].facts.zones is None
 
 
 def test_t17e_a_location_restriction_takes_the_size_and_a_zone_restriction_the_zone() -> None:
@@ -153,3 +177,10 @@ def test_a_location_without_prices_borrows_and_the_source_says_from_where() -> N
 def test_the_site_changes_what_is_borrowed_from_where() -> None:
     assert price("mars", proxies={"mars": "eastus"})[1]["regular"].endswith("borrowed from eastus)")
     assert price("usgovvirginia", proxies={"usgovvirginia": None}) == (SizePrices(), {})
+
+
+def test_a_location_may_borrow_of_one_that_borrows_and_in_a_circle_there_is_nothing() -> None:
+    chain: dict[str, str | None] = {"mars": "moon", "moon": "usgovvirginia", "a": "b", "b": "a"}
+    assert price("mars", proxies=chain)[1]["regular"].endswith("borrowed from southcentralus)")
+    assert price("a", proxies=chain) == (SizePrices(), {})
+    assert [has_prices(place, chain) for place in ("mars", "eastus", "a", "nowhere")] == [True, True, False, False]

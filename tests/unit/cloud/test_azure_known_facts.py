@@ -68,6 +68,10 @@ GPUS = {
     "Standard_NV4as_v4": (1, "MI25", Fraction(1, 8)),
     "Standard_D4s_v5": (0, None, None),
 }
+NUMA_NODES = {
+    "Standard_HB120-16rs_v2": 4, "Standard_HB120-96rs_v3": 4, "Standard_HB176rs_v4": 4,
+    "Standard_HX176-24rs": 4, "Standard_HC44rs": 2, "Standard_D4s_v5": None,
+}  # fmt: skip
 SOCKETS = {"Standard_HB120rs_v2": 2, "Standard_HB120rs_v3": 2, "Standard_HB368rs_v5": 4, "Standard_HC44rs": 2}
 
 
@@ -91,6 +95,13 @@ def test_sockets_are_those_of_the_server(name: str) -> None:
     facts = packaged_size(name)
     assert facts is not None
     assert facts.sockets == SOCKETS[name]
+
+
+@pytest.mark.parametrize("name", NUMA_NODES)
+def test_numa_nodes_are_those_that_the_machine_sees(name: str) -> None:
+    facts = packaged_size(name)
+    assert facts is not None
+    assert facts.numa_nodes == NUMA_NODES[name]
 
 
 def test_what_the_lists_do_not_count_rightly_is_not_passed_on() -> None:

@@ -8,7 +8,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from unit.cli.office import Office, work
+from unit.cli.office import Office, run, work
 from unit.reconcile.fakes import bucket, emulator_settings
 from unit.reconcile.site_fixture import scratch
 
@@ -192,6 +192,33 @@ def test_machines_with_less_than_promised_propose_the_line_to_paste(
     assert entry == {
         "select": {"node.nodearray": "htc", "node.vm_size": "Standard_D4s_v5"}, "name": "mem", "value": "size::14g",
     }  # fmt: skip
+
+
+def test_the_proposed_line_makes_new_machines_what_the_least_of_those_was(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from autoscale_aks.clock import SystemClock  # noqa: PLC0415
+
+    seen = [
+        SmallSize(nodearray="htc", vm_size="Standard_D4s_v5", resource="ncpus", machine=name, promised="4", found=found)
+        for name, found in (("az1-htc-1", "2"), ("az1-htc-2", "3"))
+    ]
+    with Ledger.open(office.directory / "ledger.sqlite", now=NOW) as ledger:
+        ledger.record_small(seen, SystemClock().now())
+    _, lines = examined(office, capsys)
+    (line,) = of(lines, "promised sizes")
+    entry = json.loads(line["fix"].split(": ", 1)[1])
+    scenario = {
+        "default_resources": [entry],
+        "nodearrays": [{"name": "htc", "buckets": [
+            {"vm_size": "Standard_D4s_v5", "vcpu_count": 4, "memory_gb": 16},
+            {"vm_size": "Standard_D8s_v5", "vcpu_count": 8, "memory_gb": 32},
+        ]}],
+        "jobs": [{"name": name, "constraints": [{"ncpus": cpus}]} for name, cpus in (("small", 2), ("large", 3))],
+    }  # fmt: skip
+    answer = run("plan", "--scenario", "-", stdin=json.dumps(scenario))
+    sizes = [node["vm_size"] for node in json.loads(answer.stdout)["new_nodes"]]
+    assert sizes == ["Standard_D4s_v5", "Standard_D8s_v5"]
 
 
 def test_a_pool_of_another_mode_fails_because_it_can_never_hold_machines(

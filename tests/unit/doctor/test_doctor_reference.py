@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
+import time
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from autoscale_aks.cli.main import main
 from autoscale_aks.doctor.cluster import READ_ACTIONS
 from autoscale_aks.doctor.queue import check_hook
 from autoscale_aks.doctor.reference import QUOTA_ACTIONS
+from autoscale_aks.emulator.faults import FaultRule
 from autoscale_aks.emulator.server import EmulatorServer
 from autoscale_aks.emulator.settings import ClusterSpec
 from autoscale_aks.errors import SchedulerError
@@ -80,6 +83,23 @@ def test_without_the_third_role_the_sources_are_named_with_the_role_that_opens_t
     assert lines_of(office, capsys, "quota")[0]["status"] == "skipped"
     allowed = open_office(actions=(*READ_ACTIONS, *QUOTA_ACTIONS))
     assert [line["status"] for line in lines_of(allowed, capsys, "Azure's lists")[:2]] == ["ok", "ok"]
+
+
+def test_a_source_that_cannot_be_reached_is_told_apart_from_one_that_refuses_with_the_age_of_what_is_used(
+    open_office: Callable[..., Office], capsys: pytest.CaptureFixture[str]
+) -> None:
+    office = open_office()
+    main(["autoscale", "-c", office.config])
+    (kept,) = (office.directory / "azaks-cache").glob("usages-*.json")
+    document = json.loads(kept.read_text())
+    office.emulator.state.faults.add(FaultRule(kind="error_before", status=500, operations=("usage.list",)))
+    for age_s, then in ((120, "those of 2 min ago are used"), (1200, "those of 20 min ago are too old to bind")):
+        kept.write_text(json.dumps({**document, "taken_at": time.time() - age_s}))
+        usages = lines_of(office, capsys, "Azure's lists")[1]
+        assert usages["says"].endswith(then)
+        assert "role" not in usages["fix"]
+    sizes = lines_of(office, capsys, "Azure's lists")[0]
+    assert re.search(r"VM sizes of eastus2: read \d+ s ago, resource SKU API", sizes["says"])
 
 
 def test_a_restricted_size_is_a_warning_and_an_unknown_one_without_facts_fails(

@@ -118,6 +118,12 @@ def test_limits_may_already_be_exceeded() -> None:
     assert code(solve(raw), "a") == "LIMIT"
 
 
+def test_what_an_exceeded_limit_lacks_counts_from_what_is_used() -> None:
+    lowered = {"families": {"westus2": {"Standard_F4": {"quota_cores": 40, "used_elsewhere_cores": 100}}}}
+    (answer,) = solve(scenario(wide(4), limits=lowered))["jobs"]
+    assert answer["reason"]["message"] == "family quota Standard_F4 in westus2: 0 cores left, 76 missing"
+
+
 def test_buckets_report_what_was_and_is_available_and_what_binds() -> None:
     answer = solve(scenario(wide(3), arrays=[array("htc", f4(), f2(max_count=None), max_core_count=20)]))
     first = answer["buckets"][0]

@@ -5,8 +5,15 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from unit.reconcile.fakes import BOOTED_S, OTHER_SIZE, SIZE, bucket, claimed
 
+from autoscale_aks.emulator.catalog import Catalog
+from autoscale_aks.emulator.settings import QuotaSettings
+from autoscale_aks.model.policy import Policy
+from autoscale_aks.model.reason import LimitKind
+from autoscale_aks.reports.limit_rows import missing_limits
+from autoscale_aks.reports.sentences import render_message, render_next
 from autoscale_aks.units import Size
 
 if TYPE_CHECKING:
@@ -62,8 +69,20 @@ def test_t17c_further_facts_are_capabilities_that_constraints_can_read(make_site
     assert claim.bucket.vm_size == "Standard_HB120-16rs_v3"
     capabilities = offered(site)["Standard_HB120-16rs_v3"].vm_capabilities
     assert capabilities["threads_per_core"] == 1
-    assert capabilities["sockets"] == 2
+    assert (capabilities["sockets"], capabilities["numa_nodes"]) == (2, 4)
     assert isinstance(capabilities["local_disk"], Size)
+
+
+def test_t17c_what_no_source_says_of_a_size_its_bucket_may_state(make_site: Callable[..., Site]) -> None:
+    stated = {"vm_size": "Standard_HB120-16rs_v3", "vm_capabilities": {"numa_nodes": 2, "bios": "snc2"}}
+    rules = [{"select": {}, "name": "numa", "value": "node.vm_capabilities.numa_nodes"}]
+    site = make_site(nodearrays={"htc": {"buckets": [stated]}}, default_resources=rules)
+    site.scheduler.submit("work", cpus=1)
+    job = site.scheduler.jobs["work"]
+    for numa, machines in ((2, 1), (3, 0)):
+        wanted = ({"ncpus": 1, "numa": numa, "node.vm_capabilities.bios": "snc2"},)
+        site.scheduler.jobs["work"] = job.__class__(name="work", shape=job.shape.__class__(constraints=wanted))
+        assert len(site.demand()[1].claims) == machines
 
 
 def test_t17b_a_size_that_only_the_api_knows_works_with_a_warning(make_site: Callable[..., Site]) -> None:
@@ -120,7 +139,76 @@ def test_t17e_restricted_sizes_and_zones_are_not_asked_for(make_site: Callable[.
     notices = "\n".join(report.observation.notices)
     assert f"RESTRICTED: hpc/{SIZE} in eastus2: NotAvailableForSubscription for the whole size" in notices
     assert f"RESTRICTED: htc/{OTHER_SIZE} in eastus2: NotAvailableForSubscription in zone 1" in notices
-    assert "bucket availability" in binding(report.plan)
+    assert "restriction" in binding(report.plan)
+
+
+def test_t17e_a_job_that_only_a_restricted_size_could_take_is_told_so_and_no_quota_is_asked_for_it(
+    make_site: Callable[..., Site],
+) -> None:
+    full = QuotaSettings(limits={"standardDSv5Family": 8}, used_by_others={"standardDSv5Family": 8})
+    site = make_site({"restrictions": {SIZE: ()}, "quota": full}, nodearrays={"htc": {"buckets": [bucket()]}})
+    site.scheduler.submit("work")
+    seen, plan = site.demand()
+    (outcome,) = plan.outcomes
+    assert outcome.reason.code.value == "LIMIT"
+    assert render_message(outcome.reason) == (
+        f"RESTRICTED: the subscription may make no machine of htc/{SIZE} "
+        "(NotAvailableForSubscription for the whole size)"
+    )
+    assert render_next(outcome.reason) == "offer another size, zone or region, or ask Azure to lift the restriction"
+    assert missing_limits(seen.snapshot, Policy(), {}) == ()
+
+
+def test_t17e_beside_a_restricted_size_the_limit_that_can_be_raised_is_named(make_site: Callable[..., Site]) -> None:
+    arrays = {"htc": {"buckets": [bucket(), bucket(OTHER_SIZE, max_count=0)]}}
+    site = make_site({"restrictions": {SIZE: ()}}, nodearrays=arrays)
+    site.scheduler.submit("work")
+    (outcome,) = site.demand()[1].outcomes
+    assert outcome.reason.binding is not None
+    assert outcome.reason.binding.kind is LimitKind.BUCKET_NODES
+
+
+@pytest.mark.parametrize("objective", ["order", "cost"])
+def test_t17e_machines_that_ran_before_a_restriction_still_count_and_work(
+    make_site: Callable[..., Site], objective: str
+) -> None:
+    site = make_site(nodearrays={"htc": {"max_count": 3, "buckets": [bucket(), bucket(OTHER_SIZE)]}})
+    site.document["policy"] = {"objective": objective}
+    site.scheduler.submit("work")
+    assert [claim.bucket.vm_size for claim in site.cycle().plan.claims] == [SIZE]
+    site.boot()
+    site.emulator.state.catalog = Catalog(None, {SIZE: ()})
+    site.advance(7 * 3600)
+    for name in "abcd":
+        site.scheduler.submit(name)
+    plan = site.cycle().plan
+    assert [claim.bucket.vm_size for claim in plan.claims] == [OTHER_SIZE] * 2
+    assert sum(outcome.slots for outcome in plan.outcomes) == 3
+
+
+def test_a_size_that_is_sold_in_no_zone_of_the_location_is_not_asked_for_in_one(
+    make_site: Callable[..., Site],
+) -> None:
+    regional = {"family": "standardDSv5Family", "vcpus": 4, "memory_gib": 16, "zones": ()}
+    arrays = {"htc": {"zones": ["1"], "buckets": [bucket()]}, "hpc": {"buckets": [bucket()]}}
+    site = make_site({"sizes": {SIZE: regional}}, nodearrays=arrays)
+    site.scheduler.submit("work")
+    seen, plan = site.demand()
+    assert claimed(plan) == ["site-hpc-1"]
+    assert any("not sold in zone 1, nor in any other" in notice for notice in seen.notices)
+
+
+def test_a_machine_belongs_to_its_size_in_whatever_letter_case_it_was_made(make_site: Callable[..., Site]) -> None:
+    site = make_site(nodearrays={"htc": {"buckets": [bucket(SIZE.lower(), max_count=2)]}})
+    site.scheduler.submit("work")
+    site.cycle()
+    site.boot()
+    site.document["nodearrays"] = {"htc": {"buckets": [bucket(SIZE, max_count=2)]}}
+    for name in "abc":
+        site.scheduler.submit(name)
+    seen, plan = site.demand()
+    assert [node.vm_size for node in seen.snapshot.nodes] == [SIZE]
+    assert len(claimed(plan)) == 1
 
 
 def test_spot_machines_of_a_size_that_is_not_sold_as_spot_are_not_asked_for(make_site: Callable[..., Site]) -> None:

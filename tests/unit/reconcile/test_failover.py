@@ -102,7 +102,8 @@ def test_t08b_after_a_refusal_the_size_s_family_comes_last_among_equals(make_sit
     site.cycle()
     assert sizes(site) == {OTHER_SIZE: 1} or sizes(site) == {"Standard_D4_v5": 1}
     site.scheduler.submit("two")
-    site.cycle()
+    notices = site.cycle().observation.notices
+    assert any(notice.startswith("D in eastus2 comes last among equals: ") for notice in notices), "as Azure writes it"
     assert sizes(site)[OTHER_SIZE] >= 1, "the sister size is only the last choice now"
     site.advance(BackOffTimes().family_s + 10)
     site.mend()

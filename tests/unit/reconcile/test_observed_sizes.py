@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from unit.reconcile.fakes import OTHER_SIZE, SIZE, bucket, claimed, reasons
 from unit.reconcile.test_smaller import join_with
 
@@ -77,6 +78,36 @@ def test_another_image_knows_nothing_of_it(make_site: Callable[..., Site]) -> No
     assert found == {"htc": {"ncpus": 3}, "hpc": {}}
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"gpu_instance_profile": "MIG1g"},
+        {"gpu_driver": "None"},
+        {"max_pods": 110},
+        {"node_image_version": "AKSUbuntu-2204gen2containerd-202508.20.0"},
+    ],
+    ids=lambda setting: next(iter(setting)),
+)
+def test_machines_that_are_set_up_otherwise_know_nothing_of_each_other(
+    make_site: Callable[..., Site], other: dict[str, Any]
+) -> None:
+    arrays = two_sizes()
+    arrays["hpc"] |= other
+    site = make_site(nodearrays=arrays)
+    join_two(site, ncpus=3)
+    found = {array.name: array.offerings[0].observed for array in site.demand()[0].snapshot.nodearrays}
+    assert found == {"htc": {"ncpus": 3}, "hpc": {}}
+
+
+def test_a_size_is_one_size_in_any_letter_case(make_site: Callable[..., Site]) -> None:
+    arrays = two_sizes()
+    arrays["hpc"] = {"buckets": [bucket(SIZE.upper())]}
+    site = make_site(nodearrays=arrays)
+    join_two(site, ncpus=3)
+    found = {array.name: array.offerings[0].observed for array in site.demand()[0].snapshot.nodearrays}
+    assert found == {"htc": {"ncpus": 3}, "hpc": {"ncpus": 3}}
+
+
 def test_one_machine_teaches_nothing(make_site: Callable[..., Site]) -> None:
     site = make_site()
     join_with(site, ncpus=5)
@@ -107,7 +138,7 @@ def test_a_thousand_machines_alike_are_remembered_as_two(make_site: Callable[...
         assert len(ledger.observed_sizes(0.0)) == ENOUGH
 
 
-def test_a_month_later_it_is_forgotten(site: Site) -> None:
+def test_after_its_time_it_is_forgotten(site: Site) -> None:
     one = ObservedSize(vm_size=SIZE, image="i", resource="r", machine="m", promised="1", found="2")
     with site.world() as world:
         world.ledger.record_observed([one], 100.0, 0.0)

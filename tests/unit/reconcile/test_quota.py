@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from unit.reconcile.fakes import BOOTED_S, OTHER_SIZE, SIZE, accepted, bucket, claimed, reasons
 
-from autoscale_aks.emulator.settings import QuotaSettings, subnet_id
+from autoscale_aks.emulator.settings import ClusterSpec, QuotaSettings, subnet_id
 from autoscale_aks.model.reason import LimitKind
 
 if TYPE_CHECKING:
@@ -218,6 +218,20 @@ def test_t09a_subnet_addresses_bind(make_site: Callable[..., Site]) -> None:
     assert len(site.names()) == 7
 
 
+def test_a_subnet_that_the_configuration_names_binds_while_the_pools_cannot_be_read(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site({"subnets": {"nodes": {"prefix": "10.1.0.0/28", "used_by_others": 4, "pools": []}}})
+    stated = subnet_id(site.emulator.settings.clusters[0], "nodes")
+    site.document["nodearrays"] = {"htc": {"buckets": [bucket()], "vnet_subnet_id": stated}}
+    site.cycle()
+    site.advance(61)
+    site.fault(kind="error_before", status=403, code="AuthorizationFailed", operations=("pool.list",))
+    site.advance(901)
+    submit(site, 30)
+    assert len(claimed(site.demand()[1])) == 7
+
+
 def test_two_pools_of_one_subnet_share_its_addresses(make_site: Callable[..., Site]) -> None:
     subnets = {"nodes": {"prefix": "10.1.0.0/28", "pools": ["htc", "hpc"]}}
     arrays = {"htc": {"buckets": [bucket(max_count=6)]}, "hpc": {"buckets": [bucket()]}}
@@ -227,6 +241,54 @@ def test_two_pools_of_one_subnet_share_its_addresses(make_site: Callable[..., Si
             world.cloud.ensure_pool(pool)
     submit(site, 30)
     assert len(accepted(site.cycle())) == 11
+
+
+def test_a_subnets_addresses_are_deducted_once_whichever_pool_of_it_holds_them(make_site: Callable[..., Site]) -> None:
+    subnets = {"nodes": {"prefix": "10.1.0.0/28", "pools": ["htc", "hpc"]}}
+    arrays = {"htc": {"buckets": [bucket(max_count=3)]}, "hpc": {"buckets": [bucket()]}}
+    site = make_site({"subnets": subnets, "clusters": (ClusterSpec(pools=("htc", "hpc")),)}, nodearrays=arrays)
+    submit(site, 6)
+    assert len(accepted(site.cycle())) == 6  # 3 in each pool, and the subnet counts all of them from now on
+    for number in range(3):
+        site.advance(400)
+        submit(site, 15, prefix=f"more{number}-")
+        site.cycle()
+    assert len(site.names()) == 11
+
+
+def test_a_subnet_is_one_subnet_in_any_letter_case(make_site: Callable[..., Site]) -> None:
+    subnets = {"nodes": {"prefix": "10.1.0.0/28", "pools": ["hpc"]}}
+    site = make_site({"subnets": subnets, "clusters": (ClusterSpec(pools=("htc", "hpc")),)})
+    stated = subnet_id(site.emulator.settings.clusters[0], "Nodes")
+    array = {"buckets": [bucket(max_count=8)], "vnet_subnet_id": stated}
+    site.document["nodearrays"] = {"htc": array, "hpc": {"buckets": [bucket()]}}
+    submit(site, 30)
+    assert len(accepted(site.cycle())) == 11
+
+
+def test_machines_without_our_mark_take_their_place_in_the_pool_and_in_the_cluster(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site()
+    ours = site.document
+    theirs = {**ours, "aks": {**ours["aks"], "owner": "other"}, "ledger": {"path": "other.sqlite"}}
+    site.document = theirs
+    submit(site, 3)
+    site.cycle()
+    site.scheduler.finish()
+    submit(site, 20)
+    site.document = {**ours, "quota": {"nodes_per_pool": 5}}
+    assert len(claimed(site.demand()[1])) == 2
+    site.document = {**ours, "quota": {"nodes_per_cluster": 7}}
+    assert len(claimed(site.demand()[1])) == 4
+
+
+def test_a_family_that_the_usages_do_not_know_is_named_as_azure_names_it(make_site: Callable[..., Site]) -> None:
+    site = make_site(nodearrays={"htc": {"buckets": [bucket(vm_family="standardNewFamily")]}})
+    submit(site, 1)
+    seen, plan = site.demand()
+    assert len(claimed(plan)) == 1
+    assert "usages API of eastus2 says nothing of standardNewFamily; it does not bind now" in seen.notices
 
 
 def test_nodes_of_the_cluster_and_of_a_pool_bind(make_site: Callable[..., Site]) -> None:

@@ -73,6 +73,14 @@ def test_the_increase_is_exact() -> None:
     assert missing(scenario(wide(9), limits=families(standard_f4=36))) == {}
 
 
+def test_a_limit_that_is_exceeded_already_is_raised_past_what_is_used() -> None:
+    lowered = {"families": {"westus2": {"standard_f4": {"quota_cores": 40, "used_elsewhere_cores": 1000}}}}
+    assert missing(scenario(wide(4), limits=lowered)) == {FAMILY: 976}
+    ours = [node(f"htc-{number}") for number in range(1, 6)]
+    assert missing(scenario(wide(9), nodes=ours, limits=families(standard_f4=8))) == {FAMILY: 28}
+    assert missing(scenario(wide(5), nodes=ours, limits=families(standard_f4=8))) == {}
+
+
 def test_every_limit_that_would_bind_next_is_raised_too() -> None:
     limits = {**families(standard_f4=12), "regions": {"westus2": {"quota_cores": 20, "used_elsewhere_cores": 4}}}
     assert missing(scenario(wide(9), limits=limits)) == {FAMILY: 24, "westus2": 20}

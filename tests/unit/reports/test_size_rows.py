@@ -26,7 +26,7 @@ def test_a_proposed_rule_gives_the_least_that_any_machine_showed_over_all_images
     assert rule == {
         "select": {"node.vm_size": "Standard_D4s_v5"},
         "name": "mem",
-        "value": f"memory::{14 * GIB}b",
+        "value": "size::14g",
     }
 
 
@@ -45,6 +45,14 @@ def test_promised_observed_and_used_stand_side_by_side() -> None:
     two, one = observed_rows([shown("ncpus", 4, 3, 5), shown("ngpus", 1, 0)])
     assert two.value == "promised 4, observed 3, 5, used 5"
     assert one.value == "promised 1, observed 0, used 1"
+
+
+def test_what_two_images_showed_of_one_resource_are_two_facts() -> None:
+    rows = observed_rows([shown("ncpus", 4, 3, 3), shown("ncpus", 4, 4, image="AzureLinux"), shown("ngpus", 1, 1)])
+    assert [row.fact for row in rows] == [
+        "resource ncpus, image Ubuntu", "resource ncpus, image AzureLinux", "resource ngpus",
+    ]  # fmt: skip
+    assert rows[1].source == "1 machine, image AzureLinux"
 
 
 def test_every_fact_is_a_row_with_its_source_and_an_unknown_price_says_so() -> None:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def simulate(tmp_path: Path, workload: object, *more: str) -> int:
-    document = config_document("http://127.0.0.1:9", nodearrays={"htc": {"buckets": [bucket(price=0.25)]}})
+def simulate(tmp_path: Path, workload: object, *more: str, **config: Any) -> int:
+    given = {"nodearrays": {"htc": {"buckets": [bucket(price=0.25)]}}, **config}
+    document = config_document("http://127.0.0.1:9", **given)
     (tmp_path / "autoscale.json").write_text(json.dumps(document))
     (tmp_path / "autoscale.json").chmod(0o600)
     (tmp_path / "workload.json").write_text(json.dumps(workload))
@@ -32,6 +33,23 @@ def test_a_run_is_told_in_sentences_and_one_row_a_bucket(tmp_path: Path, capsys:
     assert "2 machines, at most 2 at once;" in said
     assert "htc Standard_D4s_v5 2 " in said
     assert not (tmp_path / "ledger.sqlite").exists(), "the site's own ledger is not touched"
+
+
+def test_sizes_of_which_the_file_states_nothing_are_simulated_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    buckets = {"small": "Standard_E8-2s_v5", "gpu": "Standard_NC24ads_A100_v4"}  # the emulator has no E8-2s_v5
+    arrays = {name: {"location": "southcentralus", "buckets": [{"vm_size": size}]} for name, size in buckets.items()}
+    jobs = [
+        job(name="two", count=3, constraints=[{"ncpus": 2, "node.nodearray": "small"}]),
+        job(name="gpu", constraints=[{"ngpus": 1}]),
+    ]
+    assert simulate(tmp_path, {"jobs": jobs}, "--format", "json", "--interval", "300", nodearrays=arrays) == DONE
+    found = json.loads(capsys.readouterr().out)
+    assert {row["vm_size"]: row["machines"] for row in found["by_bucket"]} == dict(
+        zip(buckets.values(), (3, 1), strict=True)
+    )
+    assert found["cost"] > 0
 
 
 def test_a_program_gets_numbers_and_an_unfinished_job_makes_status_1(
