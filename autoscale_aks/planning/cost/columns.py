@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from autoscale_aks.planning.cost.blending import blended, nearly_whole
 from autoscale_aks.planning.cost.generation import Generation
 from autoscale_aks.planning.cost.problem import Meter
 from autoscale_aks.planning.cost.rounding import rounded
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 
     from autoscale_aks.planning.cost.problem import Bound, CostProblem, Packing
 
-_SHARE: Final = 0.7
-"""Share of the work that looking for columns may take; the rest makes nodes whole."""
-_MORE: Final = 0.2
-_WIDE: Final = 5e-3
-"""Share of the work that is added while part nodes and bound are further apart than this: whole nodes gain less."""
+_SHARE: Final = 0.5
+_MORE: Final = 0.3
+_WIDE: Final = 2e-4
+"""Shares of the work that looking for columns may take, and looking further, where part nodes and bound are further
+apart than this; the rest makes nodes whole."""
 _GOOD: Final = 5e-5
 """Relative gap at which whole nodes are good enough."""
 
@@ -44,7 +45,11 @@ def generate(
     run.start([(one.size, one.slots) for packing in cheapest for one in packing])
     run.run(int(work * _SHARE))
     if run.solution is not None and run.solution.value > run.bound.value * (1 + _WIDE):
-        run.run(int(work * _MORE))
+        parted = nearly_whole(run)
+        if parted is None:
+            run.run(int(work * _MORE))
+        else:
+            run.bound = blended(run, parted, highspy, int(work * _MORE))
     run.settle()
     if run.solution is None:
         return None, run.bound

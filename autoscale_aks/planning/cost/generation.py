@@ -6,18 +6,22 @@ plan (P5); `policy.optimize_seconds` is turned into units by the configuration.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from autoscale_aks.planning.cost.pricing import Fillings, Search, ask, best_fillings, quick_fillings
+from autoscale_aks.planning.cost.pricing import ask, quick_fillings
 from autoscale_aks.planning.cost.problem import Bound
-from autoscale_aks.planning.cost.solver import Master, Solution
+from autoscale_aks.planning.cost.searching import Search, best_fillings
+from autoscale_aks.planning.cost.solver import Master
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from autoscale_aks.planning.cost.pricing import Asked, Fillings
     from autoscale_aks.planning.cost.problem import CostProblem, Meter
+    from autoscale_aks.planning.cost.solver import Parted, Solution
     from autoscale_aks.planning.places import Column
 
 _ENOUGH: Final = 2e-5
@@ -34,6 +38,7 @@ _START_MARGIN: Final = 3e-2
 _EACH: Final = 2
 _BEST: Final = 50
 _FEW: Final = 20
+_MOST_QUICK: Final = 3
 _HELPS: Final = 1e-3
 _ABOVE: Final = 1.01
 _FIRST_LABELS: Final = 1 << 12
@@ -50,12 +55,22 @@ in it, and that for each of its items."""
 class Generation:
     """One run of column generation over a problem."""
 
-    def __init__(self, problem: CostProblem, highspy: Any, meter: Meter, bound: Bound | None = None) -> None:
+    def __init__(
+        self, problem: CostProblem, highspy: Any, meter: Meter, bound: Bound | None = None, parted: Parted | None = None
+    ) -> None:
         self.problem, self.meter = problem, meter
         self.bound = bound or _no_bound(problem)
-        self.master = Master(highspy, problem, problem.demand, problem.room)
+        prices = self.bound.slot_prices if self.bound.value > 0 and parted is None else None
+        self.master = Master(highspy, problem, prices)
+        self.relaxed = np.zeros(0, np.int64)
+        if parted is not None:
+            self.relaxed = parted.sizes
+            self.master.relax(parted)
         self.solution: Solution | None = None
         self._turn = 0
+        self._weights: Column | None = None
+        self._quick_rounds, self._was_exact = 0, False
+        self._gains = {False: 0.0, True: 0.0}
         meter.spend(_NEW_UNITS + _PAIR_UNITS * len(problem.demand) ** 2)
 
     def start(self, columns: Iterable[tuple[int, Column]]) -> None:
@@ -100,14 +115,13 @@ class Generation:
         """
         labels, until, stalled = _FIRST_LABELS, self.meter.left - work, False
         while self.solution is not None and self.meter.left > until:
-            used = 1 - (self.meter.left - until) / work
-            if self._met(used):
+            if self._met(1 - (self.meter.left - until) / work):
                 break
-            solution, before = self.solution, self.bound.value
+            solution, before, left = self.solution, self.bound.value, self.meter.left
             slack = max(_ENOUGH, min(_COARSEST, _PART * (solution.value / max(before, 1.0) - 1)))
-            search = Search(slack, labels, self.meter.left - until, thorough=stalled)
-            open_ = self._look(solution, search)
+            open_ = self._look(solution, Search(slack, labels, left - until, thorough=stalled))
             stalled = self._stalled(solution, before)
+            self._note_progress(solution.value - before, left)
             if self.solution is not solution or self.bound.value > before * (1 + 0.1 * slack):
                 continue
             if open_ and labels < _MOST_LABELS:
@@ -119,19 +133,63 @@ class Generation:
         """One round; whether some size is left that may hold more than it costs."""
         problem, prices, limit_prices = self.problem, solution.slot_prices, solution.limit_prices
         costs = problem.price + limit_prices @ problem.charges
-        asked = ask(problem, prices, costs)
+        asked = self._with_parts(ask(problem, prices, costs, near=self._weights), solution)
+        self._weights = asked.weights
         self._turn += 1
         found = quick_fillings(asked, 0.0, self._turn)
         self.meter.spend(asked.work + found.work)
         added = self._add(found, found.slots @ prices / costs[found.sizes], 1 + 1e-6)
-        if added < max(len(problem.demand) // _FEW, 1):
-            found = best_fillings(asked, search)
+        self._was_exact = self._is_exact_next(added, stalled=search.thorough)
+        if self._was_exact:
+            found = best_fillings(asked, search, self.master.highspy)
             self.meter.spend(found.work)
             added += self._add(found, found.slots @ prices / costs[found.sizes], 1 + 1e-6)
         self._note(prices, limit_prices, found, costs)
         if added:
             self._solve()
         return bool((found.most > costs * (1 + _ABOVE * search.slack)).any())
+
+    def _is_exact_next(self, added: int, *, stalled: bool) -> bool:
+        """Whether the best fillings are looked for: quick ones were few, or brought less than the best ones would."""
+        if added < max(len(self.problem.demand) // _FEW, 1):
+            return True
+        if not stalled:
+            return False
+        self._quick_rounds += 1
+        return self._quick_rounds > _MOST_QUICK or self._gains[False] < self._gains[True]
+
+    def _note_progress(self, gap: float, left: int) -> None:
+        """What the last round brought part nodes and bound together, a unit of its work."""
+        now = self.solution.value - self.bound.value if self.solution is not None else gap
+        self._gains[self._was_exact] = (gap - now) / max(left - self.meter.left, 1)
+        if self._was_exact:
+            self._quick_rounds = 0
+
+    def take(self, other: Generation, least: float) -> None:
+        """The columns of another run that are worth this share of their cost there, but for those of relaxed sizes; and
+        each item alone."""
+        solution = other.solution
+        if solution is None:
+            return
+        costs = self.problem.price + solution.limit_prices @ self.problem.charges
+        worth = other.master.slots @ solution.slot_prices / costs[other.master.sizes]
+        kept = ~np.isin(other.master.sizes, self.relaxed) & ((worth >= least) | (solution.nodes > 0))
+        kept |= (other.master.slots > 0).sum(axis=1) == 1
+        self.master.add(other.master.sizes[kept], other.master.slots[kept])
+        self._solve()
+
+    def _with_parts(self, asked: Asked, solution: Solution) -> Asked:
+        """What a relaxed size is worth at most by its own prices; fillings of it are not looked for."""
+        sizes = self.relaxed
+        if not len(sizes):
+            return asked
+        weights = solution.weights / np.maximum(self.problem.totals[sizes], 1)
+        beyond = np.maximum(asked.values[:, None] - self.problem.needs @ weights.T, 0.0) * asked.slots[:, sizes]
+        most = (solution.weights.sum(axis=1) + beyond.sum(axis=0)) * (1 + 1e-9)
+        upper, wanted = asked.upper.copy(), asked.wanted.copy()
+        upper[sizes] = np.maximum(np.minimum(upper[sizes], most), asked.lone.most[sizes])
+        wanted[sizes] = False
+        return replace(asked, upper=upper, wanted=wanted)
 
     def _add(self, found: Fillings, worth: Column, least: float) -> int:
         """Add those worth more than this, as a share of their cost: of each item the best that hold it, and the best
@@ -182,16 +240,14 @@ class Generation:
             step = _LP_STEP[0] + _LP_STEP[1] * len(self.problem.demand)
             self.meter.spend(_SOLVE_UNITS + self.solution.work * step + 40 * len(self.master))
 
-    def _note(self, prices: Column, limit_prices: Column, found: Fillings, costs: Column) -> bool:
-        """Farley's bound: slot prices divided by the most that a node is worth of its cost; whether it is better."""
+    def _note(self, prices: Column, limit_prices: Column, found: Fillings, costs: Column) -> None:
+        """Farley's bound: slot prices divided by the most that a node is worth of its cost."""
         factor = float((found.most / costs).max())
         if factor <= 0:
-            return False
+            return
         value = float(self.problem.demand @ prices) / factor - float(self.problem.room @ limit_prices)
-        if value <= self.bound.value:
-            return False
-        self.bound = Bound(value=value, slot_prices=prices / factor, limit_prices=limit_prices)
-        return True
+        if value > self.bound.value:
+            self.bound = Bound(value=value, slot_prices=prices / factor, limit_prices=limit_prices)
 
 
 def _no_bound(problem: CostProblem) -> Bound:

@@ -1,8 +1,8 @@
 """The most valuable fillings of one node of each size: a knapsack of several dimensions, for all sizes at once.
 
 Values are prices of slots. How much part slots are worth at most (`cost.relaxing`) leaves few sizes open; they are
-filled in many quick ways (`cost.greedy`), and, where that finds too little, by exact tables (`cost.lattice`) and, where
-those are too large, by labels (`cost.labels`), few first.
+filled in many quick ways (`cost.greedy`, `cost.pairing`), and, where that finds too little, in the best way
+(`cost.searching`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from autoscale_aks.planning.cost.greedy import fill_all
-from autoscale_aks.planning.cost.labels import Node, find
-from autoscale_aks.planning.cost.lattice import fill_lattice, make_lattice
 from autoscale_aks.planning.cost.pairing import exchange_pairs
 from autoscale_aks.planning.cost.relaxing import relax
 
@@ -22,12 +20,12 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.cost.problem import CostProblem
     from autoscale_aks.planning.places import Column
 
-_SAFE: Final = 1e-9
+SAFE: Final = 1e-9
 """Relative margin by which bounds computed in floats are moved to the safe side."""
 _MOST_ELEMENTS: Final = 250_000
 _QUICK_UNITS: Final = 15_000
 _PAIR_UNITS: Final = 8_000
-_EFFORT: Final = (1200, 300, 4)
+_EFFORT: Final = (600, 200, 4)
 _LITTLE: Final = (400, 120, 3)
 """How many quick fillings, how many of them are made better by pairs, and how often; and in dives."""
 _NEAR: Final = 0.03
@@ -58,22 +56,34 @@ class Asked:
     """S × D: prices of the dimensions."""
     upper: Column
     """S: no filling is worth more."""
+    wanted: Column
+    """S: whether fillings are looked for."""
     lone: Fillings
     work: int
     effort: tuple[int, int, int]
     """How many quick fillings, how many of them are made better by pairs, and how often."""
 
 
-def ask(problem: CostProblem, values: Column, costs: Column, *, fine: bool = True) -> Asked:
-    """What part slots are worth, which bounds what whole ones are."""
-    usable = (problem.each > 0) & (values > 0)[:, None] & ~problem.alone[:, None]
+def ask(problem: CostProblem, values: Column, costs: Column, *, fine: bool = True, near: Column | None = None) -> Asked:
+    """What part slots are worth, which bounds what whole ones are; prices of the dimensions are looked for `near` those
+    of a moment before."""
+    usable = (problem.each > 0) & ((values > 0) & (problem.demand > 0) & ~problem.alone)[:, None]
     slots = np.where(usable, np.minimum(problem.each, problem.demand[:, None]), 0)
     worth = np.flatnonzero(usable.any(axis=1))
-    relaxed = relax(problem.needs[worth], values[worth], slots[worth], problem.totals, costs, fine=fine)
+    relaxed = relax(problem.needs[worth], values[worth], slots[worth], problem.totals, costs, fine=fine, near=near)
     lone = _alone(problem, values, costs)
-    upper = np.maximum(relaxed.upper * (1 + _SAFE), lone.most)
+    upper = np.maximum(relaxed.upper * (1 + SAFE), lone.most)
     return Asked(
-        problem, values, costs, slots, relaxed.weights, upper, lone, relaxed.work, _EFFORT if fine else _LITTLE
+        problem,
+        values,
+        costs,
+        slots,
+        relaxed.weights,
+        upper,
+        np.ones(len(upper), bool),
+        lone,
+        relaxed.work,
+        _EFFORT if fine else _LITTLE,
     )
 
 
@@ -81,7 +91,7 @@ def quick_fillings(asked: Asked, margin: float, turn: int) -> Fillings:
     """Many fillings of the sizes that may be worth their cost less this share of it, others at every turn: each begins
     with an item that loses little there, half of them with one slot and half with half of what fits."""
     problem, values = asked.problem, asked.values
-    open_sizes = np.flatnonzero(asked.upper > asked.costs * (1 - margin))
+    open_sizes = np.flatnonzero(asked.wanted & (asked.upper > asked.costs * (1 - margin)))
     here = asked.slots[:, open_sizes] > 0
     lost = problem.needs @ asked.weights[open_sizes].T - values[:, None]
     items, at = np.nonzero(here & (lost < (_NEAR + margin) * values[:, None]))
@@ -127,113 +137,6 @@ def _best_of_each(slots: Column, worth: Column, count: int) -> Column:
     return order[np.argsort(first, kind="stable")[:count]]
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
-    """How exact fillings are looked for."""
-
-    slack: float
-    """By how much more than its cost, as a share, a filling is worth."""
-    most_labels: int
-    allowance: int
-    """Units of work."""
-    thorough: bool
-    """Whether what holds for all fillings matters more than to find some."""
-
-
-def best_fillings(asked: Asked, search: Search) -> Fillings:
-    """Fillings worth more than their size costs, and a bound for all."""
-    slack, most_labels, allowance = search.slack, search.most_labels, search.allowance
-    problem, values = asked.problem, asked.values
-    usable = asked.slots > 0
-    wanted = asked.costs * (1 + slack)
-    open_sizes = asked.upper > wanted
-    table_sizes, by_table, exact, work = _by_lattice(problem, values, wanted, open_sizes, usable)
-    by_table = np.minimum(by_table, problem.demand)
-    lost = problem.needs @ asked.weights.T - values[:, None]
-    reached = wanted.copy()
-    if slack > 0:
-        np.maximum.at(reached, table_sizes, by_table @ values)
-    upper = np.where(exact >= 0, np.minimum(asked.upper, exact * (1 + _SAFE)), asked.upper)
-    most = np.maximum(np.where(open_sizes, upper, asked.upper), asked.lone.most)
-    unproved = np.flatnonzero((upper - reached > upper * _SAFE) & usable.any(axis=0)).tolist()
-    work += usable.size // 10 + 1
-    found: list[tuple[Column, Column]] = [(table_sizes, by_table)]
-    room = min(_FEW_LABELS, most_labels)
-    while unproved and work < allowance:
-        again: list[int] = []
-        count = 0
-        for size in unproved:
-            if work > allowance:
-                break
-            items = np.flatnonzero(usable[:, size] & (lost[:, size] <= upper[size] - reached[size]))
-            items = _best_items(asked, size, items)
-            slots, bound, spent = _searched(asked, (size, items, reached[size]), room, allowance // _SHARE)
-            work += spent
-            found.append((np.full(len(slots), size), slots))
-            most[size] = max(min(bound * (1 + _SAFE), upper[size]), asked.lone.most[size])
-            count += len(slots)
-            if not len(slots) and bound > reached[size]:
-                again.append(size)
-        if room >= most_labels or work > allowance or (count and not search.thorough):
-            break
-        unproved, room = again, min(_WIDER * room, most_labels)
-    return Fillings(np.concatenate([one for one, _ in found]), np.concatenate([rows for _, rows in found]), most, work)
-
-
-def _searched(
-    asked: Asked, what: tuple[int, Column, float], most_labels: int, allowance: int
-) -> tuple[Column, float, int]:
-    """Fillings of one size by labels, a bound on all of them, and the work."""
-    problem, values = asked.problem, asked.values
-    size, items, reached = what
-    if not len(items):
-        return np.zeros((0, len(values)), np.int64), reached, 0
-    node = Node(
-        needs=problem.needs[items], values=values[items], most=asked.slots[items, size], total=problem.totals[size],
-        weights=asked.weights[size], reached=reached,
-    )  # fmt: skip
-    found = find(node, most_labels, allowance, _PER_SIZE)
-    slots = np.zeros((len(found.slots), len(values)), np.int64)
-    slots[:, items] = found.slots
-    return slots, found.bound, found.work
-
-
-def _best_items(asked: Asked, size: int, items: Column) -> Column:
-    """These items without those another one, of which enough slots are wanted, replaces on this size."""
-    problem = asked.problem
-    needs, worth = problem.needs[items], asked.values[items]
-    plenty = problem.each[items, size] <= problem.demand[items]
-    better = (needs[None, :, :] <= needs[:, None, :]).all(axis=2) & (worth[None, :] >= worth[:, None]) & plenty
-    better &= ~(better.T & np.tri(len(items), dtype=bool).T)
-    np.fill_diagonal(better, val=False)
-    return items[~better.any(axis=1)]
-
-
-def _by_lattice(
-    problem: CostProblem, values: Column, wanted: Column, open_sizes: Column, usable: Column
-) -> tuple[Column, Column, Column, int]:
-    """Fillings by tables (sizes, and slots); by size the most that a filling is worth, or -1; and the work."""
-    exact, work = np.full(len(problem.price), -1.0), 0
-    sizes, slots = [np.zeros(0, np.int64)], [np.zeros((0, len(values)), np.int64)]
-    by_items: dict[bytes, list[int]] = {}
-    worth = problem.allowed & (values > 0)[:, None] & ~problem.alone[:, None]
-    for size in np.flatnonzero(open_sizes).tolist():
-        by_items.setdefault(worth[:, size].tobytes(), []).append(size)
-    for members in by_items.values():
-        alike = np.array(members)
-        items = np.flatnonzero(usable[:, alike].any(axis=1))
-        lattice = make_lattice(problem, items, alike) if len(items) else None
-        if lattice is not None:
-            best, chosen, found = fill_lattice(lattice, values[items], wanted[lattice.sizes])
-            rows = np.zeros((len(chosen), len(values)), np.int64)
-            rows[:, items] = found
-            sizes.append(lattice.sizes[chosen])
-            slots.append(rows)
-            exact[lattice.sizes] = best
-            work += lattice.work
-    return np.concatenate(sizes), np.concatenate(slots), exact, work
-
-
 def fill_by(problem: CostProblem, ranks: Column, demand: Column) -> Column:
     """S × I: each size filled with its items in the order of their ranks."""
     count = ranks.shape[1]
@@ -250,15 +153,9 @@ def fill_by(problem: CostProblem, ranks: Column, demand: Column) -> Column:
     return slots
 
 
-_PER_SIZE: Final = 32
-_SHARE: Final = 4
-_FEW_LABELS: Final = 64
-_WIDER: Final = 8
-
-
 def _alone(problem: CostProblem, values: Column, costs: Column) -> Fillings:
     """Slots that take a whole node: each item's best size; by size the most one is worth."""
-    items = np.flatnonzero(problem.alone)
+    items = np.flatnonzero(problem.alone & (problem.demand > 0))
     rows = np.zeros((len(items), len(values)), np.int64)
     rows[np.arange(len(items)), items] = 1
     usable = problem.each[items] > 0

@@ -21,6 +21,9 @@ _STEPS: Final = {1: 0, 2: 12, 3: 5}
 """Steps of a factor of `_FACTOR` to either side of the mean ratio of two dimensions, by how many there are."""
 _FACTOR: Final = {1: 2.0, 2: 2.0**0.5, 3: 2.0}
 _REFINED: Final = 6
+_LEAST: Final = 1e-3
+"""Least part of the price that a dimension has in the prices of a moment before: more than nothing, which no factor
+changes."""
 _DIRECTION_UNITS: Final = 1_200
 _A_UNIT: Final = 6
 _FINE_A_UNIT: Final = 2
@@ -37,25 +40,33 @@ class Relaxed:
 
 
 def relax(
-    needs: Column, values: Column, most: Column, totals: Column, wanted: Column, *, fine: bool = True
+    needs: Column, values: Column, most: Column, totals: Column, wanted: Column, *, fine: bool = True,
+    near: Column | None = None,
 ) -> Relaxed:  # fmt: skip
     """The best prices found, finer for sizes that seem worth more than `wanted`. `most` is I × S, the slots of each
-    item that a node may hold."""
+    item that a node may hold. They are looked for `near` those of a moment before (S × D), where there are some."""
     if not len(needs):
         return Relaxed(np.zeros(totals.shape), np.zeros(len(totals)), 1)
     scale = np.maximum((most.max(axis=1, initial=0) @ needs).astype(float), 1.0)
     takes, holds = needs / scale, totals / scale
-    places = _grid(totals.shape[1], fine=fine)
     best = np.full(len(totals), np.inf)
     weights = np.zeros(totals.shape)
-    for direction in places:
-        _improve(best, weights, direction[None, :], (takes, values, most, holds))
-    work = len(places) * (_DIRECTION_UNITS + most.size // _A_UNIT)
+    factor = _FACTOR.get(totals.shape[1], 4.0)
+    if near is None:
+        places = _grid(totals.shape[1], fine=fine)
+        for direction in places:
+            _improve(best, weights, direction[None, :], (takes, values, most, holds))
+        work = len(places) * (_DIRECTION_UNITS + most.size // _A_UNIT)
+    else:
+        directions = near * scale
+        directions = np.maximum(directions, _LEAST * directions.sum(axis=1, keepdims=True) + 1e-300)
+        _improve(best, weights, directions, (takes, values, most, holds))
+        work = _DIRECTION_UNITS + most.size // _FINE_A_UNIT
+        factor = factor**2
     open_ = np.flatnonzero(best > wanted)
     if fine and len(open_) and totals.shape[1] > 1:
         here, found = best[open_], weights[open_]
         parts = (takes, values, most[:, open_], holds[open_])
-        factor = _FACTOR.get(totals.shape[1], 4.0)
         for _ in range(_REFINED):
             factor = factor**0.5
             for dimension in range(1, totals.shape[1]):

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from autoscale_aks.planning.cost.diving import dive, widened
+from autoscale_aks.planning.cost.guided import Marks, buy, learnt
 from autoscale_aks.planning.cost.improving import improved
 from autoscale_aks.planning.cost.pricing import ask
 from autoscale_aks.planning.cost.problem import Filled, part_of
-from autoscale_aks.planning.cost.rules import RULES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from autoscale_aks.planning.cost.generation import Generation
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from autoscale_aks.planning.places import Column
 
 _MOST_COLUMNS: Final = 300
-_MOST_DIVES: Final = 2
+_MOST_BOUGHT: Final = 4
 _NEAR: Final = 0.9
 
 
@@ -41,11 +42,9 @@ def rounded(run: Generation, highspy: Any, enough: float, known: Packing | None)
     best: Packing | None = None
     if known is not None:
         best = tuple(replace(one, size=number[one.size]) for one in known)
-    for turn in range(_MOST_DIVES):
-        whole = np.maximum(np.floor(solution.nodes + 1e-6).astype(np.int64) - turn, 0)
-        found = _completed(problem, highspy, (solution, columns), whole, turn, meter)
-        if found is not None and (best is None or problem.cost(found) < problem.cost(best)):
-            best = found
+    for packing in _tries(problem, solution, columns, highspy, meter):
+        if packing is not None and (best is None or problem.cost(packing) < problem.cost(best)):
+            best = packing
         if meter.left <= 0 or (best is not None and problem.cost(best) <= enough):
             break
     if best is None:
@@ -67,20 +66,21 @@ def _useful_sizes(problem: CostProblem, solution: Solution, known: Packing) -> C
     return np.flatnonzero(near)
 
 
-def _completed(
-    problem: CostProblem, highspy: Any, parts: tuple[Solution, list[tuple[int, Column]]], whole: Column, turn: int,
-    meter: Meter,
-) -> Packing | None:  # fmt: skip
-    """Whole columns, and what they leave over."""
-    solution, columns = parts
+def _tries(
+    problem: CostProblem, solution: Solution, columns: list[tuple[int, Column]], highspy: Any, meter: Meter
+) -> Iterator[Packing | None]:
+    """Whole columns, and what they leave over bought by prices, some times; then by a dive."""
     base = tuple(
-        Filled(size, nodes, slots) for (size, slots), nodes in zip(columns, whole.tolist(), strict=True) if nodes
+        Filled(size, nodes, slots)
+        for (size, slots), nodes in zip(columns, np.floor(solution.nodes + 1e-6).astype(np.int64).tolist(), strict=True)
+        if nodes
     )
     covered = sum((one.slots * one.nodes for one in base), np.zeros(len(problem.demand), np.int64))
     used = sum((problem.charges[:, one.size] * one.nodes for one in base), np.zeros(len(problem.room), np.int64))
     left = np.maximum(problem.demand - covered, 0)
     if not left.any():
-        return trimmed(problem, base)
+        yield trimmed(problem, base)
+        return
     items = np.flatnonzero(left)
     rest = replace(
         problem, needs=problem.needs[items], demand=left[items], allowed=problem.allowed[items],
@@ -88,14 +88,31 @@ def _completed(
     )  # fmt: skip
     costs = problem.price + solution.limit_prices @ problem.charges
     good = _good_columns(rest, columns, items, (solution.slot_prices, costs))
-    dived = dive(rest, highspy, good, meter, turn)
-    found = [dived] if dived is not None else [one for rule in RULES.values() if (one := rule(rest)) is not None]
-    if not found:
-        return None
-    best = min(found, key=rest.cost)
-    return trimmed(
-        problem, base + tuple(replace(one, slots=widened(one.slots, items, len(problem.demand))) for one in best)
-    )
+    prices = solution.slot_prices[items]
+    marks = Marks(
+        prices, solution.limit_prices, np.array([size for size, _ in good], np.int64),
+        np.array([row for _, row in good], np.int64).reshape(-1, len(items)),
+    )  # fmt: skip
+
+    def widen(found: Packing | None) -> Packing | None:
+        return (
+            None
+            if found is None
+            else trimmed(
+                problem,
+                base + tuple(replace(one, slots=widened(one.slots, items, len(problem.demand))) for one in found),
+            )
+        )
+
+    for turn in range(_MOST_BOUGHT):
+        before = meter.left
+        found = buy(rest, marks, meter, 1000 * turn)
+        yield widen(found)
+        if found is None or meter.left < before - meter.left:
+            break
+        marks = learnt(rest, marks, prices, found)
+    if found is None:
+        yield widen(dive(rest, highspy, good, meter, 0))
 
 
 def _good_columns(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from autoscale_aks.planning.cost.exchanging import NONE, exchanged_items
+
 if TYPE_CHECKING:
     from autoscale_aks.planning.cost.problem import CostProblem
     from autoscale_aks.planning.places import Column
@@ -26,6 +28,17 @@ class Solution:
     work: int
     moved: Column
     """Slots that cover another item, by exchange."""
+    weights: Column
+    """Relaxed sizes × D: prices of a whole node's dimensions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """Sizes whose nodes may hold parts of slots, and (I × sizes) of which items no more than fit and are wanted; for
+    the others it does not matter."""
+
+    sizes: Column
+    bounded: Column
 
 
 def solver_module() -> Any:
@@ -40,13 +53,16 @@ def solver_module() -> Any:
 class Master:
     """The restricted problem: fewest coins of columns that cover the demand within the limits."""
 
-    def __init__(self, highspy: Any, problem: CostProblem, demand: Column, room: Column) -> None:
+    def __init__(self, highspy: Any, problem: CostProblem, prices: Column | None = None) -> None:
+        """`prices` of slots say which items may be split into others."""
         self.highspy, self.problem = highspy, problem
-        self._demand, self._room = demand, room
+        self._demand, self._room = demand, room = problem.demand, problem.room
         self._solver = new_solver(highspy)
         self.sizes: Column = np.zeros(0, np.int64)
         self.slots: Column = np.zeros((0, len(demand)), np.int64)
         self._known: set[tuple[int, bytes]] = set()
+        self._relaxed = np.zeros(0, np.int64)
+        self._parts: tuple[Column, Column] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
         nothing = (np.zeros(0, np.int32), np.zeros(0))
         for slots in demand.tolist():
             self._solver.addRow(float(slots), highspy.kHighsInf, 0, *nothing)
@@ -54,10 +70,13 @@ class Master:
         for left, scale in zip(room.tolist(), self._scale.tolist(), strict=True):
             self._solver.addRow(-highspy.kHighsInf, left / scale, 0, *nothing)
         self._cost = max(float(problem.price.max(initial=1)), 1.0)
-        self._exchanges = exchanges(problem)
-        for large, small in self._exchanges.tolist():
-            ends, amounts = np.array([large, small], np.int32), np.array([-1.0, 1.0])
-            self._solver.addCol(0.0, 0.0, highspy.kHighsInf, 2, ends, amounts)
+        self._exchanges = exchanged_items(problem, prices)
+        for large, small, other in self._exchanges.tolist():
+            row = {large: -1.0, small: 1.0}
+            if other != NONE:
+                row[other] = row.get(other, 0.0) + 1.0
+            ends, amounts = np.array(list(row), np.int32), np.array(list(row.values()))
+            self._solver.addCol(0.0, 0.0, highspy.kHighsInf, len(row), ends, amounts)
 
     def add(self, sizes: Column, slots: Column) -> None:
         """More columns: fillings of one node, those that are not there yet."""
@@ -73,22 +92,45 @@ class Master:
         entries = np.concatenate(
             [slots.astype(float), (self.problem.charges[:, sizes] / self._scale[:, None]).T], axis=1
         )
-        column, row = np.nonzero(entries)
-        starts = np.searchsorted(column, np.arange(len(sizes))).astype(np.int32)
-        prices = self.problem.price[sizes] / self._cost
-        endless = np.full(len(sizes), self.highspy.kHighsInf)
-        self._solver.addCols(
-            len(sizes),
-            prices,
-            np.zeros(len(sizes)),
-            endless,
-            len(row),
-            starts,
-            row.astype(np.int32),
-            entries[column, row],
-        )
+        self._add_columns(self.problem.price[sizes] / self._cost, entries)
         self.sizes = np.concatenate([self.sizes, sizes])
         self.slots = np.concatenate([self.slots, slots])
+
+    def relax(self, parted: Parted) -> None:
+        """From now on nodes of these sizes may hold parts of slots, as in `cost.sharing`. To be said before columns are
+        added."""
+        sizes, problem, count, limits = parted.sizes, self.problem, len(self._demand), len(self._room)
+        kinds = len(sizes)
+        dimensions = problem.totals.shape[1]
+        items, at = np.nonzero(problem.each[:, sizes] > 0)
+        bounded = np.flatnonzero(parted.bounded[items, at])
+        ahead, rows = count + limits, kinds * dimensions + len(bounded)
+        nothing = (np.zeros(0, np.int32), np.zeros(0))
+        for _ in range(rows):
+            self._solver.addRow(-self.highspy.kHighsInf, 0.0, 0, *nothing)
+        share = problem.needs[items] / np.maximum(problem.totals[sizes[at]], 1)
+        share[problem.alone[items]] = 1.0
+        entries = np.zeros((kinds + len(items), ahead + rows))
+        every, slots = np.arange(kinds), kinds + np.arange(len(items))
+        entries[:kinds, count:ahead] = (problem.charges[:, sizes] / self._scale[:, None]).T
+        for dimension in range(dimensions):
+            entries[every, ahead + every * dimensions + dimension] = -1.0
+            entries[slots, ahead + at * dimensions + dimension] = share[:, dimension]
+        entries[slots, items] = 1.0
+        last = ahead + kinds * dimensions + np.arange(len(bounded))
+        entries[slots[bounded], last] = 1.0
+        entries[at[bounded], last] = -np.minimum(problem.demand, problem.each[:, sizes].T)[at[bounded], items[bounded]]
+        self._add_columns(np.concatenate([problem.price[sizes] / self._cost, np.zeros(len(items))]), entries)
+        self._relaxed, self._parts = sizes, (items, at)
+
+    def _add_columns(self, prices: Column, entries: Column) -> None:
+        column, row = np.nonzero(entries)
+        starts = np.searchsorted(column, np.arange(len(prices))).astype(np.int32)
+        endless = np.full(len(prices), self.highspy.kHighsInf)
+        self._solver.addCols(
+            len(prices), prices, np.zeros(len(prices)), endless, len(row), starts, row.astype(np.int32),
+            entries[column, row],
+        )  # fmt: skip
 
     def exchanged(self, solution: Solution) -> list[tuple[int, Column]]:
         """Columns that hold the items which slots cover by exchange: with them no exchange is needed."""
@@ -97,7 +139,7 @@ class Master:
         columns = [(int(self.sizes[index]), self.slots[index]) for index in used]
         takes = (self.problem.needs / np.maximum(self.problem.totals.max(axis=0, initial=1), 1)).sum(axis=1)
         for index in np.argsort(-takes[self._exchanges[:, 0]], kind="stable").tolist():
-            (large, small), flow = self._exchanges[index].tolist(), float(solution.moved[index])
+            (large, small, second), flow = self._exchanges[index].tolist(), float(solution.moved[index])
             for at in range(len(columns)):
                 size, row = columns[at]
                 if flow <= _TOLERANCE:
@@ -107,6 +149,8 @@ class Master:
                 part = min(nodes[at], flow / int(row[large]))
                 other = row.copy()
                 other[small] += row[large]
+                if second != NONE:
+                    other[second] += row[large]
                 other[large] = 0
                 flow -= part * int(row[large])
                 nodes[at] -= part
@@ -134,50 +178,42 @@ class Master:
             return None
         found = self._solver.getSolution()
         values = np.maximum(np.array(found.col_value), 0.0)
-        moved, nodes = values[: len(self._exchanges)], values[len(self._exchanges) :]
-        if not self._covers(nodes, moved):
+        first = len(self._exchanges)
+        own = first + len(self._relaxed) + len(self._parts[0])
+        moved, nodes = values[:first], values[own:]
+        if not self._covers(nodes, moved, values[first:own]):
             return None
         duals = np.array(found.row_dual) * self._cost
-        split = len(self._demand)
+        split, dimensions = len(self._demand), self.problem.totals.shape[1]
+        ahead = split + len(self._room)
         info = self._solver.getInfo()
         return Solution(
             float(info.objective_function_value) * self._cost,
             nodes,
             np.maximum(duals[:split], 0.0),
-            np.maximum(-duals[split:], 0.0) / self._scale,
+            np.maximum(-duals[split:ahead], 0.0) / self._scale,
             int(info.simplex_iteration_count),
             moved,
+            np.maximum(-duals[ahead : ahead + self._relaxed.size * dimensions], 0.0).reshape(-1, dimensions),
         )
 
-    def _covers(self, nodes: Column, moved: Column) -> bool:
+    def _covers(self, nodes: Column, moved: Column, parts: Column) -> bool:
         """HiGHS has been seen to answer zeros: every answer is checked against what was asked."""
         if len(nodes) != len(self.sizes):
             return False
         used = np.flatnonzero(nodes)
         covered = (nodes[used] @ self.slots[used]).astype(float)
         np.add.at(covered, self._exchanges[:, 1], moved)
+        second = self._exchanges[:, 2] != NONE
+        np.add.at(covered, self._exchanges[second, 2], moved[second])
         np.subtract.at(covered, self._exchanges[:, 0], moved)
+        kinds = len(self._relaxed)
+        np.add.at(covered, self._parts[0], parts[kinds:])
         charged = self.problem.charges[:, self.sizes[used]] @ nodes[used]
+        charged = charged + self.problem.charges[:, self._relaxed] @ parts[:kinds]
         enough = (covered >= self._demand - _TOLERANCE * np.maximum(self._demand, 1)).all()
         within = (charged <= self._room + _TOLERANCE * np.maximum(np.abs(self._room), 1)).all()
         return bool(enough and within)
-
-
-def exchanges(problem: CostProblem) -> Column:
-    """Pairs of items: where a slot of the first can be, one of the second can be as well. Those that follow from two
-    others are left out.
-
-    In the program of prices such a slot may cover the other item; prices then rise with the needs, and far fewer
-    columns are looked for in vain.
-    """
-    needs, allowed = problem.needs, problem.allowed
-    less = (needs[None, :, :] <= needs[:, None, :]).all(axis=2)
-    less &= ~(allowed[:, None, :] & ~allowed[None, :, :]).any(axis=2)
-    less &= ~problem.alone[:, None] & ~problem.alone[None, :]
-    less &= ~(less.T & np.tri(len(needs), dtype=bool))
-    np.fill_diagonal(less, val=False)
-    steps = less.astype(np.float32)
-    return np.argwhere(less & ~(steps @ steps > 0))
 
 
 def new_solver(highspy: Any) -> Any:

@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
+from autoscale_aks.planning.cost.blending import blended
+from autoscale_aks.planning.cost.branching import branch
+from autoscale_aks.planning.cost.exchanging import exchanges, splits
 from autoscale_aks.planning.cost.generation import Generation
 from autoscale_aks.planning.cost.greedy import fill_all
+from autoscale_aks.planning.cost.guided import Marks, buy, learnt
 from autoscale_aks.planning.cost.labels import Node, find
 from autoscale_aks.planning.cost.pairing import exchange_pairs
-from autoscale_aks.planning.cost.pricing import Search, ask, best_fillings, quick_fillings
+from autoscale_aks.planning.cost.pricing import ask, quick_fillings
 from autoscale_aks.planning.cost.problem import CostProblem, Filled, Meter
 from autoscale_aks.planning.cost.relaxing import relax
 from autoscale_aks.planning.cost.rounding import rounded
+from autoscale_aks.planning.cost.searching import Search, best_fillings
 from autoscale_aks.planning.cost.sharing import share_out
-from autoscale_aks.planning.cost.solver import exchanges, solver_module
+from autoscale_aks.planning.cost.solver import Parted, solver_module
 
 if TYPE_CHECKING:
     from autoscale_aks.planning.places import Column
@@ -93,7 +99,7 @@ def least_price(problem: CostProblem) -> int | None:
     return best[0]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=2000)
 @given(problems())
 def test_part_slots_are_worth_no_less_than_whole_ones(case: tuple[CostProblem, Column]) -> None:
     problem, values = case
@@ -105,7 +111,7 @@ def test_part_slots_are_worth_no_less_than_whole_ones(case: tuple[CostProblem, C
         assert max(float(np.array(slots) @ values) for slots in whole) <= found.upper[size] * (1 + 1e-9)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=2000)
 @given(problems(), st.integers(0, 50))
 def test_a_quick_filling_fits_its_node_and_holds_what_it_is_given(case: tuple[CostProblem, Column], turn: int) -> None:
     problem, values = case
@@ -117,7 +123,7 @@ def test_a_quick_filling_fits_its_node_and_holds_what_it_is_given(case: tuple[Co
     assert (slots @ problem.needs <= problem.totals).all()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=2000)
 @given(problems(), st.integers(0, 9))
 def test_quick_fillings_are_fillings_whatever_the_turn(case: tuple[CostProblem, Column], turn: int) -> None:
     problem, values = case
@@ -127,7 +133,7 @@ def test_quick_fillings_are_fillings_whatever_the_turn(case: tuple[CostProblem, 
             assert tuple(slots.tolist()) in fillings_of(problem, size)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=2000)
 @given(problems(), st.integers(0, 20))
 def test_an_exchange_of_pairs_keeps_a_filling_and_never_loses_worth(
     case: tuple[CostProblem, Column], turn: int
@@ -143,7 +149,7 @@ def test_an_exchange_of_pairs_keeps_a_filling_and_never_loses_worth(
         assert (found @ values >= before @ values).all()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=2000)
 @given(problems(), st.integers(0, 20))
 def test_an_empty_node_gets_the_pair_that_is_worth_most(case: tuple[CostProblem, Column], turn: int) -> None:
     problem, values = case
@@ -156,7 +162,7 @@ def test_an_empty_node_gets_the_pair_that_is_worth_most(case: tuple[CostProblem,
     assert float(found[0] @ values) == best
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=2000)
 @given(problems(), st.sampled_from([1, 8, 64]))
 def test_labels_find_the_best_filling_or_bound_it(case: tuple[CostProblem, Column], labels: int) -> None:
     problem, values = case
@@ -182,19 +188,92 @@ def test_labels_find_the_best_filling_or_bound_it(case: tuple[CostProblem, Colum
         assert float((found.slots @ node.values).max()) == best
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=2000)
 @given(problems(), st.sampled_from([(1, 1), (64, PLENTY), (4096, PLENTY)]), st.booleans())
 def test_no_filling_is_worth_more_than_the_bound_however_little_is_searched(
     case: tuple[CostProblem, Column], effort: tuple[int, int], thorough: bool
 ) -> None:
     problem, values = case
     asked = ask(problem, values, problem.price.astype(float))
-    found = best_fillings(asked, Search(1e-4, *effort, thorough=thorough))
+    found = best_fillings(asked, Search(1e-4, *effort, thorough=thorough), solver_module())
     for size in range(len(problem.price)):
         assert most_worth(problem, values, size) <= found.most[size] * (1 + 1e-9)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=2000)
+@given(problems(), st.sampled_from([1e-6, 0.3]))
+def test_branch_and_bound_finds_the_best_filling_or_bounds_it(case: tuple[CostProblem, Column], gap: float) -> None:
+    problem, values = case
+    items = np.flatnonzero((problem.each[:, 0] > 0) & ~problem.alone)
+    if not len(items):
+        return
+    most = np.minimum(problem.each[items, 0], problem.demand[items])
+    node = Node(
+        needs=problem.needs[items], values=values[items], most=most, total=problem.totals[0],
+        weights=np.ones(problem.needs.shape[1]), reached=1.5,
+    )  # fmt: skip
+    found = branch(node, solver_module(), gap)
+    whole = [np.array(slots) for slots in fillings_of(problem, 0)]
+    best = max(float(slots @ values) for slots in whole if not problem.alone[slots > 0].any())
+    assert best <= found.bound * (1 + 1e-9)
+    assert (found.slots @ node.needs <= node.total).all()
+    assert (found.slots <= most).all()
+    if gap < 1e-3 and best > node.reached:
+        assert float((found.slots @ node.values).max()) == best
+
+
+@settings(deadline=None, max_examples=2000)
+@given(problems())
+def test_what_an_item_is_split_into_fits_wherever_it_does(case: tuple[CostProblem, Column]) -> None:
+    problem, values = case
+    for whole, first, second in splits(problem, values).tolist():
+        assert (problem.needs[first] + problem.needs[second] <= problem.needs[whole]).all()
+        assert (problem.allowed[first] & problem.allowed[second] | ~problem.allowed[whole]).all()
+        assert not problem.alone[[whole, first, second]].any()
+
+
+@settings(deadline=None, max_examples=2000)
+@given(problems(), st.integers(0, 9))
+def test_what_is_bought_by_prices_covers_all_slots_within_the_limits_whatever_the_prices(
+    case: tuple[CostProblem, Column], turn: int
+) -> None:
+    problem, values = case
+    if not (problem.each > 0).any(axis=1).all():
+        return
+    none = np.zeros((0, len(values)), np.int64)
+    marks = Marks(values, np.zeros(len(problem.room)), np.zeros(0, np.int64), none)
+    for again in range(3):
+        found = buy(problem, marks, Meter(PLENTY), turn + again)
+        if found is None:
+            assert len(problem.room)
+            return
+        assert problem.holds(found)
+        marks = learnt(problem, marks, values, found)
+
+
+@settings(deadline=None, max_examples=2000)
+@given(problems(), st.data())
+def test_parts_of_slots_on_some_sizes_make_no_bound_too_high(
+    case: tuple[CostProblem, Column], data: st.DataObject
+) -> None:
+    problem, _ = case
+    if not (problem.each > 0).any(axis=1).all():
+        return
+    least = least_price(problem)
+    if least is None:
+        return
+    sizes = np.flatnonzero([data.draw(st.booleans()) for _ in problem.price])
+    bounded = data.draw(arrays(bool, (len(problem.demand), len(sizes))))
+    highspy, meter = solver_module(), Meter(4_000_000)
+    run = Generation(problem, highspy, meter, share_out(problem, highspy, meter))
+    run.start([])
+    run.run(100_000)
+    before = run.bound.value
+    found = blended(run, Parted(sizes, bounded), highspy, 2_000_000)
+    assert before <= found.value <= least * (1 + 1e-6)
+
+
+@settings(deadline=None, max_examples=2000)
 @given(problems())
 def test_an_exchanged_slot_fits_wherever_the_larger_one_does(case: tuple[CostProblem, Column]) -> None:
     problem, _ = case
@@ -204,7 +283,7 @@ def test_an_exchanged_slot_fits_wherever_the_larger_one_does(case: tuple[CostPro
         assert not problem.alone[[large, small]].any()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=2000)
 @given(problems())
 def test_whole_nodes_cost_no_less_than_the_least_price_and_bounds_no_more(case: tuple[CostProblem, Column]) -> None:
     """The bound of shared slots, the bound of columns, the least price, and what is bought, in this order."""
