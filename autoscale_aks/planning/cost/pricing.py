@@ -137,22 +137,6 @@ def _best_of_each(slots: Column, worth: Column, count: int) -> Column:
     return order[np.argsort(first, kind="stable")[:count]]
 
 
-def fill_by(problem: CostProblem, ranks: Column, demand: Column) -> Column:
-    """S × I: each size filled with its items in the order of their ranks."""
-    count = ranks.shape[1]
-    order = np.argsort(ranks, axis=0, kind="stable")
-    left = problem.totals.copy()
-    slots = np.zeros((count, len(demand)), np.int64)
-    every = np.arange(count)
-    for items in order[: int(np.isfinite(ranks).sum(axis=0).max(initial=0))]:
-        needs = problem.needs[items]
-        fits = np.where(needs > 0, left // np.maximum(needs, 1), 1 << 40).min(axis=1)
-        fits = np.where(np.isfinite(ranks[items, every]), np.minimum(fits, demand[items]), 0)
-        slots[every, items] = fits
-        left -= needs * fits[:, None]
-    return slots
-
-
 def _alone(problem: CostProblem, values: Column, costs: Column) -> Fillings:
     """Slots that take a whole node: each item's best size; by size the most one is worth."""
     items = np.flatnonzero(problem.alone & (problem.demand > 0))

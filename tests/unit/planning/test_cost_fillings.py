@@ -99,7 +99,7 @@ def least_price(problem: CostProblem) -> int | None:
     return best[0]
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None)
 @given(problems())
 def test_part_slots_are_worth_no_less_than_whole_ones(case: tuple[CostProblem, Column]) -> None:
     problem, values = case
@@ -111,7 +111,7 @@ def test_part_slots_are_worth_no_less_than_whole_ones(case: tuple[CostProblem, C
         assert max(float(np.array(slots) @ values) for slots in whole) <= found.upper[size] * (1 + 1e-9)
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None)
 @given(problems(), st.integers(0, 50))
 def test_a_quick_filling_fits_its_node_and_holds_what_it_is_given(case: tuple[CostProblem, Column], turn: int) -> None:
     problem, values = case
@@ -123,7 +123,7 @@ def test_a_quick_filling_fits_its_node_and_holds_what_it_is_given(case: tuple[Co
     assert (slots @ problem.needs <= problem.totals).all()
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None)
 @given(problems(), st.integers(0, 9))
 def test_quick_fillings_are_fillings_whatever_the_turn(case: tuple[CostProblem, Column], turn: int) -> None:
     problem, values = case
@@ -133,7 +133,7 @@ def test_quick_fillings_are_fillings_whatever_the_turn(case: tuple[CostProblem, 
             assert tuple(slots.tolist()) in fillings_of(problem, size)
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None)
 @given(problems(), st.integers(0, 20))
 def test_an_exchange_of_pairs_keeps_a_filling_and_never_loses_worth(
     case: tuple[CostProblem, Column], turn: int
@@ -149,7 +149,7 @@ def test_an_exchange_of_pairs_keeps_a_filling_and_never_loses_worth(
         assert (found @ values >= before @ values).all()
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None)
 @given(problems(), st.integers(0, 20))
 def test_an_empty_node_gets_the_pair_that_is_worth_most(case: tuple[CostProblem, Column], turn: int) -> None:
     problem, values = case
@@ -162,7 +162,7 @@ def test_an_empty_node_gets_the_pair_that_is_worth_most(case: tuple[CostProblem,
     assert float(found[0] @ values) == best
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None)
 @given(problems(), st.sampled_from([1, 8, 64]))
 def test_labels_find_the_best_filling_or_bound_it(case: tuple[CostProblem, Column], labels: int) -> None:
     problem, values = case
@@ -188,7 +188,7 @@ def test_labels_find_the_best_filling_or_bound_it(case: tuple[CostProblem, Colum
         assert float((found.slots @ node.values).max()) == best
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None)
 @given(problems(), st.sampled_from([(1, 1), (64, PLENTY), (4096, PLENTY)]), st.booleans())
 def test_no_filling_is_worth_more_than_the_bound_however_little_is_searched(
     case: tuple[CostProblem, Column], effort: tuple[int, int], thorough: bool
@@ -200,7 +200,7 @@ def test_no_filling_is_worth_more_than_the_bound_however_little_is_searched(
         assert most_worth(problem, values, size) <= found.most[size] * (1 + 1e-9)
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None)
 @given(problems(), st.sampled_from([1e-6, 0.3]))
 def test_branch_and_bound_finds_the_best_filling_or_bounds_it(case: tuple[CostProblem, Column], gap: float) -> None:
     problem, values = case
@@ -222,7 +222,7 @@ def test_branch_and_bound_finds_the_best_filling_or_bounds_it(case: tuple[CostPr
         assert float((found.slots @ node.values).max()) == best
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None)
 @given(problems())
 def test_what_an_item_is_split_into_fits_wherever_it_does(case: tuple[CostProblem, Column]) -> None:
     problem, values = case
@@ -232,7 +232,7 @@ def test_what_an_item_is_split_into_fits_wherever_it_does(case: tuple[CostProble
         assert not problem.alone[[whole, first, second]].any()
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None)
 @given(problems(), st.integers(0, 9))
 def test_what_is_bought_by_prices_covers_all_slots_within_the_limits_whatever_the_prices(
     case: tuple[CostProblem, Column], turn: int
@@ -251,7 +251,7 @@ def test_what_is_bought_by_prices_covers_all_slots_within_the_limits_whatever_th
         marks = learnt(problem, marks, values, found)
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None)
 @given(problems(), st.data())
 def test_parts_of_slots_on_some_sizes_make_no_bound_too_high(
     case: tuple[CostProblem, Column], data: st.DataObject
@@ -273,7 +273,7 @@ def test_parts_of_slots_on_some_sizes_make_no_bound_too_high(
     assert before <= found.value <= least * (1 + 1e-6)
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None)
 @given(problems())
 def test_an_exchanged_slot_fits_wherever_the_larger_one_does(case: tuple[CostProblem, Column]) -> None:
     problem, _ = case
@@ -283,7 +283,7 @@ def test_an_exchanged_slot_fits_wherever_the_larger_one_does(case: tuple[CostPro
         assert not problem.alone[[large, small]].any()
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None)
 @given(problems())
 def test_whole_nodes_cost_no_less_than_the_least_price_and_bounds_no_more(case: tuple[CostProblem, Column]) -> None:
     """The bound of shared slots, the bound of columns, the least price, and what is bought, in this order."""
