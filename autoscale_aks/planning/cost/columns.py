@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from autoscale_aks.planning.cost.blending import blended, nearly_whole
 from autoscale_aks.planning.cost.generation import Generation
+from autoscale_aks.planning.cost.guided import Marks, buy
 from autoscale_aks.planning.cost.problem import Meter
-from autoscale_aks.planning.cost.rounding import rounded
+from autoscale_aks.planning.cost.rounding import rounded, trimmed
 from autoscale_aks.planning.cost.sharing import share_out
 from autoscale_aks.planning.cost.solver import solver_module
 
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
 
     from autoscale_aks.planning.cost.problem import Bound, CostProblem, Packing
 
+_PAIR_UNITS: Final = 85
+"""Work of each pair of items, more of which are not begun with: their programs alone would take longer."""
+_MANY: Final = 300
 _SHARE: Final = 0.5
 _MORE: Final = 0.3
 _WIDE: Final = 2e-4
@@ -40,11 +46,15 @@ def generate(
     shared = share_out(problem, highspy, meter)
     if shared is not None and shared.value > bound.value:
         bound = shared
+    if meter.left <= 0:
+        return None, bound
+    if len(problem.demand) ** 2 * _PAIR_UNITS > work:
+        return _bought_at(problem, bound, meter), bound
     run = Generation(problem, highspy, meter, bound)
     cheapest = sorted(packings, key=problem.cost)[:_KEPT]
     run.start([(one.size, one.slots) for packing in cheapest for one in packing])
-    run.run(int(work * _SHARE))
-    if run.solution is not None and run.solution.value > run.bound.value * (1 + _WIDE):
+    run.run(int(work * (_SHARE if len(problem.demand) <= _MANY else _MORE)))
+    if meter.left > 0 and run.solution is not None and run.solution.value > run.bound.value * (1 + _WIDE):
         parted = nearly_whole(run)
         if parted is None:
             run.run(int(work * _MORE))
@@ -55,3 +65,11 @@ def generate(
         return None, run.bound
     whole = rounded(run, highspy, run.bound.value * (1 + _GOOD), cheapest[0] if cheapest else None)
     return whole, run.bound
+
+
+def _bought_at(problem: CostProblem, bound: Bound, meter: Meter) -> Packing | None:
+    """A packing by the bound's prices, without columns."""
+    none = np.zeros(0, np.int64)
+    marks = Marks(bound.slot_prices, bound.limit_prices, none, none.reshape(0, len(problem.demand)))
+    found = buy(problem, marks, meter, 0)
+    return None if found is None else trimmed(problem, found)

@@ -229,8 +229,9 @@ class Generation:
     def settle(self) -> None:
         """From here on each slot covers its own item only."""
         if self.solution is not None and self.solution.moved.any():
-            for size, row in self.master.exchanged(self.solution):
-                self.master.add(np.array([size]), row[None, :])
+            columns = self.master.exchanged(self.solution)
+            if columns:
+                self.master.add(np.array([size for size, _ in columns]), np.array([row for _, row in columns]))
             self.master.without_exchanges()
             self._solve()
 

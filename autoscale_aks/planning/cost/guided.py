@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _AT_ONCE: Final = 0.1
 """Share of what is left that is bought before fillings are looked for anew."""
+_MOST_AT_ONCE: Final = 0.5
+_ROUNDS: Final = 3
+"""At most, where little work is left: the share such that some rounds more, divided by it, are made with it."""
 _NEAR: Final = 1e-3
 """How much less than the best a filling may be worth for its cost to be bought with it."""
 _WIDE: Final = 0.03
@@ -44,7 +47,9 @@ def buy(problem: CostProblem, marks: Marks, meter: Meter, turn: int) -> Packing 
     """A packing; None where no size is left for some slot, or limits do not reach."""
     left, room, found = problem.demand, problem.room, list[Filled]()
     costs = problem.price + marks.limit_prices @ problem.charges
+    share = _AT_ONCE
     while left.any():
+        before = meter.left
         held = (problem.charges <= room[:, None]).all(axis=0)
         rest = replace(problem, demand=left, room=room, allowed=problem.allowed & held)
         if not rest.allowed[left > 0].any(axis=1).all():
@@ -52,10 +57,13 @@ def buy(problem: CostProblem, marks: Marks, meter: Meter, turn: int) -> Packing 
         sizes, slots = _candidates(rest, marks, costs, meter, turn + len(found))
         worth = slots @ marks.slot_prices / costs[sizes]
         order = np.argsort(-worth, kind="stable")
-        order = order[worth[order] >= worth[order[0]] - _NEAR] if len(order) else order
-        bought = _bought(rest, marks, costs, sizes[order], slots[order])
+        near = _NEAR * (share / _AT_ONCE) ** 2
+        order = order[worth[order] >= worth[order[0]] - near] if len(order) else order
+        value = share * float(left @ marks.slot_prices)
+        bought = _bought(rest, costs, value, sizes[order], slots[order])
         if not bought:
             return None
+        share = max(share, min(_ROUNDS * (before - meter.left) / max(meter.left, 1), _MOST_AT_ONCE))
         found += bought
         left = left - sum(one.slots * one.nodes for one in bought)
         room = room - sum((problem.charges[:, one.size] * one.nodes for one in bought), np.zeros_like(room))
@@ -74,10 +82,9 @@ def _candidates(rest: CostProblem, marks: Marks, costs: Column, meter: Meter, tu
     return sizes[useful], slots[useful]
 
 
-def _bought(rest: CostProblem, marks: Marks, costs: Column, sizes: Column, slots: Column) -> list[Filled]:
-    """Of these fillings, best first, as many nodes as what is left allows, until a share of it is bought."""
+def _bought(rest: CostProblem, costs: Column, share: float, sizes: Column, slots: Column) -> list[Filled]:
+    """Of these fillings, best first, as many nodes as what is left allows, until they cost this share of it."""
     left, room, found = rest.demand.copy(), rest.room.copy(), list[Filled]()
-    share = _AT_ONCE * float(left @ marks.slot_prices)
     spent = 0.0
     for size, row in zip(sizes.tolist(), slots, strict=True):
         here = row > 0

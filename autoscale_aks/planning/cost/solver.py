@@ -89,10 +89,15 @@ class Master:
         if not fresh:
             return
         sizes, slots = sizes[fresh], slots[fresh]
-        entries = np.concatenate(
-            [slots.astype(float), (self.problem.charges[:, sizes] / self._scale[:, None]).T], axis=1
+        column, item = np.nonzero(slots)
+        charged = (self.problem.charges[:, sizes] / self._scale[:, None]).T
+        other, limit = np.nonzero(charged)
+        self._add_columns(
+            self.problem.price[sizes] / self._cost,
+            np.concatenate([column, other]),
+            np.concatenate([item, len(self._demand) + limit]),
+            np.concatenate([slots[column, item].astype(float), charged[other, limit]]),
         )
-        self._add_columns(self.problem.price[sizes] / self._cost, entries)
         self.sizes = np.concatenate([self.sizes, sizes])
         self.slots = np.concatenate([self.slots, slots])
 
@@ -110,26 +115,33 @@ class Master:
             self._solver.addRow(-self.highspy.kHighsInf, 0.0, 0, *nothing)
         share = problem.needs[items] / np.maximum(problem.totals[sizes[at]], 1)
         share[problem.alone[items]] = 1.0
-        entries = np.zeros((kinds + len(items), ahead + rows))
         every, slots = np.arange(kinds), kinds + np.arange(len(items))
-        entries[:kinds, count:ahead] = (problem.charges[:, sizes] / self._scale[:, None]).T
+        limit, of = np.nonzero(problem.charges[:, sizes])
+        columns = [of, slots]
+        rows_of = [count + limit, items]
+        amounts = [(problem.charges[:, sizes] / self._scale[:, None])[limit, of], np.ones(len(items))]
         for dimension in range(dimensions):
-            entries[every, ahead + every * dimensions + dimension] = -1.0
-            entries[slots, ahead + at * dimensions + dimension] = share[:, dimension]
-        entries[slots, items] = 1.0
+            asking = np.flatnonzero(share[:, dimension])
+            columns += [every, slots[asking]]
+            rows_of += [ahead + every * dimensions + dimension, ahead + at[asking] * dimensions + dimension]
+            amounts += [np.full(kinds, -1.0), share[asking, dimension]]
         last = ahead + kinds * dimensions + np.arange(len(bounded))
-        entries[slots[bounded], last] = 1.0
-        entries[at[bounded], last] = -np.minimum(problem.demand, problem.each[:, sizes].T)[at[bounded], items[bounded]]
-        self._add_columns(np.concatenate([problem.price[sizes] / self._cost, np.zeros(len(items))]), entries)
+        most = np.minimum(problem.demand, problem.each[:, sizes].T)[at[bounded], items[bounded]]
+        columns += [slots[bounded], at[bounded]]
+        rows_of += [last, last]
+        amounts += [np.ones(len(bounded)), -most.astype(float)]
+        prices = np.concatenate([problem.price[sizes] / self._cost, np.zeros(len(items))])
+        self._add_columns(prices, np.concatenate(columns), np.concatenate(rows_of), np.concatenate(amounts))
         self._relaxed, self._parts = sizes, (items, at)
 
-    def _add_columns(self, prices: Column, entries: Column) -> None:
-        column, row = np.nonzero(entries)
-        starts = np.searchsorted(column, np.arange(len(prices))).astype(np.int32)
+    def _add_columns(self, prices: Column, column: Column, row: Column, amount: Column) -> None:
+        """Columns of these prices, without end, with these amounts in these rows."""
+        order = np.argsort(column, kind="stable")
+        starts = np.searchsorted(column[order], np.arange(len(prices))).astype(np.int32)
         endless = np.full(len(prices), self.highspy.kHighsInf)
         self._solver.addCols(
-            len(prices), prices, np.zeros(len(prices)), endless, len(row), starts, row.astype(np.int32),
-            entries[column, row],
+            len(prices), prices, np.zeros(len(prices)), endless, len(row), starts, row[order].astype(np.int32),
+            amount[order].astype(float),
         )  # fmt: skip
 
     def exchanged(self, solution: Solution) -> list[tuple[int, Column]]:
