@@ -69,6 +69,7 @@ class Generation:
         self.solution: Solution | None = None
         self._turn = 0
         self._weights: Column | None = None
+        self._dear = np.zeros(len(problem.price), np.int64)
         self._quick_rounds, self._was_exact = 0, False
         self._gains = {False: 0.0, True: 0.0}
         meter.spend(_NEW_UNITS + _PAIR_UNITS * len(problem.demand) ** 2)
@@ -119,7 +120,7 @@ class Generation:
                 break
             solution, before, left = self.solution, self.bound.value, self.meter.left
             slack = max(_ENOUGH, min(_COARSEST, _PART * (solution.value / max(before, 1.0) - 1)))
-            open_ = self._look(solution, Search(slack, labels, left - until, thorough=stalled))
+            open_ = self._look(solution, Search(slack, labels, left - until, thorough=stalled, dear=self._dear))
             stalled = self._stalled(solution, before)
             self._note_progress(solution.value - before, left)
             if self.solution is not solution or self.bound.value > before * (1 + 0.1 * slack):

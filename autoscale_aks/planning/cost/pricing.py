@@ -28,6 +28,7 @@ _PAIR_UNITS: Final = 8_000
 _EFFORT: Final = (600, 200, 4)
 _LITTLE: Final = (400, 120, 3)
 """How many quick fillings, how many of them are made better by pairs, and how often; and in dives."""
+_A_SIZE: Final = 50
 _NEAR: Final = 0.03
 """Share of its worth that an item may lose on a size to begin a filling of it."""
 
@@ -98,7 +99,7 @@ def quick_fillings(asked: Asked, margin: float, turn: int) -> Fillings:
     if not len(items):
         return Fillings(asked.lone.sizes, asked.lone.slots, asked.upper, 1)
     many, paired, repeats = asked.effort
-    count = max(min(many, _MOST_ELEMENTS // len(values)), 1)
+    count = max(min(max(many, _A_SIZE * len(open_sizes)), 2 * many, _MOST_ELEMENTS // len(values)), 1)
     times = max(min(count // len(items), 4), 1)
     chosen = np.arange(len(items) * times)
     if len(chosen) > count:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 _BRANCH: Final = 0
 """In place of a number of labels: branch and bound."""
-_LABELS: Final = {64: 60, 512: 60, 4096: 30}
-"""How many labels are tried before it, where items are so few."""
+_FEWEST: Final = 64
+_LABELS: Final = {_FEWEST: 250_000, 512: 1_500_000, 4096: 1_500_000}
+"""How many labels are tried before it, where they took, or will take, no more work than this on this size."""
 _MORE_LABELS: Final = (8192, 65_536, 262_144)
 _PER_SIZE: Final = 32
 _SHARE: Final = 4
@@ -33,6 +34,8 @@ _AHEAD: Final = 0.9
 """Of the best filling found so far, what part of what it is worth beyond its cost others must be worth, too: the bound
 is no better than the best filling allows."""
 _EXCHANGES: Final = 2
+_CHEAP: Final = 600_000
+"""Units of work within which all sizes are looked at all the same."""
 _NEAR: Final = 1e-4
 _HELPS: Final = 2e-5
 """How near, as shares, branch and bound comes to the best, and what a filling it finds is worth beyond its cost."""
@@ -49,6 +52,8 @@ class Search:
     """Units of work."""
     thorough: bool
     """Whether what holds for all fillings matters more than to find some."""
+    dear: Column
+    """S: what the fewest labels took on a size when they were tried last; is brought up to date."""
 
 
 def best_fillings(asked: Asked, search: Search, highspy: Any) -> Fillings:
@@ -67,19 +72,21 @@ def best_fillings(asked: Asked, search: Search, highspy: Any) -> Fillings:
     unproved = unproved[np.argsort(-asked.upper[unproved] / asked.costs[unproved], kind="stable")]
     work += usable.size // 10 + 1
     found: list[tuple[Column, Column]] = [(table_sizes, by_table)]
-    twin = _twins(asked)
-    for stage in (*_LABELS, _BRANCH, *(labels for labels in _MORE_LABELS if labels <= search.most_labels)):
+    twin, ahead = _twins(asked), slack
+    for stage in _stages(search):
         again, before = list[int](), len(found)
         for size in unproved.tolist():
-            reached[size] = max(reached[size], asked.costs[size] * (1 + slack))
+            reached[size] = max(reached[size], asked.costs[size] * (1 + (ahead if work > _CHEAP else slack)))
             if work > search.allowance or upper[size] <= reached[size] * (1 + 2 * SAFE):
                 continue
             items, node = _node(asked, size, float(reached[size]))
-            if len(items) > _LABELS.get(stage, len(items)):
+            if stage in _LABELS and search.dear[size] * stage > _LABELS[stage] * _FEWEST:
                 again.append(size)
                 continue
             one = _searched(node, float(asked.costs[size]), stage, search, highspy)
             work += one.work
+            if stage in _LABELS:
+                search.dear[size] = one.work * _FEWEST // stage
             alike = np.flatnonzero(twin == twin[size])
             upper[alike] = np.minimum(one.bound * (1 + SAFE), upper[alike])
             if not len(one.slots):
@@ -88,12 +95,17 @@ def best_fillings(asked: Asked, search: Search, highspy: Any) -> Fillings:
             slots = np.zeros((len(one.slots), len(values)), np.int64)
             slots[:, items] = one.slots
             found += [(np.full(len(slots), other), slots) for other in alike[asked.wanted[alike]].tolist()]
-            slack = max(slack, _AHEAD * (float((slots @ values).max()) / asked.costs[size] - 1))
+            ahead = max(ahead, _AHEAD * (float((slots @ values).max()) / float(asked.costs[size]) - 1))
         unproved = np.array(again, np.int64)
         if not again or work > search.allowance or (len(found) > before and not search.thorough):
             break
     most = np.maximum(np.where(asked.wanted, upper, asked.upper), asked.lone.most)
     return Fillings(np.concatenate([one for one, _ in found]), np.concatenate([rows for _, rows in found]), most, work)
+
+
+def _stages(search: Search) -> tuple[int, ...]:
+    """What is tried on a size, one after the other: labels, or branch and bound."""
+    return (*_LABELS, _BRANCH, *(labels for labels in _MORE_LABELS if labels <= search.most_labels))
 
 
 def _node(asked: Asked, size: int, reached: float) -> tuple[Column, Node]:

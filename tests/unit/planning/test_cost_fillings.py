@@ -195,7 +195,9 @@ def test_no_filling_is_worth_more_than_the_bound_however_little_is_searched(
 ) -> None:
     problem, values = case
     asked = ask(problem, values, problem.price.astype(float))
-    found = best_fillings(asked, Search(1e-4, *effort, thorough=thorough), solver_module())
+    found = best_fillings(
+        asked, Search(1e-4, *effort, thorough=thorough, dear=np.zeros(len(problem.price), np.int64)), solver_module()
+    )
     for size in range(len(problem.price)):
         assert most_worth(problem, values, size) <= found.most[size] * (1 + 1e-9)
 
