@@ -14,6 +14,7 @@ from rich.console import Console
 
 from autoscale_aks.cli.cost_report import print_cost
 from autoscale_aks.model.plan import Certificate, Plan
+from autoscale_aks.model.policy import Policy
 from autoscale_aks.planning.planner import plan
 from autoscale_aks.planning.scenario import decode_scenario
 from autoscale_aks.reports.cost import certificate_text, share_text
@@ -26,7 +27,7 @@ def plan_with_gap(gap: Fraction) -> Plan:
 
 def explained(found: Plan) -> str:
     out = Console(file=StringIO(), width=200)
-    print_cost(found, out)
+    print_cost(found, Policy(), out)
     return out.file.getvalue()  # type: ignore[attr-defined]
 
 
