@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
     from autoscale_aks.planning.cost.problem import Bound, CostProblem, Packing
 
-_PAIR_UNITS: Final = 85
+_PAIR_UNITS: Final = 75
 """Work of each pair of items, more of which are not begun with: their programs alone would take longer."""
 _MANY: Final = 300
-_SHARE: Final = 0.5
-_MORE: Final = 0.3
+_SHARE: Final = (0.5, 0.3)
+"""Share of the work that looking for columns may take at first; the second with so many items."""
 _WIDE: Final = 2e-4
-"""Shares of the work that looking for columns may take, and looking further, where part nodes and bound are further
-apart than this; the rest makes nodes whole."""
+"""Relative gap between part nodes and bound above which looking goes on."""
+_WHOLE: Final = (0.15, 6e-4, 0.35)
+"""Share of the work that is kept for whole nodes: at least, for each item, and at most."""
 _GOOD: Final = 5e-5
 """Relative gap at which whole nodes are good enough."""
 
@@ -53,13 +54,14 @@ def generate(
     run = Generation(problem, highspy, meter, bound)
     cheapest = sorted(packings, key=problem.cost)[:_KEPT]
     run.start([(one.size, one.slots) for packing in cheapest for one in packing])
-    run.run(int(work * (_SHARE if len(problem.demand) <= _MANY else _MORE)))
-    if meter.left > 0 and run.solution is not None and run.solution.value > run.bound.value * (1 + _WIDE):
+    run.run(int(work * _SHARE[len(problem.demand) > _MANY]))
+    more = meter.left - int(work * min(_WHOLE[0] + _WHOLE[1] * len(problem.demand), _WHOLE[2]))
+    if more > 0 and run.solution is not None and run.solution.value > run.bound.value * (1 + _WIDE):
         parted = nearly_whole(run)
         if parted is None:
-            run.run(int(work * _MORE))
+            run.run(more)
         else:
-            run.bound = blended(run, parted, highspy, int(work * _MORE))
+            run.bound = blended(run, parted, highspy, more)
     run.settle()
     if run.solution is None:
         return None, run.bound

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _GROUPS: Final = (3, 5, 8, 12)
 """How many nodes are emptied, try by try."""
 _MOST_FAILURES: Final = 60
+_ROW_UNITS: Final = 150
+"""Work of a row of the packing, try by try."""
 _MOST_COLUMNS: Final = 150
 
 
@@ -37,6 +39,7 @@ def improved(
     failures, turn = 0, 0
     known: set[bytes] = set()
     while meter.left > 0 and failures < _MOST_FAILURES and problem.cost(packing) > enough:
+        meter.spend(_ROW_UNITS * len(packing))
         chosen = _chosen(problem, packing, solution, turn)
         turn += 1
         if (tried := chosen.tobytes()) in known:

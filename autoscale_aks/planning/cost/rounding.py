@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _MOST_COLUMNS: Final = 300
 _MOST_BOUGHT: Final = 4
+_AGAIN: Final = 0.7
+"""How often what is left over is bought, and what part of the last time's work must be left for it."""
+_FEWER: Final = (0, 1, 4)
 _NEAR: Final = 0.9
 
 
@@ -66,21 +69,50 @@ def _useful_sizes(problem: CostProblem, solution: Solution, known: Packing) -> C
     return np.flatnonzero(near)
 
 
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """Whole columns, what they leave over, as a problem of some items, and what it is bought by."""
+
+    whole: Packing
+    problem: CostProblem
+    items: Column
+    columns: list[tuple[int, Column]]
+    marks: Marks
+
+
 def _tries(
     problem: CostProblem, solution: Solution, columns: list[tuple[int, Column]], highspy: Any, meter: Meter
 ) -> Iterator[Packing | None]:
-    """Whole columns, and what they leave over bought by prices, some times; then by a dive."""
-    base = tuple(
-        Filled(size, nodes, slots)
-        for (size, slots), nodes in zip(columns, np.floor(solution.nodes + 1e-6).astype(np.int64).tolist(), strict=True)
-        if nodes
-    )
-    covered = sum((one.slots * one.nodes for one in base), np.zeros(len(problem.demand), np.int64))
-    used = sum((problem.charges[:, one.size] * one.nodes for one in base), np.zeros(len(problem.room), np.int64))
+    """Whole columns, and what they leave over bought by prices, some times, or by a dive. Where limits do not reach for
+    that, fewer whole columns."""
+    for fewer in _FEWER:
+        rest = _rest(problem, solution, columns, fewer)
+        marks, prices, done = rest.marks, rest.marks.slot_prices, False
+        for turn in range(_MOST_BOUGHT):
+            before = meter.left
+            found = buy(rest.problem, marks, meter, 1000 * turn)
+            if found is None:
+                break
+            yield _together(problem, rest, found)
+            done = True
+            if not len(rest.items) or meter.left < _AGAIN * (before - meter.left):
+                break
+            marks = learnt(rest.problem, marks, prices, found)
+        if done:
+            return
+        dived = dive(rest.problem, highspy, rest.columns, meter, fewer)
+        if dived is not None:
+            yield _together(problem, rest, dived)
+            return
+
+
+def _rest(problem: CostProblem, solution: Solution, columns: list[tuple[int, Column]], fewer: int) -> _Rest:
+    """What whole columns, so many nodes fewer of each, leave over."""
+    nodes = np.maximum(np.floor(solution.nodes + 1e-6).astype(np.int64) - fewer, 0).tolist()
+    whole = tuple(Filled(size, count, slots) for (size, slots), count in zip(columns, nodes, strict=True) if count)
+    covered = sum((one.slots * one.nodes for one in whole), np.zeros(len(problem.demand), np.int64))
+    used = sum((problem.charges[:, one.size] * one.nodes for one in whole), np.zeros(len(problem.room), np.int64))
     left = np.maximum(problem.demand - covered, 0)
-    if not left.any():
-        yield trimmed(problem, base)
-        return
     items = np.flatnonzero(left)
     rest = replace(
         problem, needs=problem.needs[items], demand=left[items], allowed=problem.allowed[items],
@@ -88,31 +120,15 @@ def _tries(
     )  # fmt: skip
     costs = problem.price + solution.limit_prices @ problem.charges
     good = _good_columns(rest, columns, items, (solution.slot_prices, costs))
-    prices = solution.slot_prices[items]
-    marks = Marks(
-        prices, solution.limit_prices, np.array([size for size, _ in good], np.int64),
-        np.array([row for _, row in good], np.int64).reshape(-1, len(items)),
-    )  # fmt: skip
+    sizes = np.array([size for size, _ in good], np.int64)
+    slots = np.array([row for _, row in good], np.int64).reshape(len(good), len(items))
+    return _Rest(whole, rest, items, good, Marks(solution.slot_prices[items], solution.limit_prices, sizes, slots))
 
-    def widen(found: Packing | None) -> Packing | None:
-        return (
-            None
-            if found is None
-            else trimmed(
-                problem,
-                base + tuple(replace(one, slots=widened(one.slots, items, len(problem.demand))) for one in found),
-            )
-        )
 
-    for turn in range(_MOST_BOUGHT):
-        before = meter.left
-        found = buy(rest, marks, meter, 1000 * turn)
-        yield widen(found)
-        if found is None or meter.left < before - meter.left:
-            break
-        marks = learnt(rest, marks, prices, found)
-    if found is None:
-        yield widen(dive(rest, highspy, good, meter, 0))
+def _together(problem: CostProblem, rest: _Rest, found: Packing) -> Packing:
+    """The whole columns and what was bought beside them."""
+    bought = (replace(one, slots=widened(one.slots, rest.items, len(problem.demand))) for one in found)
+    return trimmed(problem, (*rest.whole, *bought))
 
 
 def _good_columns(
