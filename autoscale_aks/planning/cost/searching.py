@@ -126,9 +126,10 @@ def _searched(node: Node, cost: float, stage: int, search: Search, highspy: Any)
     if not len(node.values):
         return Found(np.zeros((0, 0), np.int64), node.reached, 0)
     if stage == _BRANCH:
-        node = replace(node, reached=cost * (1 + _HELPS))
-        found = branch(node, highspy, max(search.slack / 2, _NEAR))
-        return found if not len(found.slots) else _with_others(node, found)
+        lower = replace(node, reached=cost * (1 + _HELPS))
+        found = branch(lower, highspy, max(search.slack / 2, _NEAR))
+        found = replace(found, bound=max(found.bound, node.reached))  # items were left out by what is reached
+        return found if not len(found.slots) else _with_others(lower, found)
     return find(node, stage, search.allowance // _SHARE, _PER_SIZE)
 
 

@@ -7,10 +7,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from autoscale_aks.planning.cost import searching
 from autoscale_aks.planning.cost.blending import blended
 from autoscale_aks.planning.cost.branching import branch
 from autoscale_aks.planning.cost.exchanging import exchanges, splits
@@ -189,15 +191,18 @@ def test_labels_find_the_best_filling_or_bound_it(case: tuple[CostProblem, Colum
 
 
 @settings(deadline=None)
-@given(problems(), st.sampled_from([(1, 1), (64, PLENTY), (4096, PLENTY)]), st.booleans())
+@given(problems(), st.sampled_from([(1, 1), (64, PLENTY), (4096, PLENTY)]), st.booleans(), st.data())
 def test_no_filling_is_worth_more_than_the_bound_however_little_is_searched(
-    case: tuple[CostProblem, Column], effort: tuple[int, int], thorough: bool
+    case: tuple[CostProblem, Column], effort: tuple[int, int], thorough: bool, data: st.DataObject
 ) -> None:
     problem, values = case
     asked = ask(problem, values, problem.price.astype(float))
-    found = best_fillings(
-        asked, Search(1e-4, *effort, thorough=thorough, dear=np.zeros(len(problem.price), np.int64)), solver_module()
-    )
+    slack, dear = data.draw(st.sampled_from([1e-4, 0.2, 1.0])), data.draw(st.sampled_from([0, PLENTY]))
+    search = Search(slack, *effort, thorough=thorough, dear=np.full(len(problem.price), dear))
+    with pytest.MonkeyPatch.context() as patch:
+        if data.draw(st.booleans()):
+            patch.setattr(searching, "make_lattice", lambda *_: None)
+        found = best_fillings(asked, search, solver_module())
     for size in range(len(problem.price)):
         assert most_worth(problem, values, size) <= found.most[size] * (1 + 1e-9)
 
@@ -273,6 +278,20 @@ def test_parts_of_slots_on_some_sizes_make_no_bound_too_high(
     before = run.bound.value
     found = blended(run, Parted(sizes, bounded), highspy, 2_000_000)
     assert before <= found.value <= least * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("dear", [0, PLENTY], ids=["labels", "branch and bound"])
+def test_what_was_left_out_of_a_search_counts_in_its_bound(dear: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of the first two are worth 10.92, whole ones 6.6. The third, worth 8.5, is in no filling worth 10."""
+    problem = CostProblem(
+        needs=np.array([[6], [5], [9]]), demand=np.ones(3, np.int64), allowed=np.ones((3, 1), bool),
+        alone=np.zeros(3, bool), totals=np.array([[10]]), price=np.array([8]), charges=np.zeros((0, 1), np.int64),
+        room=np.zeros(0, np.int64), coin=Fraction(1),
+    )  # fmt: skip
+    monkeypatch.setattr(searching, "make_lattice", lambda *_: None)
+    asked = ask(problem, np.array([6.6, 5.4, 8.5]), np.array([8.0]))
+    found = best_fillings(asked, Search(0.25, 64, PLENTY, thorough=True, dear=np.array([dear])), solver_module())
+    assert 8.5 <= found.most[0] < 10.1
 
 
 @settings(deadline=None)
