@@ -46,10 +46,11 @@ _MOST_LABELS: Final = 1 << 18
 _WIDER: Final = 8
 _NEW_UNITS: Final = 25_000
 _PAIR_UNITS: Final = 3
+_SPLIT_UNITS: Final = 6_000
 _SOLVE_UNITS: Final = 8_000
 _LP_STEP: Final = (150, 3)
-"""Work units of a new program, of each pair of its items (`exchanges`), of a solve, and of one simplex step
-in it, and that for each of its items."""
+"""Work units of a new program, of each pair of its items and of each item's splits (`cost.exchanging`), of a solve, and
+of one simplex step in it, and that for each of its items."""
 
 
 class Generation:
@@ -72,7 +73,8 @@ class Generation:
         self._dear = np.zeros(len(problem.price), np.int64)
         self._quick_rounds, self._was_exact = 0, False
         self._gains = {False: 0.0, True: 0.0}
-        meter.spend(_NEW_UNITS + _PAIR_UNITS * len(problem.demand) ** 2)
+        items = len(problem.demand)
+        meter.spend(_NEW_UNITS + _PAIR_UNITS * items**2 + (0 if prices is None else _SPLIT_UNITS * items))
 
     def start(self, columns: Iterable[tuple[int, Column]]) -> None:
         """First columns: each item alone on its cheapest size, these, and what is quickly found at the bound's

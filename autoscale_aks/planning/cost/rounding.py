@@ -161,10 +161,11 @@ def trimmed(problem: CostProblem, packing: Packing) -> Packing:
                 rows.append(row)
                 continue
             cut = np.minimum(row.slots, surplus)
-            surplus = surplus - cut
-            if row.nodes > 1:
-                pending.append(row.times(row.nodes - 1))
-            rows.append(Filled(row.size, 1, row.slots - cut))
+            alike = min(row.nodes, int((surplus[cut > 0] // cut[cut > 0]).min()))
+            surplus = surplus - cut * alike
+            if row.nodes > alike:
+                pending.append(row.times(row.nodes - alike))
+            rows.append(Filled(row.size, alike, row.slots - cut))
     kept = tuple(row for row in reversed(rows) if row.slots.any() and row.nodes)
     if len(problem.room):
         return kept
