@@ -23,7 +23,7 @@ class PlacementOrder(enum.Enum):
 
 OPTIMIZE_SECONDS = 2
 """`policy.optimize_seconds` when nothing is said."""
-WORK_PER_SECOND = 20_000_000
+WORK_PER_SECOND = 22_000_000
 """Units of an optimiser's work that one processor core does in a second, roughly (docs/designs/0007-cost.md).
 Seconds of configuration are turned into units with it, so that a plan depends on its input alone (P5)."""
 

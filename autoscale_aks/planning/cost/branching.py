@@ -18,8 +18,9 @@ _SAFE: Final = 1 + 2e-6
 _MOST_NODES: Final = 50
 """Of the search tree."""
 _START_UNITS: Final = 100_000
-_STEP_UNITS: Final = 3_300
-"""Work of a program, and of each of its items and steps."""
+_ITEM_UNITS: Final = 8_000
+_STEP_UNITS: Final = 4_000
+"""Work of a program, of each of its items, and of each step."""
 
 
 def branch(node: Node, highspy: Any, gap: float) -> Found:
@@ -31,7 +32,7 @@ def branch(node: Node, highspy: Any, gap: float) -> Found:
     solver.passModel(_program(node, highspy))
     solver.run()
     info = solver.getInfo()
-    work = _START_UNITS + _STEP_UNITS * (len(node.values) + int(info.simplex_iteration_count))
+    work = _START_UNITS + _ITEM_UNITS * len(node.values) + _STEP_UNITS * int(info.simplex_iteration_count)
     status = highspy.HighsModelStatus
     if solver.getModelStatus() not in (status.kOptimal, status.kSolutionLimit, status.kIterationLimit):
         return Found(np.zeros((0, len(node.values)), np.int64), np.inf, work)
