@@ -37,7 +37,10 @@ def branch(node: Node, highspy: Any, gap: float) -> Found:
     if solver.getModelStatus() not in (status.kOptimal, status.kSolutionLimit, status.kIterationLimit):
         return Found(np.zeros((0, len(node.values)), np.int64), np.inf, work)
     bound = -float(info.mip_dual_bound) * node.reached * _SAFE
-    slots = np.rint(np.array(solver.getSolution().col_value)).astype(np.int64)[None, :]
+    values = solver.getSolution().col_value
+    if len(values) != len(node.values):  # no filling was found
+        values = np.zeros(len(node.values))
+    slots = np.rint(np.asarray(values)).astype(np.int64)[None, :]
     return Found(slots[_holds(node, slots)], max(bound, node.reached), work)
 
 

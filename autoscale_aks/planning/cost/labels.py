@@ -86,11 +86,11 @@ def find(node: Node, most_labels: int, allowance: int, most_found: int) -> Found
     needs = node.needs.astype(float)
     value: Column = np.array([float(least @ node.values)])
     steps: list[tuple[int, int, Column, Column]] = []
-    count = sum(len(powers(int(spare[item]))) for item in order.tolist())
+    count = sum(len(_powers(int(spare[item]))) for item in order.tolist())
     most_labels = max(min(most_labels, allowance // (_FULL_UNITS * max(count, 1))), 1)
     bound, idle = node.reached, 0
     for rank, item in enumerate(order.tolist()):
-        pieces = powers(int(spare[item]))
+        pieces = _powers(int(spare[item]))
         for number, slots in enumerate(pieces):
             takes = needs[item] * slots
             more = np.flatnonzero((left >= takes).all(axis=1))
@@ -160,7 +160,7 @@ def _various(slots: Column, most: int) -> Column:
     return np.unique(np.concatenate([np.arange(min(len(slots), _ALWAYS)), first]))[:most]
 
 
-def powers(most: int) -> list[int]:
+def _powers(most: int) -> list[int]:
     """1, 2, 4 … and a rest, of which every number up to `most` is a sum."""
     found: list[int] = []
     while most > 0:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from autoscale_aks.planning.cost import searching
+from autoscale_aks.planning.cost import branching, searching
 from autoscale_aks.planning.cost.blending import blended
 from autoscale_aks.planning.cost.branching import branch
 from autoscale_aks.planning.cost.exchanging import exchanges, splits
@@ -27,7 +28,7 @@ from autoscale_aks.planning.cost.relaxing import relax
 from autoscale_aks.planning.cost.rounding import rounded
 from autoscale_aks.planning.cost.searching import Search, best_fillings
 from autoscale_aks.planning.cost.sharing import share_out
-from autoscale_aks.planning.cost.solver import Parted, solver_module
+from autoscale_aks.planning.cost.solver import Parted, new_solver, solver_module
 
 if TYPE_CHECKING:
     from autoscale_aks.planning.places import Column
@@ -227,6 +228,31 @@ def test_branch_and_bound_finds_the_best_filling_or_bounds_it(case: tuple[CostPr
     assert (found.slots <= most).all()
     if gap < 1e-3 and best > node.reached:
         assert float((found.slots @ node.values).max()) == best
+
+
+def test_a_search_that_ends_without_a_filling_still_bounds_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four of 3 fit into 12 and are worth 12, parts of slots 12, too."""
+
+    class Silent:
+        """HiGHS, but for its answer."""
+
+        def __init__(self, solver: Any) -> None:
+            self._solver = solver
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._solver, name)
+
+        def getSolution(self) -> SimpleNamespace:  # noqa: N802 – HiGHS's name
+            return SimpleNamespace(col_value=[])
+
+    monkeypatch.setattr(branching, "new_solver", lambda highspy: Silent(new_solver(highspy)))
+    node = Node(
+        needs=np.array([[3]]), values=np.array([3.0]), most=np.array([9]), total=np.array([12]),
+        weights=np.ones(1), reached=5.0,
+    )  # fmt: skip
+    found = branch(node, solver_module(), 1e-6)
+    assert not len(found.slots)
+    assert 12 <= found.bound < 12.001
 
 
 @settings(deadline=None)
